@@ -1,0 +1,97 @@
+using Atoll.Api.Objects;
+
+namespace Atoll.Api.Core;
+
+/// <summary>edge.atoll.dev/v1alpha1 Site: one edge location. Spec is the operator's, status is written by the centre's hub.</summary>
+public sealed class Site
+{
+    /// <summary>Always <c>edge.atoll.dev/v1alpha1</c>.</summary>
+    public string ApiVersion { get; set; } = "edge.atoll.dev/v1alpha1";
+
+    /// <summary>Always <c>Site</c>.</summary>
+    public string Kind { get; set; } = "Site";
+
+    /// <summary>Metadata.</summary>
+    public ObjectMeta Metadata { get; set; } = new();
+
+    /// <summary>What the operator says of the site.</summary>
+    public SiteSpec Spec { get; set; } = new();
+
+    /// <summary>What the centre knows of it.</summary>
+    public SiteStatus? Status { get; set; }
+}
+
+/// <summary>What the operator says of a site.</summary>
+public sealed class SiteSpec
+{
+    /// <summary>Region, becomes the label <c>topology.kubernetes.io/region</c> of the site's nodes.</summary>
+    public string? Region { get; set; }
+
+    /// <summary>Distance to the user: <c>field</c> (1-5 ms), <c>near</c> (5-20 ms) or <c>cloud</c> (20-40 ms).</summary>
+    public string? Kind { get; set; }
+
+    /// <summary>Network operator that carries the site's uplink.</summary>
+    public string? Carrier { get; set; }
+
+    /// <summary>Degrees north, -90..90.</summary>
+    public double? Latitude { get; set; }
+
+    /// <summary>Degrees east, -180..180.</summary>
+    public double? Longitude { get; set; }
+
+    /// <summary>True once an operator revoked the site: its certificate is refused and its session closed.</summary>
+    public bool? Revoked { get; set; }
+}
+
+/// <summary>What the centre knows of a site.</summary>
+public sealed class SiteStatus
+{
+    /// <summary><c>Pending</c> (never joined), <c>Connected</c>, <c>Disconnected</c> or <c>Revoked</c>.</summary>
+    public string? Phase { get; set; }
+
+    /// <summary>Conditions, with <c>Connected</c> as the one that matters.</summary>
+    public List<Condition>? Conditions { get; set; }
+
+    /// <summary>Last change of the connection.</summary>
+    public DateTimeOffset? LastTransitionTime { get; set; }
+
+    /// <summary>Agent version that the site reported.</summary>
+    public string? AgentVersion { get; set; }
+
+    /// <summary>How many nodes the site registered.</summary>
+    public int? Nodes { get; set; }
+}
+
+/// <summary>Labels and annotations with a meaning in Atoll.</summary>
+public static class WellKnown
+{
+    /// <summary>Name of the site that a node (or an object of a site) belongs to.</summary>
+    public const string SiteLabel = "edge.atoll.dev/site";
+
+    /// <summary>Distance class of a node's site.</summary>
+    public const string SiteKindLabel = "edge.atoll.dev/site-kind";
+
+    /// <summary>Carrier of a node's site.</summary>
+    public const string CarrierLabel = "edge.atoll.dev/carrier";
+
+    /// <summary>Who created a pod: <c>site</c> for replacements.</summary>
+    public const string CreatedByLabel = "edge.atoll.dev/created-by";
+
+    /// <summary>Owner of a whole workload: <c>site</c> when it was created there.</summary>
+    public const string OwnerLabel = "edge.atoll.dev/owner";
+
+    /// <summary>Kubernetes' zone label: the site.</summary>
+    public const string ZoneLabel = "topology.kubernetes.io/zone";
+
+    /// <summary>Kubernetes' region label.</summary>
+    public const string RegionLabel = "topology.kubernetes.io/region";
+
+    /// <summary>Kubernetes' host name label.</summary>
+    public const string HostnameLabel = "kubernetes.io/hostname";
+
+    /// <summary>Kubernetes' architecture label.</summary>
+    public const string ArchLabel = "kubernetes.io/arch";
+
+    /// <summary>Kubernetes' operating system label.</summary>
+    public const string OsLabel = "kubernetes.io/os";
+}

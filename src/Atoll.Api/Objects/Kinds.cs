@@ -1,0 +1,88 @@
+namespace Atoll.Api.Objects;
+
+/// <summary>The resources that Atoll serves: one table, read by discovery, routing, storage and controllers.</summary>
+public static class Kinds
+{
+    /// <summary>Group of Atoll's own kinds.</summary>
+    public const string EdgeGroup = "edge.atoll.dev";
+
+    /// <summary>core/v1 Namespace.</summary>
+    public static readonly ResourceType Namespace = new() { Group = "", Version = "v1", Kind = "Namespace", Plural = "namespaces", Namespaced = false, ShortNames = ["ns"], Subresources = ["status", "finalize"], Verbs = ["create", "delete", "get", "list", "patch", "update", "watch"] };
+
+    /// <summary>core/v1 Node.</summary>
+    public static readonly ResourceType Node = new() { Group = "", Version = "v1", Kind = "Node", Plural = "nodes", Namespaced = false, ShortNames = ["no"], Subresources = ["status"] };
+
+    /// <summary>core/v1 Pod.</summary>
+    public static readonly ResourceType Pod = new() { Group = "", Version = "v1", Kind = "Pod", Plural = "pods", Namespaced = true, ShortNames = ["po"], Categories = ["all"], Subresources = ["status", "binding", "eviction", "log", "exec", "attach", "portforward"] };
+
+    /// <summary>core/v1 ConfigMap.</summary>
+    public static readonly ResourceType ConfigMap = new() { Group = "", Version = "v1", Kind = "ConfigMap", Plural = "configmaps", Namespaced = true, ShortNames = ["cm"] };
+
+    /// <summary>core/v1 Secret.</summary>
+    public static readonly ResourceType Secret = new() { Group = "", Version = "v1", Kind = "Secret", Plural = "secrets", Namespaced = true };
+
+    /// <summary>core/v1 ServiceAccount.</summary>
+    public static readonly ResourceType ServiceAccount = new() { Group = "", Version = "v1", Kind = "ServiceAccount", Plural = "serviceaccounts", Namespaced = true, ShortNames = ["sa"] };
+
+    /// <summary>core/v1 Service.</summary>
+    public static readonly ResourceType Service = new() { Group = "", Version = "v1", Kind = "Service", Plural = "services", Namespaced = true, ShortNames = ["svc"], Categories = ["all"], Subresources = ["status"] };
+
+    /// <summary>core/v1 Event.</summary>
+    public static readonly ResourceType Event = new() { Group = "", Version = "v1", Kind = "Event", Plural = "events", Namespaced = true, ShortNames = ["ev"] };
+
+    /// <summary>events.k8s.io/v1 Event: the same objects as core/v1 Event under their newer name, stored once.</summary>
+    public static readonly ResourceType EventsEvent = new() { Group = "events.k8s.io", Version = "v1", Kind = "Event", Plural = "events", Namespaced = true, ShortNames = ["ev"] };
+
+    /// <summary>coordination.k8s.io/v1 Lease.</summary>
+    public static readonly ResourceType Lease = new() { Group = "coordination.k8s.io", Version = "v1", Kind = "Lease", Plural = "leases", Namespaced = true };
+
+    /// <summary>apps/v1 Deployment.</summary>
+    public static readonly ResourceType Deployment = new() { Group = "apps", Version = "v1", Kind = "Deployment", Plural = "deployments", Namespaced = true, ShortNames = ["deploy"], Categories = ["all"], Subresources = ["status", "scale"] };
+
+    /// <summary>apps/v1 ReplicaSet.</summary>
+    public static readonly ResourceType ReplicaSet = new() { Group = "apps", Version = "v1", Kind = "ReplicaSet", Plural = "replicasets", Namespaced = true, ShortNames = ["rs"], Categories = ["all"], Subresources = ["status", "scale"] };
+
+    /// <summary>apps/v1 DaemonSet.</summary>
+    public static readonly ResourceType DaemonSet = new() { Group = "apps", Version = "v1", Kind = "DaemonSet", Plural = "daemonsets", Namespaced = true, ShortNames = ["ds"], Categories = ["all"], Subresources = ["status"] };
+
+    /// <summary>apps/v1 ControllerRevision.</summary>
+    public static readonly ResourceType ControllerRevision = new() { Group = "apps", Version = "v1", Kind = "ControllerRevision", Plural = "controllerrevisions", Namespaced = true };
+
+    /// <summary>batch/v1 Job.</summary>
+    public static readonly ResourceType Job = new() { Group = "batch", Version = "v1", Kind = "Job", Plural = "jobs", Namespaced = true, Categories = ["all"], Subresources = ["status"] };
+
+    /// <summary>node.k8s.io/v1 RuntimeClass.</summary>
+    public static readonly ResourceType RuntimeClass = new() { Group = "node.k8s.io", Version = "v1", Kind = "RuntimeClass", Plural = "runtimeclasses", Namespaced = false };
+
+    /// <summary>scheduling.k8s.io/v1 PriorityClass.</summary>
+    public static readonly ResourceType PriorityClass = new() { Group = "scheduling.k8s.io", Version = "v1", Kind = "PriorityClass", Plural = "priorityclasses", Namespaced = false, ShortNames = ["pc"] };
+
+    /// <summary>edge.atoll.dev/v1alpha1 Site: one edge location, an autonomous failure domain.</summary>
+    public static readonly ResourceType Site = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Site", Plural = "sites", Namespaced = false, Categories = ["atoll"], Subresources = ["status"] };
+
+    /// <summary>Every resource served, in discovery order.</summary>
+    public static IReadOnlyList<ResourceType> All { get; } =
+    [
+        Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Event,
+        Deployment, ReplicaSet, DaemonSet, ControllerRevision, Job,
+        Lease, EventsEvent, RuntimeClass, PriorityClass, Site,
+    ];
+
+    /// <summary>The resource of an apiVersion and kind, or null.</summary>
+    public static ResourceType? Find(string apiVersion, string kind)
+    {
+        for (int i = 0; i < All.Count; i++)
+            if (All[i].Kind == kind && All[i].ApiVersion == apiVersion)
+                return All[i];
+        return null;
+    }
+
+    /// <summary>The resource of a path's group, version and plural, or null.</summary>
+    public static ResourceType? Find(string group, string version, string plural)
+    {
+        for (int i = 0; i < All.Count; i++)
+            if (All[i].Plural == plural && All[i].Group == group && All[i].Version == version)
+                return All[i];
+        return null;
+    }
+}

@@ -1,0 +1,100 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Atoll.Api.Objects;
+
+/// <summary>
+/// One Kubernetes object: an immutable JSON document (UTF-8) with its metadata parsed. The document is the truth and is
+/// never rebuilt from a typed model, so fields that Atoll does not know survive every round trip. Typed readers go
+/// through <see cref="View{T}"/>; writers take a copy with <see cref="ToNode"/> and make a new object.
+/// </summary>
+public sealed class KubeObject
+{
+    private object? _view;
+
+    /// <summary>Parses a document. Throws <see cref="JsonException"/> when it is no JSON object or its metadata has wrong types.</summary>
+    public KubeObject(ReadOnlyMemory<byte> utf8)
+    {
+        Utf8 = utf8;
+        ObjectHead head = JsonSerializer.Deserialize(utf8.Span, ApiJson.Default.ObjectHead) ?? throw new JsonException("The document is null; an object is needed.");
+        ApiVersion = head.ApiVersion ?? "";
+        Kind = head.Kind ?? "";
+        Metadata = head.Metadata ?? new ObjectMeta();
+    }
+
+    /// <summary>The whole document, as served.</summary>
+    public ReadOnlyMemory<byte> Utf8 { get; }
+
+    /// <summary>Group and version, such as <c>apps/v1</c>.</summary>
+    public string ApiVersion { get; }
+
+    /// <summary>Kind in CamelCase.</summary>
+    public string Kind { get; }
+
+    /// <summary>Parsed metadata: read only, by convention of all callers.</summary>
+    public ObjectMeta Metadata { get; }
+
+    /// <summary>metadata.name.</summary>
+    public string Name => Metadata.Name ?? "";
+
+    /// <summary>metadata.namespace; empty for cluster-wide objects.</summary>
+    public string Namespace => Metadata.Namespace ?? "";
+
+    /// <summary>metadata.uid: the identity of the object on every tier.</summary>
+    public string Uid => Metadata.Uid ?? "";
+
+    /// <summary>metadata.resourceVersion: opaque, of the server that issued it.</summary>
+    public string ResourceVersion => Metadata.ResourceVersion ?? "";
+
+    /// <summary>True once deletion was asked for.</summary>
+    public bool IsDeleting => Metadata.DeletionTimestamp is not null;
+
+    /// <summary><c>namespace/name</c>, or the name alone for cluster-wide objects.</summary>
+    public string Key => Namespace.Length == 0 ? Name : $"{Namespace}/{Name}";
+
+    /// <summary>
+    /// The fields that Atoll acts on, as a typed view over this document. Kept after the first call, so treat it as read
+    /// only. Example: <c>pod.View(ApiJson.Default.Pod)</c>.
+    /// </summary>
+    public T View<T>(JsonTypeInfo<T> type) where T : class
+    {
+        if (_view is T kept)
+            return kept;
+        T view = JsonSerializer.Deserialize(Utf8.Span, type) ?? throw new JsonException("The document is null; an object is needed.");
+        _view = view;
+        return view;
+    }
+
+    /// <summary>A fresh, mutable copy of the document.</summary>
+    public JsonObject ToNode() => JsonNode.Parse(Utf8.Span)!.AsObject();
+
+    /// <summary>An object of a mutable document; later changes to <paramref name="node"/> are not seen.</summary>
+    public static KubeObject FromNode(JsonObject node)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        using var buffer = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(buffer, ApiJson.WriterOptions))
+            node.WriteTo(writer);
+        return new KubeObject(buffer.ToArray());
+    }
+
+    /// <summary>An object of a typed view (for documents that Atoll itself makes).</summary>
+    public static KubeObject FromView<T>(T view, JsonTypeInfo<T> type) => new(JsonSerializer.SerializeToUtf8Bytes(view, type));
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Kind} {Key} uid={Uid} rv={ResourceVersion}";
+}
+
+/// <summary>The head that every object shares.</summary>
+public sealed class ObjectHead
+{
+    /// <summary>Group and version.</summary>
+    public string? ApiVersion { get; set; }
+
+    /// <summary>Kind.</summary>
+    public string? Kind { get; set; }
+
+    /// <summary>Metadata.</summary>
+    public ObjectMeta? Metadata { get; set; }
+}
