@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Atoll.Api.Core;
+using Atoll.Api.Enrolment;
 using Atoll.Api.Objects;
 using Atoll.Api.Selectors;
 
@@ -38,6 +39,9 @@ namespace Atoll.Api;
 [JsonSerializable(typeof(Binding))]
 [JsonSerializable(typeof(Eviction))]
 [JsonSerializable(typeof(Scale))]
+[JsonSerializable(typeof(JoinRequest))]
+[JsonSerializable(typeof(RenewRequest))]
+[JsonSerializable(typeof(JoinResponse))]
 [JsonSerializable(typeof(JsonObject))]
 [JsonSerializable(typeof(JsonNode))]
 [JsonSerializable(typeof(JsonElement))]
