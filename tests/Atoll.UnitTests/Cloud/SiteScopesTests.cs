@@ -1,0 +1,198 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Cloud.Hub;
+using CsCheck;
+
+namespace Atoll.UnitTests.Cloud;
+
+public sealed class SiteScopesTests
+{
+    private readonly SiteScopes _scopes = new();
+    private readonly Dictionary<ObjectKey, KubeObject> _world = [];
+
+    [Fact]
+    public void A_secret_that_no_pod_of_a_site_uses_never_enters_its_scope()
+    {
+        Put(Node("n1", "a"));
+        Put(Node("n2", "b"));
+        Put(Secret("s1"));
+        Put(Secret("s2"));
+        Put(Pod("p1", "n1", secret: "s1"));
+        Assert.Contains(_scopes.ItemsOf("a"), i => i.Key == new ObjectKey(Kinds.Secret, "default/s1"));
+        Assert.DoesNotContain(_scopes.ItemsOf("a"), i => i.Key.Key == "default/s2");
+        Assert.DoesNotContain(_scopes.ItemsOf("b"), i => i.Key.Type == Kinds.Secret);
+    }
+
+    [Fact]
+    public void A_status_that_came_up_is_no_change_on_the_way_down()
+    {
+        Put(Node("n1", "a"));
+        Put(Pod("p1", "n1"));
+        KubeObject reported = Pod("p1", "n1", status: "Running");
+        Assert.Empty(Put(reported));
+    }
+
+    [Fact]
+    public void A_reference_may_come_before_its_object_and_its_pod()
+    {
+        Put(Pod("p1", "n1", secret: "late"));
+        Put(Node("n1", "a"));
+        List<ScopeChange> changes = Put(Secret("late"));
+        ScopeChange change = Assert.Single(changes);
+        Assert.Equal("a", change.Site);
+        Assert.Equal("late-uid", change.Uid);
+        Assert.NotNull(change.Item);
+    }
+
+    [Fact]
+    public void The_last_pod_that_goes_takes_its_secret_along()
+    {
+        Put(Node("n1", "a"));
+        Put(Secret("s"));
+        Put(Pod("p1", "n1", secret: "s"));
+        Put(Pod("p2", "n1", secret: "s"));
+        Assert.DoesNotContain(Delete(Kinds.Pod, "default/p1"), c => c.Key.Type == Kinds.Secret);
+        Assert.Contains(Delete(Kinds.Pod, "default/p2"), c => c.Key.Type == Kinds.Secret && c.Item is null);
+        Assert.DoesNotContain(_scopes.ItemsOf("a"), i => i.Key.Type == Kinds.Secret);
+    }
+
+    [Fact]
+    public void The_same_name_with_another_uid_is_another_object()
+    {
+        Put(Node("n1", "a"));
+        Put(Pod("p1", "n1"));
+        List<ScopeChange> changes = Put(Pod("p1", "n1", uid: "other"));
+        Assert.Contains(changes, c => c.Uid == "p1-uid" && c.Item is null);
+        Assert.Contains(changes, c => c.Uid == "other" && c.Item is not null);
+    }
+
+    [Fact]
+    public void Incremental_scopes_equal_the_closure_computed_from_scratch()
+    {
+        // One step: which object, whether it is deleted, its node and the names it refers to.
+        var step = Gen.Select(Gen.Int[0, 3], Gen.Int[0, 4], Gen.Bool, Gen.Int[0, 3], Gen.Int[0, 3], Gen.Int[0, 2]);
+        step.Array[1, 60].Sample(steps =>
+        {
+            var test = new SiteScopesTests();
+            var mirrored = new Dictionary<(string Site, string Uid), long>();
+            foreach ((int kind, int name, bool delete, int node, int reference, int account) in steps)
+            {
+                List<ScopeChange> changes = test.Step(kind, name, delete, node, reference, account);
+                foreach (ScopeChange change in changes)
+                    if (change.Item is null)
+                        mirrored.Remove((change.Site, change.Uid));
+                    else
+                        mirrored[(change.Site, change.Uid)] = change.Item.Version;
+                foreach (string site in (string[])["a", "b"])
+                {
+                    SortedDictionary<string, long> expected = test.Naive(site);
+                    Assert.Equal(expected, new SortedDictionary<string, long>(test._scopes.ItemsOf(site).ToDictionary(i => i.Uid, i => i.Version)));
+                    Assert.Equal(expected, new SortedDictionary<string, long>(mirrored.Where(m => m.Key.Site == site).ToDictionary(m => m.Key.Uid, m => m.Value)));
+                }
+            }
+        }, iter: 500);
+    }
+
+    private List<ScopeChange> Step(int kind, int name, bool delete, int node, int reference, int account)
+    {
+        (ResourceType type, string key) = kind switch
+        {
+            0 => (Kinds.Node, $"n{name}"),
+            1 => (Kinds.Pod, $"default/p{name}"),
+            2 => (Kinds.Secret, $"default/s{name}"),
+            _ => (Kinds.ServiceAccount, $"default/sa{name}"),
+        };
+        if (delete)
+            return _world.ContainsKey(new ObjectKey(type, key)) ? Delete(type, key) : [];
+        return Put(kind switch
+        {
+            0 => Node($"n{name}", node == 0 ? null : node % 2 == 0 ? "a" : "b"),
+            1 => Pod($"p{name}", node == 0 ? null : $"n{node}", secret: $"s{reference}", account: account == 0 ? null : $"sa{account}"),
+            2 => Secret($"s{name}", value: node),
+            _ => Account($"sa{name}", $"s{reference}"),
+        });
+    }
+
+    private SortedDictionary<string, long> Naive(string site)
+    {
+        var found = new HashSet<ObjectKey>();
+        foreach ((ObjectKey key, KubeObject value) in _world)
+        {
+            if (key.Type == Kinds.Node && value.Metadata.Label(WellKnown.SiteLabel) == site)
+                found.Add(key);
+            if (key.Type == Kinds.Pod && value.ToNode()["spec"]?["nodeName"]?.GetValue<string>() is { } node &&
+                _world.TryGetValue(new ObjectKey(Kinds.Node, node), out KubeObject? on) && on.Metadata.Label(WellKnown.SiteLabel) == site)
+                found.Add(key);
+        }
+        var open = new Queue<ObjectKey>(found);
+        while (open.TryDequeue(out ObjectKey key))
+        {
+            if (!_world.TryGetValue(key, out KubeObject? value))
+                continue;
+            var references = new HashSet<ObjectKey>();
+            ScopeReferences.Collect(key.Type, value, references);
+            foreach (ObjectKey reference in references)
+                if (found.Add(reference))
+                    open.Enqueue(reference);
+        }
+        var items = new SortedDictionary<string, long>();
+        foreach (ObjectKey key in found)
+            if (_world.TryGetValue(key, out KubeObject? value))
+                items.Add(value.Uid, ScopeItem.Of(key, value).Version);
+        return items;
+    }
+
+    private List<ScopeChange> Put(KubeObject value)
+    {
+        ResourceType type = Kinds.Find(value.ApiVersion, value.Kind)!;
+        var key = new ObjectKey(type, value.Key);
+        var changes = new List<ScopeChange>();
+        _scopes.Apply(type, _world.GetValueOrDefault(key), value, changes);
+        _world[key] = value;
+        return changes;
+    }
+
+    private List<ScopeChange> Delete(ResourceType type, string key)
+    {
+        _world.Remove(new ObjectKey(type, key), out KubeObject? old);
+        var changes = new List<ScopeChange>();
+        _scopes.Apply(type, old, null, changes);
+        return changes;
+    }
+
+    private static KubeObject Node(string name, string? site) => Make("Node", null, name, new JsonObject(), site is null ? null : new JsonObject { [WellKnown.SiteLabel] = site });
+
+    private static KubeObject Secret(string name, int value = 0) => Make("Secret", "default", name, new JsonObject { ["data"] = new JsonObject { ["k"] = $"{value}" } });
+
+    private static KubeObject Account(string name, string secret) =>
+        Make("ServiceAccount", "default", name, new JsonObject { ["imagePullSecrets"] = new JsonArray(new JsonObject { ["name"] = secret }) });
+
+    private static KubeObject Pod(string name, string? node, string? secret = null, string? account = null, string? status = null, string? uid = null)
+    {
+        var spec = new JsonObject { ["containers"] = new JsonArray() };
+        if (node is not null)
+            spec["nodeName"] = node;
+        if (account is not null)
+            spec["serviceAccountName"] = account;
+        if (secret is not null)
+            spec["volumes"] = new JsonArray(new JsonObject { ["name"] = "v", ["secret"] = new JsonObject { ["secretName"] = secret } });
+        var body = new JsonObject { ["spec"] = spec };
+        if (status is not null)
+            body["status"] = new JsonObject { ["phase"] = status };
+        return Make("Pod", "default", name, body, null, uid);
+    }
+
+    private static KubeObject Make(string kind, string? ns, string name, JsonObject body, JsonObject? labels = null, string? uid = null)
+    {
+        var metadata = new JsonObject { ["name"] = name, ["uid"] = uid ?? $"{name}-uid" };
+        if (ns is not null)
+            metadata["namespace"] = ns;
+        if (labels is not null)
+            metadata["labels"] = labels;
+        body["apiVersion"] = "v1";
+        body["kind"] = kind;
+        body["metadata"] = metadata;
+        return KubeObject.FromNode(body);
+    }
+}
