@@ -1,0 +1,142 @@
+using System.Text;
+using Atoll.Api.Streams;
+using Atoll.Edge.Content;
+using Atoll.Edge.Runtimes;
+using Atoll.Edge.Runtimes.Containers;
+
+namespace Atoll.EndToEnd.Runtime;
+
+/// <summary>A node's folders with an image of busybox, and a container runtime over them: real kernel, real OCI runtime.</summary>
+internal sealed class RuntimeBed : IAsyncDisposable
+{
+    private int made;
+
+    internal RuntimeBed()
+    {
+        Folder = Directory.CreateTempSubdirectory("atoll-e2e-").FullName;
+        Node = "t" + Path.GetFileName(Folder)[^6..].ToLowerInvariant();
+        Images = new BusyboxImage(Path.Join(Folder, "layer"));
+        Runtime = Open();
+    }
+
+    internal string Folder { get; }
+
+    internal string Node { get; }
+
+    internal BusyboxImage Images { get; }
+
+    internal ContainerRuntime Runtime { get; private set; }
+
+    internal ContainerRuntimeOptions Options => new() { Node = Node, StateFolder = Path.Join(Folder, "state"), RunFolder = Path.Join(Folder, "run") };
+
+    internal ContainerRuntime Open() => new(Options, Images, TimeProvider.System);
+
+    /// <summary>What a new agent would do: the old object is left without a word, as a killed process would leave it.</summary>
+    internal void Restart() => Runtime = Open();
+
+    internal InstanceSpec Spec(params string[] args)
+    {
+        var id = $"c{Interlocked.Increment(ref made)}";
+        return new InstanceSpec
+        {
+            Id = id,
+            Labels = new Dictionary<string, string> { ["pod"] = "p-" + id },
+            ImageDigest = BusyboxImage.Digest,
+            Args = args,
+            Environment = [new("GREETING", "hello")],
+            WorkingDirectory = "/",
+            CgroupParent = "pods/" + id,
+            Limits = new InstanceLimits(),
+            LogPath = Path.Join(Folder, "logs", id + ".log"),
+        };
+    }
+
+    internal async Task<Instance> ExitedAsync(string id, int seconds = 20)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(seconds));
+        var changes = Runtime.WatchAsync(limit.Token).GetAsyncEnumerator(limit.Token);
+        var next = changes.MoveNextAsync().AsTask();
+        while (true)
+        {
+            var instance = await Runtime.GetAsync(id, limit.Token);
+            if (instance!.Phase is InstancePhase.Exited or InstancePhase.Unknown) return instance;
+            await next;
+            next = changes.MoveNextAsync().AsTask();
+        }
+    }
+
+    /// <summary>Runs to the end and gives back exit code and log without its framing.</summary>
+    internal async Task<(Instance Instance, string Log)> RunAsync(InstanceSpec spec)
+    {
+        var outcome = await Runtime.StartAsync(spec, CancellationToken.None);
+        Assert.True(outcome.Ok, outcome.Message);
+        var instance = await ExitedAsync(spec.Id);
+        return (instance, Log(spec));
+    }
+
+    internal static string Log(InstanceSpec spec)
+    {
+        var text = new StringBuilder();
+        foreach (var line in File.ReadLines(spec.LogPath))
+        {
+            var parts = line.Split(' ', 4);
+            text.Append(parts[3]);
+            if (parts[2] == "F") text.Append('\n');
+        }
+        return text.ToString();
+    }
+
+    internal async Task<(int Code, string Output, string Error)> ExecAsync(string id, params string[] command)
+    {
+        var start = await Runtime.ExecAsync(id, new ExecRequest { Command = command, Stdout = true, Stderr = true }, CancellationToken.None);
+        Assert.Null(start.Error);
+        await using var streams = start.Value!;
+        var output = new StreamReader(streams.Stdout!).ReadToEndAsync();
+        var error = new StreamReader(streams.Stderr!).ReadToEndAsync();
+        return (await streams.ExitCode.WaitAsync(TimeSpan.FromSeconds(20)), await output, await error);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var instance in await Runtime.ListAsync(CancellationToken.None)) await Runtime.RemoveAsync(instance.Id, CancellationToken.None);
+        await Runtime.ResetAsync(CancellationToken.None);
+        await Runtime.DisposeAsync();
+        Directory.Delete(Folder, recursive: true);
+    }
+}
+
+/// <summary>An image of one layer: Debian's static busybox with links for its commands.</summary>
+internal sealed class BusyboxImage : IImages
+{
+    internal const string Digest = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
+    private readonly string layer;
+
+    internal BusyboxImage(string folder)
+    {
+        layer = folder;
+        var bin = Directory.CreateDirectory(Path.Join(folder, "bin")).FullName;
+        Directory.CreateDirectory(Path.Join(folder, "etc"));
+        Directory.CreateDirectory(Path.Join(folder, "tmp"));
+        File.Copy("/bin/busybox", Path.Join(bin, "busybox"));
+        foreach (var name in (string[])["sh", "sleep", "echo", "cat", "id", "seq", "stty", "head", "tail", "dd", "mount", "unshare", "hostname", "ls", "true", "false", "env", "wc", "pwd", "touch", "kill", "ps", "mkdir", "nc", "httpd", "wget", "ip", "grep", "trap", "chmod", "yes"])
+            File.CreateSymbolicLink(Path.Join(bin, name), "busybox");
+        File.WriteAllText(Path.Join(folder, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n");
+        File.WriteAllText(Path.Join(folder, "etc/group"), "root:x:0:\nweb:x:1001:\nlogs:x:2000:web\n");
+    }
+
+    private ImageInfo Info => new()
+    {
+        Digest = Digest, References = ["busybox"], SizeBytes = 1, LayerPaths = [layer], Entrypoint = [], Command = ["sh"], Environment = [],
+        WorkingDirectory = "/", User = "", StopSignal = 15,
+    };
+
+    public Task<ImageInfo?> FindAsync(string reference, CancellationToken cancellation) => Task.FromResult(reference == Digest ? Info : null);
+
+    public Task<ImagePull> PullAsync(string reference, ImageCredential? credential, CancellationToken cancellation) => Task.FromResult(new ImagePull(Info, null, null));
+
+    public Task<IReadOnlyList<ImageInfo>> ListAsync(CancellationToken cancellation) => Task.FromResult<IReadOnlyList<ImageInfo>>([Info]);
+
+    public Task<long> CollectAsync(IReadOnlySet<string> digestsInUse, long targetBytes, CancellationToken cancellation) => Task.FromResult(0L);
+
+    public Task<long> SizeAsync(CancellationToken cancellation) => Task.FromResult(1L);
+}
