@@ -1,0 +1,159 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Orchestration.Loop;
+
+/// <summary>
+/// The world as all controllers of this process see it: one copy of each resource, and the writes that keep those copies
+/// ahead of the mirrors. A controller reads here and writes here, never around it.
+/// </summary>
+internal sealed class Cluster
+{
+    /// <summary>How long the mirror may take to show a creation of ours before the API is asked about it.</summary>
+    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    private readonly Dictionary<ResourceType, Copy> _copies = [];
+    private readonly ILogger _log;
+
+    public Cluster(IResources api, TimeProvider time, Random random, ILoggerFactory loggers)
+    {
+        Api = api;
+        Time = time;
+        Jitter = new Jitter(random);
+        Loggers = loggers;
+        _log = loggers.CreateLogger<Cluster>();
+        Events = new EventRecorder(api, time, "atoll-orchestration");
+        foreach (ResourceType type in Kinds.All)
+            if (type != Kinds.Event && type != Kinds.EventsEvent)
+                _copies[type] = new Copy(type, time, type == Kinds.Pod ? NodeOf : null);
+    }
+
+    /// <summary>The API itself, for reads that must be newest.</summary>
+    public IResources Api { get; }
+
+    public TimeProvider Time { get; }
+
+    public Jitter Jitter { get; }
+
+    public ILoggerFactory Loggers { get; }
+
+    public EventRecorder Events { get; }
+
+    public DateTimeOffset Now => Time.GetUtcNow();
+
+    /// <summary>Every copy: all kinds but events, which own nothing and come in floods.</summary>
+    public IReadOnlyCollection<Copy> Copies => _copies.Values;
+
+    public Copy Pods => _copies[Kinds.Pod];
+
+    public Copy Nodes => _copies[Kinds.Node];
+
+    /// <summary>The copy of a resource.</summary>
+    public Copy Of(ResourceType type) => _copies[type];
+
+    /// <summary>The copy of a resource, or null when it is not kept.</summary>
+    public Copy? Find(ResourceType type) => _copies.GetValueOrDefault(type);
+
+    /// <summary>Mirrors everything until cancelled; <paramref name="synced"/> is called once, when all first lists are in.</summary>
+    public async Task RunAsync(Action synced, CancellationToken cancellation)
+    {
+        var mirrors = new List<ResourceMirror>(_copies.Count);
+        foreach (Copy copy in _copies.Values)
+            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen));
+        var tasks = mirrors.ConvertAll(m => m.RunAsync(cancellation));
+        tasks.Add(Events.RunAsync(cancellation));
+        tasks.Add(SettleAsync(cancellation));
+        try
+        {
+            await Task.WhenAll(mirrors.ConvertAll(m => m.Synced)).WaitAsync(cancellation).ConfigureAwait(false);
+            synced();
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // Stopped before the first lists were in: the mirrors end below.
+        }
+        await Task.WhenAll(tasks).ConfigureAwait(false);
+    }
+
+    public async ValueTask<ApiResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CancellationToken cancellation) =>
+        Keep(type, await Api.CreateAsync(type, ns, document, cancellation).ConfigureAwait(false));
+
+    public async ValueTask<ApiResult> UpdateAsync(ResourceType type, string? ns, string name, JsonObject document, string? subresource, CancellationToken cancellation) =>
+        Keep(type, await Api.UpdateAsync(type, ns, name, document, cancellation, subresource).ConfigureAwait(false));
+
+    /// <summary>
+    /// A merge patch of one identity; with <paramref name="exact"/> also of the very version that the decision was made
+    /// from, so that a decision made from an old state is refused instead of carried out.
+    /// </summary>
+    public async ValueTask<ApiResult> PatchAsync(ResourceType type, KubeObject target, JsonObject patch, bool exact, CancellationToken cancellation, string? subresource = null)
+    {
+        JsonObject metadata = patch["metadata"] as JsonObject ?? [];
+        patch["metadata"] = metadata;
+        metadata["uid"] = target.Uid;
+        if (exact)
+            metadata["resourceVersion"] = target.ResourceVersion;
+        ApiResult result = await Api.PatchAsync(type, Scope(target), target.Name, PatchType.Merge, patch, cancellation, subresource).ConfigureAwait(false);
+        if (result.IsNotFound)
+            Find(type)?.Removed(target.Key, target.Uid);
+        return Keep(type, result);
+    }
+
+    /// <summary>Deletes one identity. An identity that is already gone is a success.</summary>
+    public async ValueTask<ApiResult> DeleteAsync(ResourceType type, KubeObject target, DeleteOptions options, CancellationToken cancellation)
+    {
+        ApiResult result = await Api.DeleteAsync(type, Scope(target), target.Name, options with { Uid = target.Uid }, cancellation).ConfigureAwait(false);
+        if (result.IsNotFound || (result.Ok && (result.Object is null || !result.Object.IsDeleting)))
+        {
+            Find(type)?.Removed(target.Key, target.Uid);
+            return default;
+        }
+        return Keep(type, result);
+    }
+
+    /// <summary>Asks the API about creations that the mirror has not shown: made and removed between two lists.</summary>
+    internal async ValueTask SettleOnceAsync(CancellationToken cancellation)
+    {
+        foreach (Copy copy in _copies.Values)
+            foreach (KubeObject value in copy.Unseen(Patience))
+            {
+                ApiResult result = await Api.GetAsync(copy.Type, Scope(value), value.Name, cancellation).ConfigureAwait(false);
+                if (!result.IsNotFound && (result.Object is null || result.Object.Uid == value.Uid))
+                    continue;
+                copy.Removed(value.Key, value.Uid);
+                copy.Seen(value, null);
+            }
+    }
+
+    private async Task SettleAsync(CancellationToken cancellation)
+    {
+        while (!cancellation.IsCancellationRequested)
+            try
+            {
+                await Task.Delay(Patience, Time, cancellation).ConfigureAwait(false);
+                await SettleOnceAsync(cancellation).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                _log.LogWarning(e, "Checking our own writes failed; it is tried again");
+            }
+    }
+
+    private ApiResult Keep(ResourceType type, ApiResult result)
+    {
+        if (result.Object is not null && result.Object.Kind == type.Kind)
+            Find(type)?.Wrote(result.Object);
+        return result;
+    }
+
+    private static string? Scope(KubeObject value) => value.Namespace.Length == 0 ? null : value.Namespace;
+
+    private static string? NodeOf(KubeObject pod) =>
+        pod.View(ApiJson.Default.Pod).Spec.NodeName is { Length: > 0 } node ? Copy.OnNode(node) : null;
+}

@@ -1,0 +1,189 @@
+using Atoll.Api.Objects;
+
+namespace Atoll.Orchestration.Loop;
+
+/// <summary>
+/// What the controllers know of one resource: the mirror's copy, with our own writes laid over it until the mirror has
+/// seen them. That is why a controller cannot create a pod twice because its mirror lags: the pod it made is in the copy
+/// before the write returns. The rules: of two states of one identity the one with the higher resource version wins; an
+/// identity that was seen to go never comes back; a write that the mirror never shows (made and removed between two
+/// lists) is checked against the API by <see cref="Cluster"/> after a while.
+/// Resource versions are compared as numbers: both Atoll and Kubernetes issue them from one growing counter.
+/// </summary>
+internal sealed class Copy
+{
+    private const int RememberedDepartures = 8192;
+
+    private readonly Lock _gate = new();
+    private readonly TimeProvider _time;
+    private readonly Func<KubeObject, string?>? _extraIndex;
+    private readonly Dictionary<string, KubeObject> _items = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Dictionary<string, KubeObject>> _index = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string Uid, DateTimeOffset At)> _unseen = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
+    private readonly Queue<string> _goneOrder = new();
+    private readonly List<Action<KubeObject?, KubeObject?>> _listeners = [];
+
+    public Copy(ResourceType type, TimeProvider time, Func<KubeObject, string?>? extraIndex = null)
+    {
+        Type = type;
+        _time = time;
+        _extraIndex = extraIndex;
+    }
+
+    /// <summary>What is copied.</summary>
+    public ResourceType Type { get; }
+
+    /// <summary>Index key of everything in a namespace.</summary>
+    public static string InNamespace(string ns) => "ns/" + ns;
+
+    /// <summary>Index key of everything that names an owner.</summary>
+    public static string OwnedBy(string uid) => "owner/" + uid;
+
+    /// <summary>Index key of the pods bound to a node.</summary>
+    public static string OnNode(string node) => "node/" + node;
+
+    private static string OfUid(string uid) => "uid/" + uid;
+
+    /// <summary>Calls back after each change that the mirror reports.</summary>
+    public void Listen(Action<KubeObject?, KubeObject?> listener) => _listeners.Add(listener);
+
+    /// <summary>The object of a key (<c>namespace/name</c> or <c>name</c>), or null.</summary>
+    public KubeObject? Get(string key) { lock (_gate) return _items.GetValueOrDefault(key); }
+
+    /// <summary>The object of an identity, or null.</summary>
+    public KubeObject? ByUid(string uid)
+    {
+        lock (_gate)
+            return _index.TryGetValue(OfUid(uid), out Dictionary<string, KubeObject>? found) ? found.Values.FirstOrDefault() : null;
+    }
+
+    /// <summary>All objects now.</summary>
+    public List<KubeObject> All() { lock (_gate) return [.. _items.Values]; }
+
+    /// <summary>All keys now.</summary>
+    public List<string> Keys() { lock (_gate) return [.. _items.Keys]; }
+
+    /// <summary>The objects of an index key.</summary>
+    public List<KubeObject> In(string indexKey)
+    {
+        lock (_gate)
+            return _index.TryGetValue(indexKey, out Dictionary<string, KubeObject>? found) ? [.. found.Values] : [];
+    }
+
+    /// <summary>True when an index key has any object.</summary>
+    public bool Any(string indexKey) { lock (_gate) return _index.ContainsKey(indexKey); }
+
+    /// <summary>Takes in what the mirror saw, then tells the listeners.</summary>
+    public void Seen(KubeObject? old, KubeObject? now)
+    {
+        lock (_gate)
+        {
+            if (now is null)
+                Depart(old!);
+            else
+            {
+                if (old is not null && old.Uid != now.Uid)
+                    Depart(old);
+                if (_unseen.TryGetValue(now.Key, out (string Uid, DateTimeOffset At) mine) && mine.Uid == now.Uid)
+                    _unseen.Remove(now.Key);
+                if (!_gone.Contains(now.Uid) && (!_items.TryGetValue(now.Key, out KubeObject? current) || !IsNewer(current, now)))
+                    Put(now);
+            }
+        }
+        foreach (Action<KubeObject?, KubeObject?> listener in _listeners)
+            listener(old, now);
+    }
+
+    /// <summary>Takes in the outcome of our own write, ahead of the mirror.</summary>
+    public void Wrote(KubeObject value)
+    {
+        lock (_gate)
+        {
+            if (_gone.Contains(value.Uid) || (_items.TryGetValue(value.Key, out KubeObject? current) && !IsNewer(value, current)))
+                return;
+            if (current is null || current.Uid != value.Uid)
+                _unseen[value.Key] = (value.Uid, _time.GetUtcNow());
+            Put(value);
+        }
+    }
+
+    /// <summary>Takes in that an identity is gone for good: our deletion left nothing, or the API does not know it.</summary>
+    public void Removed(string key, string uid)
+    {
+        lock (_gate)
+        {
+            Remember(uid);
+            if (_items.TryGetValue(key, out KubeObject? current) && current.Uid == uid)
+                Take(current);
+            if (_unseen.TryGetValue(key, out (string Uid, DateTimeOffset At) mine) && mine.Uid == uid)
+                _unseen.Remove(key);
+        }
+    }
+
+    /// <summary>Our creations that the mirror has not shown for longer than <paramref name="age"/>.</summary>
+    public List<KubeObject> Unseen(TimeSpan age)
+    {
+        var list = new List<KubeObject>();
+        lock (_gate)
+        {
+            DateTimeOffset limit = _time.GetUtcNow() - age;
+            foreach ((string key, (string uid, DateTimeOffset at)) in _unseen)
+                if (at <= limit && _items.TryGetValue(key, out KubeObject? value) && value.Uid == uid)
+                    list.Add(value);
+        }
+        return list;
+    }
+
+    private void Depart(KubeObject old)
+    {
+        Remember(old.Uid);
+        if (_items.TryGetValue(old.Key, out KubeObject? current) && current.Uid == old.Uid)
+            Take(current);
+    }
+
+    private void Remember(string uid)
+    {
+        if (uid.Length == 0 || !_gone.Add(uid))
+            return;
+        _goneOrder.Enqueue(uid);
+        if (_goneOrder.Count > RememberedDepartures)
+            _gone.Remove(_goneOrder.Dequeue());
+    }
+
+    private void Put(KubeObject value)
+    {
+        if (_items.TryGetValue(value.Key, out KubeObject? current))
+            Take(current);
+        _items[value.Key] = value;
+        foreach (string key in IndexKeys(value))
+        {
+            if (!_index.TryGetValue(key, out Dictionary<string, KubeObject>? bucket))
+                _index[key] = bucket = new Dictionary<string, KubeObject>(StringComparer.Ordinal);
+            bucket[value.Key] = value;
+        }
+    }
+
+    private void Take(KubeObject value)
+    {
+        _items.Remove(value.Key);
+        foreach (string key in IndexKeys(value))
+            if (_index.TryGetValue(key, out Dictionary<string, KubeObject>? bucket) && bucket.Remove(value.Key) && bucket.Count == 0)
+                _index.Remove(key);
+    }
+
+    private IEnumerable<string> IndexKeys(KubeObject value)
+    {
+        yield return OfUid(value.Uid);
+        if (Type.Namespaced)
+            yield return InNamespace(value.Namespace);
+        if (value.Metadata.OwnerReferences is { } owners)
+            foreach (OwnerReference owner in owners)
+                yield return OwnedBy(owner.Uid);
+        if (_extraIndex?.Invoke(value) is { } extra)
+            yield return extra;
+    }
+
+    private static bool IsNewer(KubeObject left, KubeObject right) =>
+        ulong.TryParse(left.ResourceVersion, out ulong a) && ulong.TryParse(right.ResourceVersion, out ulong b) && a > b;
+}

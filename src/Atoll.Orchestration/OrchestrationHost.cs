@@ -1,0 +1,65 @@
+using Atoll.Api.Resources;
+using Atoll.Orchestration.Deployments;
+using Atoll.Orchestration.Loop;
+using Atoll.Orchestration.ReplicaSets;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Orchestration;
+
+/// <summary>
+/// The orchestration centre: every controller, over one set of mirrors. It speaks only <see cref="IResources"/>, so it
+/// runs beside Atoll's API server or against an upstream cluster over HTTP. It keeps nothing of its own: stop it anywhere,
+/// start it elsewhere, and it reads the world and goes on. Exactly one may run at a time over one API; the caller elects it
+/// (a Lease) and cancels <see cref="RunAsync"/> when the lease is lost.
+///
+/// Invariants: a decision made from an old state is refused by the API (every write names the identity it is about, and
+/// the version where the decision depends on it) and made again; a controller sees its own writes before it decides
+/// again, however late its mirror; nothing is evicted or replaced because a link is silent.
+///
+/// It deliberately does not place pods (Atoll.Scheduling), run them (Atoll.Edge), or judge links and nodes (the link hub
+/// writes a node's Ready condition, sites their own outcomes).
+/// </summary>
+public sealed class OrchestrationHost
+{
+    private readonly Cluster _cluster;
+
+    /// <summary>Prepares the controllers; nothing is read until <see cref="RunAsync"/>.</summary>
+    /// <param name="resources">The API, as an identity that may do everything.</param>
+    /// <param name="time">Clock of every period and deadline.</param>
+    /// <param name="random">Source of jitter; used under a lock.</param>
+    /// <param name="loggers">Where failures are told.</param>
+    public OrchestrationHost(IResources resources, TimeProvider time, Random random, ILoggerFactory loggers)
+    {
+        ArgumentNullException.ThrowIfNull(resources);
+        _cluster = new Cluster(resources, time, random, loggers);
+    }
+
+    /// <summary>Runs every controller until cancelled, which ends it without an exception.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        List<Controller> controllers = Controllers(_cluster);
+        try
+        {
+            var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Task mirrors = _cluster.RunAsync(() => started.TrySetResult(), cancellation);
+            await Task.WhenAny(started.Task, mirrors).ConfigureAwait(false);
+            var tasks = new List<Task> { mirrors };
+            if (started.Task.IsCompleted)
+                foreach (Controller controller in controllers)
+                    tasks.Add(controller.RunAsync(cancellation));
+            await Task.WhenAll(tasks).ConfigureAwait(false);
+        }
+        finally
+        {
+            foreach (Controller controller in controllers)
+                controller.Dispose();
+        }
+    }
+
+    /// <summary>Every controller over one cluster.</summary>
+    internal static List<Controller> Controllers(Cluster cluster) =>
+    [
+        new DeploymentController(cluster),
+        new ReplicaSetController(cluster),
+    ];
+}

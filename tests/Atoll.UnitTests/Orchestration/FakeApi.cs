@@ -1,0 +1,220 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+
+namespace Atoll.UnitTests.Orchestration;
+
+/// <summary>
+/// A small API in memory with what controllers rely on: versions, identities, preconditions, generations, finalizers,
+/// graceful deletion of bound pods, subresources status and finalize. Its log lets a test show changes late.
+/// </summary>
+internal sealed class FakeApi(TimeProvider time) : IResources
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(string Resource, string Key), KubeObject> _items = [];
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long _revision = 100;
+    private int _ids;
+
+    public List<(long Revision, ResourceType Type, WatchEventType Event, KubeObject Object)> Log { get; } = [];
+
+    /// <summary>Called before each write (verb, type); an answer refuses it.</summary>
+    public Func<string, ResourceType, ApiStatus?>? Refuse { get; set; }
+
+    /// <summary>Called after each write took effect; true loses the answer, as a broken connection does.</summary>
+    public Func<bool>? LoseAnswer { get; set; }
+
+    public List<KubeObject> All(ResourceType type)
+    {
+        lock (_gate)
+            return [.. _items.Where(i => i.Key.Resource == type.GroupResource).Select(i => i.Value)];
+    }
+
+    public KubeObject? Find(ResourceType type, string key)
+    {
+        lock (_gate)
+            return _items.GetValueOrDefault((type.GroupResource, key));
+    }
+
+    public ValueTask<ApiResult> GetAsync(ResourceType type, string? ns, string name, CancellationToken cancellation) =>
+        ValueTask.FromResult(Find(type, Key(ns, name)) is { } found ? (ApiResult)found : ApiStatus.NotFound(type, name));
+
+    public ValueTask<ApiList> ListAsync(ResourceType type, string? ns, ListOptions options, CancellationToken cancellation)
+    {
+        lock (_gate)
+            return ValueTask.FromResult(new ApiList([.. All(type).Where(o => ns is null || o.Namespace == ns)], _revision.ToString(CultureInfo.InvariantCulture)));
+    }
+
+    public async IAsyncEnumerable<WatchEvent> WatchAsync(ResourceType type, string? ns, WatchOptions options, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        long from = long.Parse(options.ResourceVersion ?? "0", CultureInfo.InvariantCulture);
+        int next = 0;
+        while (true)
+        {
+            Task changed;
+            var found = new List<WatchEvent>();
+            lock (_gate)
+            {
+                changed = _changed.Task;
+                for (; next < Log.Count; next++)
+                    if (Log[next].Revision > from && Log[next].Type == type && (ns is null || Log[next].Object.Namespace == ns))
+                        found.Add(new WatchEvent(Log[next].Event, Log[next].Object));
+            }
+            foreach (WatchEvent e in found)
+                yield return e;
+            await changed.WaitAsync(cancellation);
+        }
+    }
+
+    public ValueTask<ApiResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CancellationToken cancellation, string? name = null, string? subresource = null) => Write("create", type, () =>
+    {
+        JsonObject copy = document.DeepClone().AsObject();
+        JsonObject metadata = copy["metadata"]!.AsObject();
+        if ((string?)metadata["name"] is null)
+            metadata["name"] = (string?)metadata["generateName"] + "x" + (++_ids).ToString("x5", CultureInfo.InvariantCulture);
+        if (type.Namespaced)
+            metadata["namespace"] = ns;
+        string key = Key(type.Namespaced ? ns : null, (string)metadata["name"]!);
+        if (_items.ContainsKey((type.GroupResource, key)))
+            return ApiStatus.AlreadyExists(type, (string)metadata["name"]!);
+        metadata["uid"] = "uid-" + (++_ids).ToString(CultureInfo.InvariantCulture);
+        metadata["creationTimestamp"] = KubeTime.Format(time.GetUtcNow());
+        metadata["generation"] = 1;
+        if (type == Kinds.Namespace)
+            copy["spec"] = new JsonObject { ["finalizers"] = new JsonArray("kubernetes") };
+        return Store(type, copy, WatchEventType.Added);
+    });
+
+    public ValueTask<ApiResult> UpdateAsync(ResourceType type, string? ns, string name, JsonObject document, CancellationToken cancellation, string? subresource = null) => Write("update", type, () =>
+    {
+        KubeObject? old = Find(type, Key(ns, name));
+        return old is null ? ApiStatus.NotFound(type, name) : Replace(type, old, document.DeepClone().AsObject(), subresource);
+    });
+
+    public ValueTask<ApiResult> PatchAsync(ResourceType type, string? ns, string name, PatchType patchType, JsonNode patch, CancellationToken cancellation, string? subresource = null) => Write("patch", type, () =>
+    {
+        Assert.Equal(PatchType.Merge, patchType);
+        KubeObject? old = Find(type, Key(ns, name));
+        if (old is null)
+            return ApiStatus.NotFound(type, name);
+        if (patch["metadata"]?["uid"] is { } uid && (string)uid! != old.Uid)
+            return ApiStatus.Conflict(type, name, "uid");
+        return Replace(type, old, Merge(old.ToNode(), patch.AsObject()), subresource);
+    });
+
+    public ValueTask<ApiResult> DeleteAsync(ResourceType type, string? ns, string name, DeleteOptions options, CancellationToken cancellation) => Write("delete", type, () =>
+    {
+        KubeObject? old = Find(type, Key(ns, name));
+        if (old is null)
+            return ApiStatus.NotFound(type, name);
+        if ((options.Uid is not null && options.Uid != old.Uid) || (options.ResourceVersion is not null && options.ResourceVersion != old.ResourceVersion))
+            return ApiStatus.Conflict(type, name, "precondition");
+        JsonObject node = old.ToNode();
+        JsonArray finalizers = node["metadata"]!["finalizers"] as JsonArray ?? [];
+        node["metadata"]!["finalizers"] = finalizers;
+        foreach ((string policy, string finalizer) in new[] { ("Foreground", "foregroundDeletion"), ("Orphan", "orphan") })
+            if (options.PropagationPolicy == policy && !finalizers.Any(f => (string?)f == finalizer))
+                finalizers.Add((JsonNode)finalizer);
+        bool graceful = type == Kinds.Pod && options.GracePeriodSeconds != 0 && !string.IsNullOrEmpty((string?)node["spec"]?["nodeName"])
+            && (string?)node["status"]?["phase"] is not ("Succeeded" or "Failed");
+        if (finalizers.Count == 0 && !graceful && type != Kinds.Namespace)
+        {
+            Remove(type, old);
+            return default;
+        }
+        if (node["metadata"]!["deletionTimestamp"] is not null && !(options.GracePeriodSeconds == 0 && finalizers.Count == 0))
+            return old;
+        node["metadata"]!["deletionTimestamp"] ??= KubeTime.Format(time.GetUtcNow());
+        if (type == Kinds.Namespace)
+            node["status"] = new JsonObject { ["phase"] = "Terminating" };
+        return Store(type, node, WatchEventType.Modified);
+    });
+
+    /// <summary>What a kubelet does at the end: the object is gone, whatever its grace (finalizers still hold it).</summary>
+    public void Finish(ResourceType type, KubeObject value)
+    {
+        lock (_gate)
+            if (Find(type, value.Key) is { } now && now.Uid == value.Uid && (now.Metadata.Finalizers ?? []).Count == 0)
+                Remove(type, now);
+    }
+
+    private ValueTask<ApiResult> Write(string verb, ResourceType type, Func<ApiResult> write)
+    {
+        lock (_gate)
+        {
+            if (Refuse?.Invoke(verb, type) is { } refused)
+                return ValueTask.FromResult((ApiResult)refused);
+            ApiResult result = write();
+            return LoseAnswer?.Invoke() == true ? ValueTask.FromException<ApiResult>(new IOException("The answer was lost.")) : ValueTask.FromResult(result);
+        }
+    }
+
+    private ApiResult Replace(ResourceType type, KubeObject old, JsonObject wanted, string? subresource)
+    {
+        string? version = (string?)wanted["metadata"]?["resourceVersion"];
+        if (version is not null && version != old.ResourceVersion)
+            return ApiStatus.Conflict(type, old.Name, "the object has been modified");
+        JsonObject now = subresource is null ? wanted : old.ToNode();
+        if (subresource == "status")
+            now["status"] = wanted["status"]?.DeepClone();
+        else if (subresource == "finalize")
+            now["spec"] = wanted["spec"]?.DeepClone();
+        else if (old.ToNode()["status"] is { } status)
+            now["status"] = status.DeepClone();
+        else
+            now.Remove("status");
+        if (JsonNode.DeepEquals(now, old.ToNode()))
+            return old;
+        if (subresource is null && !JsonNode.DeepEquals(now["spec"], old.ToNode()["spec"]))
+            now["metadata"]!["generation"] = (old.Metadata.Generation ?? 1) + 1;
+        bool held = now["metadata"]!["finalizers"] is JsonArray { Count: > 0 } || now["spec"]?["finalizers"] is JsonArray { Count: > 0 };
+        bool bound = type == Kinds.Pod && !string.IsNullOrEmpty((string?)now["spec"]?["nodeName"]) && (string?)now["status"]?["phase"] is not ("Succeeded" or "Failed");
+        if (now["metadata"]!["deletionTimestamp"] is null || held || bound)
+            return Store(type, now, WatchEventType.Modified);
+        Remove(type, old);
+        return KubeObject.FromNode(now);
+    }
+
+    private KubeObject Store(ResourceType type, JsonObject node, WatchEventType kind)
+    {
+        node["metadata"]!["resourceVersion"] = (++_revision).ToString(CultureInfo.InvariantCulture);
+        KubeObject value = KubeObject.FromNode(node);
+        _items[(type.GroupResource, value.Key)] = value;
+        Append(type, kind, value);
+        return value;
+    }
+
+    private void Remove(ResourceType type, KubeObject old)
+    {
+        _items.Remove((type.GroupResource, old.Key));
+        _revision++;
+        JsonObject last = old.ToNode();
+        last["metadata"]!["resourceVersion"] = _revision.ToString(CultureInfo.InvariantCulture);
+        Append(type, WatchEventType.Deleted, KubeObject.FromNode(last));
+    }
+
+    private void Append(ResourceType type, WatchEventType kind, KubeObject value)
+    {
+        Log.Add((_revision, type, kind, value));
+        TaskCompletionSource done = _changed;
+        _changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        done.TrySetResult();
+    }
+
+    private static JsonObject Merge(JsonObject target, JsonObject patch)
+    {
+        foreach ((string key, JsonNode? value) in patch)
+            if (value is null)
+                target.Remove(key);
+            else if (value is JsonObject inner)
+                target[key] = Merge(target[key] as JsonObject is { } present ? present.DeepClone().AsObject() : [], inner);
+            else
+                target[key] = value.DeepClone();
+        return target;
+    }
+
+    private static string Key(string? ns, string name) => string.IsNullOrEmpty(ns) ? name : $"{ns}/{name}";
+}
