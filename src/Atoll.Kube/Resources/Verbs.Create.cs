@@ -1,0 +1,97 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Objects;
+using Atoll.Kube.Schema;
+using Atoll.Kube.Watch;
+using Atoll.Store;
+
+namespace Atoll.Kube.Resources;
+
+internal sealed partial class Verbs
+{
+    private const int GeneratedSuffix = 5, MaxGeneratedPrefix = 58, GenerateAttempts = 8;
+
+    /// <summary>Makes an object. The document is used up.</summary>
+    public async ValueTask<WriteResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CallContext call)
+    {
+        if (CheckPlace(type, ns, null, document) is { } misplaced)
+            return misplaced;
+        if (CheckFields(type, document, null, call) is { } unknown)
+            return unknown;
+        document = EventForms.ToStored(type, document);
+        JsonObject meta = document.Map("metadata")!;
+        if (!string.IsNullOrEmpty(meta.Text("resourceVersion")))
+            return ApiStatus.BadRequest("resourceVersion should not be set on objects to be created");
+        if (ns is "" or null && type.Namespaced)
+            return ApiStatus.BadRequest("an empty namespace may not be set during creation");
+        bool generate = string.IsNullOrEmpty(meta.Text("name")) && meta.Text("generateName") is { Length: > 0 };
+        Stamp(type, meta, call);
+        for (int attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            if (generate)
+                meta["name"] = Generate(meta.Text("generateName")!);
+            var candidate = (JsonObject)document.DeepClone();
+            if (Admit(type, candidate, call) is { } refused)
+                return refused;
+            string name = meta.Text("name")!;
+            (ApiStatus? missing, StoreCompare? guard) = await CheckNamespaceAsync(type, ns, name, call).ConfigureAwait(false);
+            if (missing is not null)
+                return missing;
+            // Also answers a dry run, which compares nothing.
+            bool exists = await ReadAsync(type, ns, name, call.Cancellation).ConfigureAwait(false) is not null;
+            if (!exists && await StoreAsync(type, ns, name, candidate, null, call, guard).ConfigureAwait(false) is { } done)
+                return done with { Created = true };
+            // Somebody was first, or the namespace changed: only the former is final.
+            if (exists && (!generate || attempt == GenerateAttempts))
+                return ApiStatus.AlreadyExists(type, name);
+        }
+        return ApiStatus.Conflict(type, meta.Text("name") ?? "", "too many concurrent writes; try again");
+    }
+
+    private void Stamp(ResourceType type, JsonObject meta, CallContext call)
+    {
+        if (!call.Identity.IsTrusted || string.IsNullOrEmpty(meta.Text("uid")))
+            meta["uid"] = options.Uids.NewUid();
+        if (!call.Identity.IsTrusted || string.IsNullOrEmpty(meta.Text("creationTimestamp")))
+            meta["creationTimestamp"] = Now();
+        foreach (string field in (ReadOnlySpan<string>)["resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"])
+            meta.Remove(field);
+        if (!type.Namespaced)
+            meta.Remove("namespace");
+    }
+
+    private string Generate(string prefix) =>
+        (prefix.Length > MaxGeneratedPrefix ? prefix[..MaxGeneratedPrefix] : prefix) + options.Uids.NewSuffix(GeneratedSuffix);
+
+    // Strategy, defaults, validation, then the policy of this server.
+    private ApiStatus? Admit(ResourceType type, JsonObject document, CallContext call)
+    {
+        ResourceType stored = EventForms.IsNewer(type) ? Kinds.Event : type;
+        var causes = new List<StatusCause>();
+        JsonObject meta = document.Map("metadata")!;
+        MetaRules.Check(type, meta, causes);
+        string name = meta.Text("name") ?? meta.Text("generateName") ?? "";
+        if (causes.Count > 0)
+            return ApiStatus.Invalid(type, name, causes);
+        Strategy.PrepareForCreate(stored, document);
+        ObjectSchemas.ApplyDefaults(stored, document);
+        causes.AddRange(ObjectSchemas.Validate(stored, document, null, null));
+        if (causes.Count > 0)
+            return ApiStatus.Invalid(type, name, causes);
+        return AskPolicy(call, "create", type, null, null, document);
+    }
+
+    /// <summary>The namespace must exist and stay; the comparison makes sure that it does not end meanwhile.</summary>
+    private async ValueTask<(ApiStatus? Error, StoreCompare? Guard)> CheckNamespaceAsync(ResourceType type, string? ns, string name, CallContext call)
+    {
+        if (!type.Namespaced || !options.NamespacesMustExist)
+            return (null, null);
+        CachedObject? space = await ReadAsync(Kinds.Namespace, null, ns!, call.Cancellation).ConfigureAwait(false);
+        if (space is null)
+            return (ApiStatus.NotFound(Kinds.Namespace, ns!), null);
+        if (!space.Object.IsDeleting)
+            return (null, new StoreCompare(Keys.Of(Kinds.Namespace, null, ns!), space.Revision));
+        ApiStatus terminating = ApiStatus.Forbidden(type, name, $"unable to create new content in namespace {ns} because it is being terminated");
+        terminating.Details!.Causes = [MetaRules.Cause("NamespaceTerminating", "metadata.namespace", $"namespace {ns} is being terminated")];
+        return (terminating, null);
+    }
+}

@@ -1,0 +1,73 @@
+using Atoll.Api.Objects;
+
+namespace Atoll.Kube.Watch;
+
+/// <summary>
+/// One object in the cache: its bytes as served, and little else. The parsed form is made when somebody asks and kept
+/// only as long as somebody holds it, so that an idle object costs its bytes.
+/// </summary>
+internal sealed class CachedObject
+{
+    private readonly WeakReference<KubeObject?> _parsed = new(null);
+
+    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod)
+    {
+        Key = key;
+        Revision = revision;
+        Utf8 = ObjectBytes.WithRevision(stored, revision);
+        Uid = ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "";
+        NodeName = isPod ? ObjectBytes.Find(Utf8.Span, "spec", "nodeName") : null;
+    }
+
+    private CachedObject(CachedObject old, long revision)
+    {
+        Key = old.Key;
+        Revision = revision;
+        Utf8 = ObjectBytes.WithRevision(old.Utf8.Span, revision);
+        Uid = old.Uid;
+        NodeName = old.NodeName;
+    }
+
+    /// <summary><c>namespace/name</c> or <c>name</c>.</summary>
+    public string Key { get; }
+
+    public long Revision { get; }
+
+    public ReadOnlyMemory<byte> Utf8 { get; }
+
+    public string Uid { get; }
+
+    /// <summary>Node of a pod, or null.</summary>
+    public string? NodeName { get; }
+
+    /// <summary>The parsed object; the same instance for all who hold it at a time.</summary>
+    public KubeObject Object
+    {
+        get
+        {
+            if (_parsed.TryGetTarget(out KubeObject? parsed))
+                return parsed;
+            parsed = new KubeObject(Utf8);
+            _parsed.SetTarget(parsed);
+            return parsed;
+        }
+    }
+
+    /// <summary>The same state under another revision: how a deletion is told.</summary>
+    public CachedObject At(long revision) => new(this, revision);
+}
+
+/// <summary>One change of one object. Both states are set for a modification; never neither.</summary>
+internal sealed class CacheChange(CachedObject? old, CachedObject? current, long revision)
+{
+    private CachedObject? _gone;
+
+    public CachedObject? Old { get; } = old;
+
+    public CachedObject? Current { get; } = current;
+
+    public long Revision { get; } = revision;
+
+    /// <summary>The old state under the revision of this change.</summary>
+    public CachedObject Gone => _gone ??= Old!.At(Revision);
+}
