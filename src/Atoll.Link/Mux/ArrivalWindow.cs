@@ -1,0 +1,86 @@
+namespace Atoll.Link;
+
+/// <summary>
+/// How much of one class may be on its way, so that little of it waits in buffers that we cannot reorder: not only the
+/// socket's, but the server's, a proxy's and the modem's. The other side tells what has arrived; when that takes notably
+/// longer than the quickest arrival lately, something queues and the window shrinks; else it grows while it is used up.
+/// Pure: the time comes with the call.
+/// </summary>
+internal sealed class ArrivalWindow
+{
+    public const int Least = 2 * 1024;
+    public const int Most = 2 * 1024 * 1024;
+
+    /// <summary>Waiting in foreign queues that is tolerated, in microseconds.</summary>
+    private const long TolerableUs = 60_000;
+
+    /// <summary>The quickest arrival is forgotten after this long at the latest: paths change.</summary>
+    private const long MemoryUs = 20_000_000;
+
+    private readonly Queue<(long Total, long At, bool Full)> _marks = new();
+    private long _sent;
+    private long _arrived;
+    private long _leastUs = long.MaxValue;
+    private long _earlierLeastUs = long.MaxValue;
+    private long _leastSince;
+    private long _shrunkAt;
+
+    /// <summary>Bytes that may be on their way.</summary>
+    public int Size { get; private set; } = 16 * 1024;
+
+    /// <summary>Bytes on their way.</summary>
+    public long Outstanding => _sent - _arrived;
+
+    /// <summary>Whether to send more now.</summary>
+    public bool Open => Outstanding < Size;
+
+    /// <summary>Size of one frame that suits the line.</summary>
+    public int FrameBytes => Math.Clamp(Size / 2, Least / 2, LinkLimits.MaxFrameBytes);
+
+    public void Sent(int bytes, long nowUs)
+    {
+        _sent += bytes;
+        if (_marks.Count < 256)
+            _marks.Enqueue((_sent, nowUs, Outstanding + LinkLimits.MaxFrameBytes >= Size));
+    }
+
+    /// <summary>The other side has received so many bytes in all; false when it claims more than was sent.</summary>
+    public bool Arrived(long total, long nowUs)
+    {
+        if (total > _sent)
+            return false;
+        if (total <= _arrived)
+            return true;
+        long fresh = total - _arrived;
+        _arrived = total;
+        long took = -1;
+        bool full = false;
+        while (_marks.TryPeek(out (long Total, long At, bool Full) mark) && mark.Total <= total)
+        {
+            (took, full) = (nowUs - mark.At, mark.Full);
+            _marks.Dequeue();
+        }
+        if (took >= 0)
+            Adjust(took, full, fresh, nowUs);
+        return true;
+    }
+
+    private void Adjust(long tookUs, bool full, long fresh, long nowUs)
+    {
+        if (nowUs - _leastSince > MemoryUs / 2)
+            (_earlierLeastUs, _leastUs, _leastSince) = (_leastUs, long.MaxValue, nowUs);
+        _leastUs = Math.Min(_leastUs, tookUs);
+        long goal = Math.Min(_leastUs, _earlierLeastUs) + TolerableUs;
+        if (tookUs <= goal)
+        {
+            if (full)
+                Size = (int)Math.Min(Most, Size + fresh);
+        }
+        else if (nowUs - _shrunkAt > tookUs)
+        {
+            // Once in a round trip: what was sent before the last shrinking still tells of the larger window.
+            _shrunkAt = nowUs;
+            Size = (int)Math.Max(Least, Size * Math.Max(goal, tookUs / 4) / tookUs);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+namespace Atoll.Link;
+
+/// <summary>Class of traffic on a link; a lower number goes first, always.</summary>
+public enum LinkClass
+{
+    /// <summary>State: the session itself. No stream can be of it.</summary>
+    Session = 0,
+
+    /// <summary>Exec, logs, attach, port-forward, API calls.</summary>
+    Tunnel = 1,
+
+    /// <summary>Metrics, logs, events.</summary>
+    Telemetry = 2,
+
+    /// <summary>Images and packages.</summary>
+    Content = 3,
+}

@@ -1,0 +1,159 @@
+using System.Threading.Channels;
+
+namespace Atoll.Link;
+
+/// <summary>
+/// Drives one session over one line: frames in and out through the multiplexer, ticks by the clock, outputs to the owner one
+/// at a time. The same for both ends, and over any stream.
+/// </summary>
+internal sealed class LinkPump : IMuxSession, IAsyncDisposable
+{
+    private static readonly LinkInput.LineActive LineActive = new();
+
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly LinkSession _session;
+    private readonly TimeProvider _time;
+    private readonly ITimer _timer;
+    private readonly Channel<LinkOutput> _outputs = Channel.CreateUnbounded<LinkOutput>(new UnboundedChannelOptions { SingleReader = true });
+    private long _armedFor = long.MaxValue;
+
+    public LinkPump(LinkSession session, Stream line, bool isSite, LinkTraffic traffic, TimeProvider time)
+    {
+        (_session, _time) = (session, time);
+        Mux = new Multiplexer(line, isSite, this, traffic, time);
+        _timer = time.CreateTimer(static state => ((LinkPump)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    public Multiplexer Mux { get; }
+
+    public bool Ended
+    {
+        get
+        {
+            lock (_lock)
+                return _session.State == LinkState.Closed;
+        }
+    }
+
+    public LinkState State
+    {
+        get
+        {
+            lock (_lock)
+                return _session.State;
+        }
+    }
+
+    private long NowMs => (long)(_time.GetTimestamp() / (double)_time.TimestampFrequency * 1000);
+
+    /// <summary>Tells the session something, from any thread.</summary>
+    public void Tell(LinkInput input)
+    {
+        lock (_lock)
+        {
+            foreach (LinkOutput output in _session.Step(input, NowMs))
+                _outputs.Writer.TryWrite(output);
+            Arm();
+        }
+        // A report of life makes nothing to send.
+        if (input is not LinkInput.LineActive)
+            Mux.Wake();
+    }
+
+    /// <summary>
+    /// Runs until the session is over. <paramref name="handle"/> is called for one output after the other; when it throws, the
+    /// session closes with <see cref="LinkError.OwnerFailed"/>, or with the refusal's own reason.
+    /// </summary>
+    public async Task<LinkError> RunAsync(LinkInput first, Func<LinkOutput, ValueTask> handle, CancellationToken cancellation)
+    {
+        await using CancellationTokenRegistration closing = cancellation.UnsafeRegister(static state => ((LinkPump)state!).Tell(new LinkInput.Close(LinkError.GoingAway)), this);
+        Tell(first);
+        Task handling = HandleOutputsAsync(handle);
+        // Not the caller's token: a session that is closed still says goodbye. A line that takes no more is cut after a second.
+        using CancellationTokenSource cut = new();
+        Task<Exception?> running = Mux.RunAsync(cut.Token);
+        await Task.WhenAny(running, _ended.Task).ConfigureAwait(false);
+        if (!running.IsCompleted)
+        {
+            Mux.Wake();
+            await Task.WhenAny(running, Task.Delay(TimeSpan.FromSeconds(1), _time, CancellationToken.None)).ConfigureAwait(false);
+            await cut.CancelAsync().ConfigureAwait(false);
+        }
+        Exception? reason = await running.ConfigureAwait(false);
+        Tell(new LinkInput.Disconnected(reason is LinkProtocolException ? LinkError.Malformed : LinkError.ConnectionLost));
+        _outputs.Writer.TryComplete();
+        await handling.ConfigureAwait(false);
+        return _session.Error;
+    }
+
+    int IMuxSession.WriteFrame(Span<byte> destination, int preferredBytes)
+    {
+        lock (_lock)
+            return _session.WriteFrame(destination, NowMs, preferredBytes);
+    }
+
+    void IMuxSession.OnFrame(ReadOnlyMemory<byte> frame) => Tell(new LinkInput.Frame(frame));
+
+    void IMuxSession.OnActivity() => Tell(LineActive);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _timer.DisposeAsync().ConfigureAwait(false);
+        await Mux.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async Task HandleOutputsAsync(Func<LinkOutput, ValueTask> handle)
+    {
+        bool failed = false;
+        await foreach (LinkOutput output in _outputs.Reader.ReadAllAsync().ConfigureAwait(false))
+        {
+            if (failed && output is not LinkOutput.StateChanged)
+                continue;
+            try
+            {
+                await handle(output).ConfigureAwait(false);
+            }
+            catch (LinkRefusedException refused)
+            {
+                failed = true;
+                Tell(new LinkInput.Close(refused.Error));
+            }
+            catch (Exception)
+            {
+                // The owner reports its own failures; the session's part is to end and begin anew.
+                failed = true;
+                Tell(new LinkInput.Close(LinkError.OwnerFailed));
+            }
+        }
+    }
+
+    private void OnTimer()
+    {
+        bool due;
+        lock (_lock)
+        {
+            _armedFor = long.MaxValue;
+            due = _session.NextTick <= NowMs;
+            if (!due)
+                Arm();
+        }
+        if (due)
+            Tell(new LinkInput.Tick());
+    }
+
+    /// <summary>Sets the timer when it is needed earlier than it is set; when later, it finds out when it fires.</summary>
+    private void Arm()
+    {
+        if (_session.State == LinkState.Closed)
+        {
+            _ended.TrySetResult();
+            return;
+        }
+        long next = _session.NextTick;
+        if (next >= _armedFor)
+            return;
+        _armedFor = next;
+        _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, next - NowMs)), Timeout.InfiniteTimeSpan);
+    }
+}
