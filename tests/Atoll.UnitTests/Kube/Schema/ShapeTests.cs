@@ -1,0 +1,42 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Objects;
+using Atoll.Kube.Schema;
+
+namespace Atoll.UnitTests.Kube.Schema;
+
+public sealed class ShapeTests
+{
+    [Fact]
+    public void Names_unknown_fields_by_path()
+    {
+        JsonObject deployment = JsonNode.Parse("""
+            {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","labls":{}},
+             "spec":{"template":{"spec":{"contaners":[],"containers":[{"name":"a","imagee":"b"}],"volumes":[{"name":"v","configMap":{"nam":"x"}}]}}}}
+            """)!.AsObject();
+        Assert.Equal(
+            ["metadata.labls", "spec.template.spec.contaners", "spec.template.spec.containers[0].imagee", "spec.template.spec.volumes[0].configMap.nam"],
+            ObjectSchemas.UnknownFields(Kinds.Deployment, deployment));
+    }
+
+    [Fact]
+    public void Maps_and_free_objects_have_no_unknown_fields()
+    {
+        JsonObject pod = JsonNode.Parse("""{"metadata":{"labels":{"x":"y"},"managedFields":[{"fieldsV1":{"f:a":{}}}]},"spec":{"nodeSelector":{"q":"r"}}}""")!.AsObject();
+        Assert.Empty(ObjectSchemas.UnknownFields(Kinds.Pod, pod));
+    }
+
+    [Theory]
+    [InlineData("""{"spec":{"replicas":"abc"}}""", "spec.replicas", "Invalid value: \"abc\": must be an integer")]
+    [InlineData("""{"spec":{"replicas":1.5}}""", "spec.replicas", "Invalid value: 1.5: must be an integer")]
+    [InlineData("""{"spec":{"replicas":3000000000}}""", "spec.replicas", "Invalid value: 3000000000: must fit in 32 bits")]
+    [InlineData("""{"spec":{"paused":"yes"}}""", "spec.paused", "Invalid value: \"yes\": must be a boolean")]
+    [InlineData("""{"spec":{"template":{"spec":{"containers":{}}}}}""", "spec.template.spec.containers", "Invalid value: {}: must be a list")]
+    [InlineData("""{"spec":{"template":{"spec":{"containers":["x"]}}}}""", "spec.template.spec.containers[0]", "Invalid value: \"x\": must be an object")]
+    [InlineData("""{"metadata":{"labels":{"a":1}}}""", "metadata.labels[a]", "Invalid value: 1: must be a string")]
+    [InlineData("""{"metadata":{"creationTimestamp":"yesterday"}}""", "metadata.creationTimestamp", "Invalid value: \"yesterday\": must be a time in RFC 3339, such as 2026-01-02T03:04:05Z")]
+    [InlineData("""{"spec":"x"}""", "spec", "Invalid value: \"x\": must be an object")]
+    [InlineData("""{"spec":{"strategy":{"type":"Blue"}}}""", "spec.strategy.type", "Unsupported value: \"Blue\": supported values: \"Recreate\", \"RollingUpdate\"")]
+    [InlineData("""{"spec":{"template":{"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"x"}}}]}}}}""", "spec.template.spec.containers[0].resources.limits[cpu]", "Invalid value: \"x\": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+    public void Reports_wrong_types_with_their_path(string document, string field, string message) =>
+        Assert.Contains(ObjectSchemas.Validate(Kinds.Deployment, JsonNode.Parse(document)!.AsObject(), null, null), c => c.Field == field && c.Message == message);
+}
