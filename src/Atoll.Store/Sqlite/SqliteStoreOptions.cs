@@ -1,0 +1,57 @@
+namespace Atoll.Store.Sqlite;
+
+/// <summary>How a <see cref="SqliteStore"/> is set up. Limits are published in docs/SPECIFICATION.md.</summary>
+public sealed record SqliteStoreOptions
+{
+    /// <summary>Clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Longest key, bytes.</summary>
+    public int MaxKeyBytes { get; init; } = 1024;
+
+    /// <summary>Largest value, bytes.</summary>
+    public int MaxValueBytes { get; init; } = 3 * 1024 * 1024;
+
+    /// <summary>Most writes in one transaction.</summary>
+    public int MaxWrites { get; init; } = 1000;
+
+    /// <summary>How many revisions of history are kept at least; twice as many trigger a compaction.</summary>
+    public long KeepRevisions { get; init; } = 10_000;
+
+    /// <summary>How many bytes of superseded values trigger a compaction, however few revisions they are.</summary>
+    public long MaxHistoryBytes { get; init; } = 64L << 20;
+
+    /// <summary>How many bytes of recent events are kept in memory for watches; older ones are read from the file.</summary>
+    public long TailBytes { get; init; } = 8L << 20;
+
+    /// <summary>SQLite's page cache of each connection, KiB.</summary>
+    public int CacheKib { get; init; } = 2048;
+
+    /// <summary>Read connections kept open.</summary>
+    public int Readers { get; init; } = 2;
+
+    /// <summary>Check the whole file when opening. Costs time in proportion to its size.</summary>
+    public bool QuickCheck { get; init; }
+
+    /// <summary>False only in tests: commits are then not synced to the disk.</summary>
+    public bool Durable { get; init; } = true;
+}
+
+/// <summary>The file is not a sound store: put it aside (<see cref="SqliteStore.MoveAside"/>) and rebuild.</summary>
+public sealed class StoreCorruptException : Exception
+{
+    /// <summary>Damaged for this reason.</summary>
+    public StoreCorruptException(string message, Exception? inner = null) : base(message, inner)
+    {
+    }
+
+    /// <summary>Damaged for this reason.</summary>
+    public StoreCorruptException(string message) : base(message)
+    {
+    }
+
+    /// <summary>Damaged.</summary>
+    public StoreCorruptException()
+    {
+    }
+}
