@@ -29,7 +29,7 @@ internal sealed class InProcessResources(ApiServer server, Identity identity) : 
             return new ApiList([], "", Error: error);
         var items = new KubeObject[list.Items.Count];
         for (int i = 0; i < items.Length; i++)
-            items[i] = Present(type, list.Items[i]);
+            items[i] = Forms.Present(type, list.Items[i]);
         return new ApiList(items, Text(list.Revision), list.Continue, list.Remaining);
     }
 
@@ -58,7 +58,7 @@ internal sealed class InProcessResources(ApiServer server, Identity identity) : 
                     {
                         WatchEventType.Error => new WatchEvent(WatchEventType.Error, null, item.Error),
                         WatchEventType.Bookmark => new WatchEvent(WatchEventType.Bookmark, Bookmarks.Make(type, item.Revision, item.InitialEnd)),
-                        _ => new WatchEvent(item.Type, Present(type, item.Object!)),
+                        _ => new WatchEvent(item.Type, Forms.Present(type, item.Object!)),
                     };
             }
         }
@@ -116,11 +116,8 @@ internal sealed class InProcessResources(ApiServer server, Identity identity) : 
 
     private static ApiResult Present(ResourceType type, WriteResult result) =>
         result.Error is { } error ? error
-        : result.GoneUid is null && result.Object is { } value ? Present(type, value)
+        : result.GoneUid is null && result.Object is { } value ? Forms.Present(type, value)
         : default(ApiResult);
-
-    private static KubeObject Present(ResourceType type, CachedObject value) =>
-        EventForms.IsNewer(type) ? new KubeObject(EventForms.ToServed(type, value.Utf8)) : value.Object;
 
     private static string Text(long revision) => revision.ToString(System.Globalization.CultureInfo.InvariantCulture);
 }

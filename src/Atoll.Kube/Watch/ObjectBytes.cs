@@ -76,6 +76,18 @@ internal static class ObjectBytes
         };
     }
 
+    /// <summary>The bytes of a top-level property's value; <c>{}</c> when it is missing.</summary>
+    public static ReadOnlySpan<byte> Slice(ReadOnlySpan<byte> document, string name)
+    {
+        var reader = new Utf8JsonReader(document);
+        reader.Read();
+        if (!Enter(ref reader, name))
+            return "{}"u8;
+        int start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        return document[start..(int)reader.BytesConsumed];
+    }
+
     private static bool Enter(ref Utf8JsonReader reader, string name)
     {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)

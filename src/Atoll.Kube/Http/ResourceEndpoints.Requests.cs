@@ -1,0 +1,95 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Kube.Access;
+using Atoll.Kube.Resources;
+using Microsoft.AspNetCore.Http;
+
+namespace Atoll.Kube.Http;
+
+/// <summary>One request for a resource, with what was read of it.</summary>
+internal sealed record ResourceRequest(HttpContext Context, ResourcePath Path, Identity Identity, Accepts Accepts)
+{
+    public ResourceType Type => Path.Type;
+
+    public IQueryCollection Query => Context.Request.Query;
+
+    public CancellationToken Aborted => Context.RequestAborted;
+}
+
+// What the verbs share: access, reading bodies, answering.
+internal sealed partial class ResourceEndpoints
+{
+    private ApiStatus? Refused(ResourceRequest request, string verb, JsonObject? document, out Func<KubeObject, bool>? filter)
+    {
+        ResourcePath path = request.Path;
+        AccessDecision decision = server.Access.Check(new AccessRequest(request.Identity, verb, path.Type, path.Namespace, path.Name, path.Subresource, document));
+        filter = decision.Filter;
+        return decision.Denial;
+    }
+
+    private async ValueTask<(JsonObject? Document, CallContext? Call, ApiStatus? Error)> ReadAsync(ResourceRequest request)
+    {
+        (JsonNode? node, CallContext? call, ApiStatus? error) = await ReadAnyAsync(request).ConfigureAwait(false);
+        return error is not null ? (null, null, error)
+            : node is JsonObject document ? (document, call, null)
+            : (null, null, ApiStatus.BadRequest("the body must be an object in JSON or YAML"));
+    }
+
+    private async ValueTask<(JsonNode? Document, CallContext? Call, ApiStatus? Error)> ReadAnyAsync(ResourceRequest request)
+    {
+        if (RequestQuery.DryRun(request.Query, out bool dryRun) is { } bad)
+            return (null, null, bad);
+        string fields = RequestQuery.Text(request.Query, "fieldValidation") ?? "Warn";
+        if (fields is not ("Strict" or "Warn" or "Ignore"))
+            return (null, null, ApiStatus.BadRequest($"fieldValidation \"{fields}\" is not supported: Ignore, Strict and Warn are"));
+        (ReadOnlyMemory<byte> body, ApiStatus? error) = await BodyReader.ReadAsync(request.Context, Options.MaxBodyBytes).ConfigureAwait(false);
+        if (error is not null)
+            return (null, null, error);
+        string mediaType = BodyReader.MediaType(request.Context.Request);
+        if (mediaType == BodyReader.Protobuf && request.Path.Subresource == "eviction")
+            return (EvictionBody.Read(body), new CallContext(request.Identity, request.Aborted) { DryRun = dryRun }, null);
+        var duplicates = new List<string>();
+        (JsonNode? document, error) = BodyReader.Parse(body, mediaType, duplicates);
+        var call = new CallContext(request.Identity, request.Aborted) { DryRun = dryRun, FieldValidation = fields, DuplicateFields = duplicates };
+        return (document, call, error);
+    }
+
+    private async ValueTask<(DeleteOptions Options, CallContext? Call, ApiStatus? Error)> ReadDeleteAsync(ResourceRequest request)
+    {
+        IQueryCollection query = request.Query;
+        ApiStatus? bad = RequestQuery.DryRun(query, out bool dryRun) ?? RequestQuery.Number(query, "gracePeriodSeconds", out int? _);
+        if (bad is not null)
+            return (DeleteOptions.Default, null, bad);
+        RequestQuery.Number(query, "gracePeriodSeconds", out int? grace);
+        (ReadOnlyMemory<byte> body, ApiStatus? error) = await BodyReader.ReadAsync(request.Context, Options.MaxBodyBytes).ConfigureAwait(false);
+        JsonNode? document = null;
+        if (error is null && body.Length > 0)
+            (document, error) = BodyReader.Parse(body, BodyReader.MediaType(request.Context.Request), []);
+        if (error is not null)
+            return (DeleteOptions.Default, null, error);
+        (DeleteOptions options, error) = DeleteOptionsReader.Read(document as JsonObject);
+        string? policy = RequestQuery.Text(query, "propagationPolicy") ?? (RequestQuery.Text(query, "orphanDependents") is null ? null : RequestQuery.Flag(query, "orphanDependents") ? "Orphan" : "Background");
+        options = options with
+        {
+            GracePeriodSeconds = options.GracePeriodSeconds ?? grace,
+            PropagationPolicy = options.PropagationPolicy ?? policy,
+            DryRun = options.DryRun || dryRun,
+        };
+        return (options, new CallContext(request.Identity, request.Aborted), error);
+    }
+
+    private async Task<ApiStatus?> AnswerAsync(ResourceRequest request, WriteResult result, int code, CallContext? call = null)
+    {
+        if (result.Error is not null)
+            return result.Error;
+        foreach (string warning in call?.Warnings ?? [])
+            request.Context.Response.Headers.Append("Warning", $"299 - \"{warning.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"");
+        KubeObject value = request.Path.Subresource == "scale"
+            ? KubeObject.FromNode(Verbs.ScaleOf(result.Object!.Object))
+            : Forms.Present(request.Type, result.Object!);
+        Accepts accepts = request.Path.Subresource == "scale" && request.Accepts.Form == ObjectForm.Table ? request.Accepts with { Form = ObjectForm.Whole } : request.Accepts;
+        await Answers.ObjectAsync(request.Context, request.Type, value, accepts, Options.Time.GetUtcNow(), code).ConfigureAwait(false);
+        return null;
+    }
+}
