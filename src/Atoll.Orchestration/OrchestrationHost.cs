@@ -1,6 +1,11 @@
 using Atoll.Api.Resources;
+using Atoll.Orchestration.DaemonSets;
 using Atoll.Orchestration.Deployments;
+using Atoll.Orchestration.GarbageCollection;
+using Atoll.Orchestration.Jobs;
 using Atoll.Orchestration.Loop;
+using Atoll.Orchestration.Namespaces;
+using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.ReplicaSets;
 using Microsoft.Extensions.Logging;
 
@@ -61,5 +66,13 @@ public sealed class OrchestrationHost
     [
         new DeploymentController(cluster),
         new ReplicaSetController(cluster),
+        new DaemonSetController(cluster),
+        new JobController(cluster),
+        new GarbageCollector(cluster),
+        new NamespaceController(cluster),
+        new ServiceAccountController(cluster),
+        new NodeTaintController(cluster),
+        new TaintEvictionController(cluster),
+        new PodGarbageController(cluster),
     ];
 }

@@ -20,10 +20,22 @@ internal static class StatusPatch
         {
             JsonElement current = default;
             bool present = has && status.TryGetProperty(field, out current) && current.ValueKind != JsonValueKind.Null;
-            if (value is null ? present : !present || !Same(JsonNode.Parse(current.GetRawText()), value))
-                changes[field] = value?.DeepClone();
+            JsonNode? known = present ? JsonNode.Parse(current.GetRawText()) : null;
+            if (value is null ? present : !present || !Same(known, value))
+                changes[field] = Replacing(known, value);
         }
         return changes.Count == 0 ? null : new JsonObject { ["status"] = changes };
+    }
+
+    /// <summary>A merge patch merges objects: what should not be there any more must be said.</summary>
+    private static JsonNode? Replacing(JsonNode? current, JsonNode? wanted)
+    {
+        JsonNode? copy = wanted?.DeepClone();
+        if (current is JsonObject had && copy is JsonObject has)
+            foreach ((string field, JsonNode? _) in had)
+                if (!has.ContainsKey(field))
+                    has[field] = null;
+        return copy;
     }
 
     private static bool Same(JsonNode? current, JsonNode wanted) =>

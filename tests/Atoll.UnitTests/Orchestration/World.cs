@@ -25,6 +25,8 @@ internal sealed class World : IDisposable
     {
         _seed = seed;
         Api = new FakeApi(Time);
+        foreach (string node in Nodes)
+            NodeAsync(node).GetAwaiter().GetResult(); // The fake answers at once.
         Restart();
     }
 

@@ -1,0 +1,75 @@
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Orchestration.Loop;
+
+namespace Atoll.Orchestration.Nodes;
+
+/// <summary>
+/// Deletes pods that do not tolerate a NoExecute taint, or no longer do. Only taints that a person put there count: the
+/// keys that follow a node's conditions never evict, whoever set them, for a silent line is no reason to stop anything.
+/// </summary>
+internal sealed class TaintEvictionController : Controller
+{
+    public TaintEvictionController(Cluster cluster) : base(cluster, 2)
+    {
+        cluster.Nodes.Listen((_, now) =>
+        {
+            if (now is not null && Evicting(now).Any())
+                Queue.Add(now.Key);
+        });
+        cluster.Pods.Listen((old, now) =>
+        {
+            if (now?.View(ApiJson.Default.Pod).Spec.NodeName is { Length: > 0 } node && old?.View(ApiJson.Default.Pod).Spec.NodeName != node
+                && cluster.Nodes.Get(node) is { } found && Evicting(found).Any())
+                Queue.Add(node);
+        });
+    }
+
+    public override IEnumerable<string> Keys() => Cluster.Nodes.All().Where(n => Evicting(n).Any()).Select(n => n.Key);
+
+    internal override async ValueTask<Next> ReconcileAsync(string key, CancellationToken cancellation)
+    {
+        if (Cluster.Nodes.Get(key) is not { } node)
+            return Next.Done;
+        Taint[] taints = [.. Evicting(node)];
+        TimeSpan? next = null;
+        bool ok = true;
+        foreach (KubeObject pod in taints.Length == 0 ? [] : Cluster.Pods.In(Copy.OnNode(node.Name)))
+        {
+            if (pod.IsDeleting || Due(pod.View(ApiJson.Default.Pod), taints) is not { } due)
+                continue;
+            TimeSpan wait = due - Cluster.Now;
+            if (wait > TimeSpan.Zero)
+                next = next is null || wait < next ? wait : next;
+            else
+            {
+                Cluster.Events.Normal(pod, "TaintManagerEviction", $"Marking for deletion Pod {pod.Key}");
+                ok &= (await Cluster.DeleteAsync(Kinds.Pod, pod, DeleteOptions.Default, cancellation).ConfigureAwait(false)).Ok;
+            }
+        }
+        return ok ? Next.In(next) : Next.Retry;
+    }
+
+    /// <summary>When the pod must go: the past for at once, null for never. A taint without a time is not stamped yet.</summary>
+    internal static DateTimeOffset? Due(Pod pod, IReadOnlyList<Taint> taints)
+    {
+        DateTimeOffset? due = null;
+        foreach (Taint taint in taints)
+        {
+            List<Toleration> matching = [.. (pod.Spec.Tolerations ?? []).Where(t => Taints.Tolerates(t, taint))];
+            DateTimeOffset since = taint.TimeAdded ?? DateTimeOffset.MinValue;
+            DateTimeOffset born = pod.Status?.StartTime ?? pod.Metadata.CreationTimestamp ?? since;
+            DateTimeOffset? until = matching.Count == 0
+                ? DateTimeOffset.MinValue
+                : matching.Min(t => t.TolerationSeconds) is { } seconds ? (since > born ? since : born).AddSeconds(Math.Max(0, seconds)) : null;
+            if (until is not null && (due is null || until < due))
+                due = until;
+        }
+        return due;
+    }
+
+    private static IEnumerable<Taint> Evicting(KubeObject node) =>
+        (node.View(ApiJson.Default.Node).Spec.Taints ?? []).Where(t => t.Effect == Taints.NoExecute && t.TimeAdded is not null && !Taints.OfConditions.Contains(t.Key));
+}
