@@ -1,1 +1,1 @@
-return 0;
+return await Atoll.Cloud.Commands.Cli.RunAsync(args);

@@ -18,6 +18,7 @@ public sealed class SiteScopes
     private static readonly HashSet<ObjectKey> s_none = [];
 
     private readonly Dictionary<ObjectKey, KeyState> _keys = [];
+    private readonly Dictionary<string, ScopeItem> _byUid = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _siteOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, HashSet<ObjectKey>> _podsOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Dictionary<ObjectKey, int>> _scopes = new(StringComparer.Ordinal);
@@ -56,6 +57,9 @@ public sealed class SiteScopes
     public bool Holds(string site, ObjectKey key, string uid) =>
         _scopes.TryGetValue(site, out Dictionary<ObjectKey, int>? scope) && scope.ContainsKey(key) && _keys.TryGetValue(key, out KeyState? state) && state.Item?.Uid == uid;
 
+    /// <summary>The item of an identity, whichever scope it is in, or null.</summary>
+    public ScopeItem? Find(string uid) => _byUid.GetValueOrDefault(uid);
+
     /// <summary>The site of a node, or null.</summary>
     public string? SiteOfNode(string? node) => node is null ? null : _siteOfNode.GetValueOrDefault(node);
 
@@ -78,6 +82,7 @@ public sealed class SiteScopes
         HashSet<ObjectKey> references = state.References;
         state.Item = null;
         state.References = s_none;
+        _byUid.Remove(uid);
         foreach (string site in new List<string>(state.Sites))
         {
             changes.Add(new ScopeChange(site, key, uid, null));
@@ -92,6 +97,7 @@ public sealed class SiteScopes
         if (state.Item is not null && state.Item.Version == item.Version)
             return;
         state.Item = item;
+        _byUid[item.Uid] = item;
         HashSet<ObjectKey> before = state.References;
         var after = new HashSet<ObjectKey>();
         ScopeReferences.Collect(key.Type, now, after);

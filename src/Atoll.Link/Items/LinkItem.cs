@@ -7,7 +7,7 @@ namespace Atoll.Link;
 /// <param name="Kind">The owner's key of the kind, such as <c>pods</c>; at most 64 characters.</param>
 /// <param name="Name">Namespace and name, such as <c>default/web-1</c>; at most 320 characters.</param>
 /// <param name="Uid">Identity; at most 128 characters.</param>
-/// <param name="Version">Version in the parent's history, above 0; grows with every change. In practice the store revision of the last write.</param>
+/// <param name="Version">Version, above 0, another one for every change of the body. Either the store revision of the last write (then a resume sends what is newer than the site's sequence), or any stable number below every revision, such as a hash of the body (then a resume goes by digests alone).</param>
 /// <param name="Body">Exact bytes; at most <see cref="LinkLimits.MaxBodyBytes"/>. Must not change afterwards.</param>
 public sealed record LinkItem(string Kind, string Name, string Uid, long Version, ReadOnlyMemory<byte> Body);
 

@@ -284,7 +284,7 @@ public sealed partial class ParentSession : LinkSession
     private void SetScope(string uid, long version)
     {
         ref Entry entry = ref CollectionsMarshal.GetValueRefOrAddDefault(_entries, uid, out _);
-        if (version > 0 && version <= entry.Scope)
+        if (version > 0 && version == entry.Scope)
             return;
         if (entry.Scope > 0)
             _digest = _digest.Remove(uid, entry.Scope);

@@ -1,0 +1,69 @@
+using System.Net.Http.Headers;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Atoll.Api;
+using Atoll.Api.Enrolment;
+using Atoll.Api.Objects;
+
+namespace Atoll.Agent.Identity;
+
+/// <summary>Joins a site to its centre and renews its certificate.</summary>
+internal static class EnrolmentClient
+{
+    private const int MaxAnswerBytes = 256 * 1024;
+
+    /// <summary>Makes a key, gets it certified against a one-time token, and stores the identity.</summary>
+    public static async Task JoinAsync(string state, string server, JoinToken token, CancellationToken cancellation)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new JoinRequest { Site = token.Site, Secret = token.Secret, CertificateRequest = SiteIdentity.RequestFor(key) };
+        string? refusal = null;
+        JoinResponse answer = await PostAsync(server, "/join/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.JoinRequest), ParentTrust.Pinned(token.Pin, why => refusal = why), () => refusal, cancellation);
+        SiteIdentity.Save(state, new Enrolment { Site = token.Site, SiteUid = answer.SiteUid, Region = answer.Region, Servers = [server] }, key.ExportPkcs8PrivateKeyPem(), answer.Certificate, answer.CertificateAuthority);
+    }
+
+    /// <summary>Gets a new certificate for the same key; works with an expired one, unless the site was revoked.</summary>
+    public static async Task RenewAsync(SiteIdentity identity, string server, CancellationToken cancellation)
+    {
+        var request = new RenewRequest { CertificateRequest = identity.Request() };
+        string? refusal = null;
+        JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(identity, ignoreDates: true, why => refusal = why), () => refusal, cancellation);
+        identity.Renew(answer.Certificate, answer.CertificateAuthority);
+    }
+
+    private static async Task<JoinResponse> PostAsync(string server, string path, byte[] body, SslClientAuthenticationOptions tls, Func<string?> refusal, CancellationToken cancellation)
+    {
+        using var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, SslOptions = tls, ConnectTimeout = TimeSpan.FromSeconds(15) };
+        using var client = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60), MaxResponseContentBufferSize = MaxAnswerBytes };
+        using var content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+        HttpResponseMessage response;
+        try
+        {
+            response = await client.PostAsync(new Uri(new Uri(server), path), content, cancellation);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new InvalidOperationException(refusal() ?? $"the centre at {server} cannot be reached: {e.Message}", e);
+        }
+        using (response)
+        {
+            byte[] answer = await response.Content.ReadAsByteArrayAsync(cancellation);
+            if (response.IsSuccessStatusCode)
+                return JsonSerializer.Deserialize(answer, ApiJson.Default.JoinResponse) ?? throw new InvalidOperationException("the centre's answer is empty");
+            throw new InvalidOperationException(MessageOf(answer) ?? $"the centre answered {(int)response.StatusCode} {response.ReasonPhrase}");
+        }
+    }
+
+    private static string? MessageOf(byte[] answer)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(answer, ApiJson.Default.ApiStatus)?.Message;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}

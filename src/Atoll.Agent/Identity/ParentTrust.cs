@@ -1,0 +1,62 @@
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Atoll.Api.Enrolment;
+
+namespace Atoll.Agent.Identity;
+
+/// <summary>
+/// Whom the agent takes for its parent: who shows a certificate for server authentication that chains to the pinned CA.
+/// Names are not compared, because the CA signs server certificates for the centre alone and a site reaches it under
+/// addresses that the centre may not know (NAT, port mapping). Dates do not matter when the site's clock cannot be trusted.
+/// </summary>
+internal static class ParentTrust
+{
+    private static readonly Oid s_serverAuth = new("1.3.6.1.5.5.7.3.1");
+
+    /// <summary>Trusts the CA of a join token's pin; the CA's certificate must be in the chain that the server shows.</summary>
+    public static SslClientAuthenticationOptions Pinned(string pin, Action<string> refused) => new()
+    {
+        RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
+        {
+            X509Certificate2? authority = chain is null ? null : Find(chain, pin);
+            if (authority is null)
+                refused("the server does not belong to the centre that issued this token: its CA is not the one that the token pins");
+            return authority is not null && certificate is X509Certificate2 leaf && Chains(leaf, [authority], ignoreDates: false, refused);
+        },
+    };
+
+    /// <summary>Trusts the CAs that the site knows, and shows the site's certificate.</summary>
+    public static SslClientAuthenticationOptions Known(SiteIdentity identity, bool ignoreDates, Action<string> refused) => new()
+    {
+        ClientCertificates = [identity.Certificate],
+        RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && Chains(leaf, identity.Authorities, ignoreDates, refused),
+    };
+
+    private static X509Certificate2? Find(X509Chain chain, string pin)
+    {
+        foreach (X509ChainElement element in chain.ChainElements)
+            if (JoinToken.PinOf(element.Certificate.RawData) == pin)
+                return element.Certificate;
+        foreach (X509Certificate2 extra in chain.ChainPolicy.ExtraStore)
+            if (JoinToken.PinOf(extra.RawData) == pin)
+                return extra;
+        return null;
+    }
+
+    private static bool Chains(X509Certificate2 leaf, X509Certificate2Collection authorities, bool ignoreDates, Action<string> refused)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        chain.ChainPolicy.ApplicationPolicy.Add(s_serverAuth);
+        if (ignoreDates)
+            chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+        if (chain.Build(leaf))
+            return true;
+        refused("the server's certificate is not of the centre that this site joined: " + string.Join("; ", chain.ChainStatus.Select(s => s.StatusInformation.Trim())));
+        return false;
+    }
+}

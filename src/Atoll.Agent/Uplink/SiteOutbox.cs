@@ -1,0 +1,136 @@
+using System.Globalization;
+using System.IO.Hashing;
+using System.Text;
+using System.Text.Json;
+using Atoll.Api;
+using Atoll.Api.Objects;
+using Atoll.Link;
+
+namespace Atoll.Agent.Uplink;
+
+/// <summary>
+/// What the site has to tell its parent, derived from the site's own store and never kept beside it: for each object that the
+/// site writes about, its latest outcome and a hash of it. An outcome is open while its hash differs from the one that the
+/// parent acknowledged. So the outbox holds only the latest outcome of each object, survives any crash, and needs no
+/// transaction of its own:
+/// <list type="bullet">
+/// <item>a pod or node that came from the parent: its status (<c>status</c>);</item>
+/// <item>a pod that came from the parent and is gone here: it was stopped (<c>stopped</c>);</item>
+/// <item>a node that the parent does not have yet: the node (<c>register</c>);</item>
+/// <item>an event: the event (<c>event</c>).</item>
+/// </list>
+/// Not thread-safe: the uplink holds its lock.
+/// </summary>
+internal sealed class SiteOutbox
+{
+    private static readonly ReadOnlyMemory<byte> s_empty = "{}"u8.ToArray();
+
+    private readonly Dictionary<string, HeldItem> _held = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ulong> _acked = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
+    private long _sequence;
+
+    /// <summary>What came down, by UID.</summary>
+    public IReadOnlyDictionary<string, HeldItem> Held => _held;
+
+    /// <summary>UIDs with an acknowledged outcome.</summary>
+    public IReadOnlyCollection<string> Acked => _acked.Keys;
+
+    public void Hold(HeldItem item) => _held[item.Uid] = item;
+
+    public void Release(string uid) => _held.Remove(uid);
+
+    public void Acknowledge(string uid, ulong hash) => _acked[uid] = hash;
+
+    public void ForgetAcknowledged(string uid) => _acked.Remove(uid);
+
+    public void ForgetAcknowledged() => _acked.Clear();
+
+    /// <summary>The hash of the outcome that an acknowledgement means, or null when a newer one has replaced it.</summary>
+    public ulong? HashOf(OutcomeRef reference) => _entries.TryGetValue(reference.Uid, out Entry? entry) && entry.Sequence == reference.Sequence ? entry.Hash : null;
+
+    /// <summary>The object behind a UID changed, or (null) is gone: returns its open outcome, if there is one now.</summary>
+    public OutcomeRef? Update(ResourceType type, string uid, KubeObject? now)
+    {
+        Entry? entry = Derive(type, uid, now);
+        if (entry is null)
+        {
+            _entries.Remove(uid);
+            return null;
+        }
+        if (_entries.TryGetValue(uid, out Entry? before) && before.Hash == entry.Hash && before.Operation == entry.Operation)
+            entry.Sequence = before.Sequence;
+        else
+            entry.Sequence = ++_sequence;
+        _entries[uid] = entry;
+        return IsOpen(uid, entry) ? new OutcomeRef(entry.Sequence, uid) : null;
+    }
+
+    /// <summary>All open outcomes, oldest first.</summary>
+    public IReadOnlyList<OutcomeRef> Open()
+    {
+        var open = new List<OutcomeRef>();
+        foreach (KeyValuePair<string, Entry> pair in _entries)
+            if (IsOpen(pair.Key, pair.Value))
+                open.Add(new OutcomeRef(pair.Value.Sequence, pair.Key));
+        open.Sort(static (a, b) => a.Sequence.CompareTo(b.Sequence));
+        return open;
+    }
+
+    /// <summary>The latest outcome of a UID, or null when nothing is open.</summary>
+    public Outcome? Read(string uid) =>
+        _entries.TryGetValue(uid, out Entry? entry) && IsOpen(uid, entry) ? new Outcome(entry.Sequence, uid, entry.Kind, entry.Name, entry.Operation, entry.Body) : null;
+
+    private bool IsOpen(string uid, Entry entry) => !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
+
+    private Entry? Derive(ResourceType type, string uid, KubeObject? now)
+    {
+        bool held = _held.TryGetValue(uid, out HeldItem? item);
+        if (now is null)
+            return held && type == Kinds.Pod ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
+        if (type == Kinds.Event)
+            return Make("events", now.Key, "event", now.Utf8);
+        if (type == Kinds.Node && (!held || item!.Orphan))
+            return Make("nodes", now.Key, "register", now.Utf8);
+        return held && StatusOf(now.Utf8) is { } status ? Make(item!.Kind, item.Name, "status", status) : null;
+    }
+
+    private static Entry Make(string kind, string name, string operation, ReadOnlyMemory<byte> body)
+    {
+        // A node that registers is one outcome however often its resourceVersion moves, so only what the parent uses is hashed.
+        ReadOnlyMemory<byte> hashed = operation == "register" ? StatusOf(body) ?? s_empty : body;
+        return new Entry { Kind = kind, Name = name, Operation = operation, Body = body, Hash = XxHash3.HashToUInt64(hashed.Span, operation.Length) };
+    }
+
+    /// <summary>The bytes of the top-level field <c>status</c>, or null.</summary>
+    internal static ReadOnlyMemory<byte>? StatusOf(ReadOnlyMemory<byte> document)
+    {
+        var reader = new Utf8JsonReader(document.Span);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            bool status = reader.ValueTextEquals("status"u8);
+            reader.Read();
+            int start = (int)reader.TokenStartIndex;
+            reader.Skip();
+            if (status)
+                return document[start..(int)reader.BytesConsumed];
+        }
+        return null;
+    }
+
+    private sealed class Entry
+    {
+        public required string Kind { get; init; }
+
+        public required string Name { get; init; }
+
+        public required string Operation { get; init; }
+
+        public required ReadOnlyMemory<byte> Body { get; init; }
+
+        public required ulong Hash { get; init; }
+
+        public long Sequence { get; set; }
+    }
+}

@@ -1,0 +1,117 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using Atoll.Kube.Client;
+
+namespace Atoll.Cloud.Commands;
+
+/// <summary>How a command ended, as the shell sees it. Documented in docs/SPECIFICATION.md.</summary>
+internal static class ExitCodes
+{
+    public const int Success = 0, Failure = 1, Usage = 2, NotFound = 3, Unreachable = 4;
+}
+
+/// <summary>A failure that the user can act on: the message says what is wrong and what to do.</summary>
+internal sealed class CommandException(string message, int exitCode = ExitCodes.Failure) : Exception(message)
+{
+    public int ExitCode { get; } = exitCode;
+}
+
+/// <summary>The operator's program: its commands, and the one place where failures become messages and exit codes.</summary>
+internal static class Cli
+{
+    /// <summary>Where the API is and who asks.</summary>
+    public static readonly Option<string?> Kubeconfig = new("--kubeconfig")
+    {
+        Description = "kubeconfig file of the centre (default: $KUBECONFIG, then the one of 'atoll up', then ~/.kube/config)",
+        Recursive = true,
+    };
+
+    /// <summary>Form of the output.</summary>
+    public static readonly Option<string> Output = Among(new Option<string>("--output", "-o")
+    {
+        Description = "form of the output: table, json or yaml",
+        DefaultValueFactory = _ => "table",
+        Recursive = true,
+    }, "table", "json", "yaml");
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var root = new RootCommand("""
+            Atoll: an edge cloud-native operating system. One Kubernetes API over many small sites that keep working alone.
+
+            Examples:
+              atoll server --state /var/lib/atoll/centre          start a centre
+              atoll site create lyon-1 --region eu --kind near    invite a site and print its join command
+              atoll site list -o json                             the sites and their states
+              sudo atoll up                                       a centre and three sites on this machine
+            """)
+        {
+            ServerCommand.Create(),
+            SiteCommands.Create(),
+            LocalCommands.Up(),
+            LocalCommands.Down(),
+            LocalCommands.Status(),
+            LocalCommands.Cut(),
+            LocalCommands.Heal(),
+            CompletionCommand.Create(),
+        };
+        root.Options.Add(Kubeconfig);
+        root.Options.Add(Output);
+        ParseResult parsed = root.Parse(arguments);
+        // The library's exit code for a mistyped command line is 1; by convention it is 2.
+        if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
+        {
+            await parsed.InvokeAsync();
+            return ExitCodes.Usage;
+        }
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(20) });
+        }
+        catch (CommandException e)
+        {
+            return Fail(e.Message, e.ExitCode);
+        }
+        catch (InvalidDataException e)
+        {
+            return Fail(e.Message, ExitCodes.Failure);
+        }
+        catch (HttpRequestException e)
+        {
+            return Fail($"the centre cannot be reached: {e.Message}. Is 'atoll server' running, and is --kubeconfig right?", ExitCodes.Unreachable);
+        }
+        catch (OperationCanceledException)
+        {
+            return Fail("cancelled", 130);
+        }
+        catch (Exception e) when (e is InvalidOperationException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return Fail(e.Message, ExitCodes.Failure);
+        }
+    }
+
+    /// <summary>A client of the centre that the command line names.</summary>
+    public static (HttpResources Resources, KubeConfig Config) Connect(ParseResult parsed)
+    {
+        string? path = parsed.GetValue(Kubeconfig) ?? Environment.GetEnvironmentVariable("KUBECONFIG");
+        if (string.IsNullOrEmpty(path))
+        {
+            string local = Path.Combine(LocalCommands.DefaultHome, "kubeconfig");
+            path = File.Exists(local) ? local : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".kube", "config");
+        }
+        KubeConfig config = KubeConfig.Load(path);
+        return (new HttpResources(config), config);
+    }
+
+    public static Option<string> Among(Option<string> option, params string[] values)
+    {
+        option.AcceptOnlyFromAmong(values);
+        return option;
+    }
+
+    private static int Fail(string message, int code)
+    {
+        Console.Error.WriteLine($"error: {message}");
+        return code;
+    }
+}

@@ -1,0 +1,109 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Atoll.Api.Objects;
+using Atoll.Cloud.Local;
+
+namespace Atoll.Cloud.Commands;
+
+/// <summary><c>atoll up|down|status|cut|heal</c>: a centre and three sites on this machine, behind the make targets.</summary>
+internal static class LocalCommands
+{
+    /// <summary>Where <c>atoll up</c> keeps everything.</summary>
+    public const string DefaultHome = "/var/lib/atoll-local";
+
+    private static readonly Option<string> s_home = new("--home") { Description = "folder of the local installation", DefaultValueFactory = _ => DefaultHome };
+
+    private static readonly Option<string> s_agent = new("--agent") { Description = "path of the atoll-agent program (default: beside this program)", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "atoll-agent") };
+
+    private static Argument<string> SiteArgument()
+    {
+        var site = new Argument<string>("site") { Description = "alpha, bravo or charlie" };
+        site.CompletionSources.Add(_ => LocalSite.All.Select(s => new System.CommandLine.Completions.CompletionItem(s.Name)));
+        return site;
+    }
+
+    public static Command Up()
+    {
+        var samples = new Option<string>("--sample") { Description = "manifest to apply at the end", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "samples", "hello", "hello.yaml") };
+        var command = new Command("up", """
+            Start a centre and three sites on this machine, each site in its own network namespace behind NAT, and deploy the
+            sample. Needs root. A second run changes nothing.
+
+            Example:
+              sudo atoll up
+            """) { s_home, s_agent, samples };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            NeedRoot("up");
+            await new LocalInstallation(parsed.GetRequiredValue(s_home), parsed.GetRequiredValue(s_agent)).UpAsync(parsed.GetRequiredValue(samples), cancellation);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    public static Command Down()
+    {
+        var command = new Command("down", "Stop what 'atoll up' started and leave nothing behind: no process, mount, namespace, cgroup, link, firewall rule or file.\n\nExample:\n  sudo atoll down") { s_home, s_agent };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            NeedRoot("down");
+            await new LocalInstallation(parsed.GetRequiredValue(s_home), parsed.GetRequiredValue(s_agent)).DownAsync(cancellation);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    public static Command Status()
+    {
+        var command = new Command("status", "Show what 'atoll up' runs: processes, lines, sites and pods.\n\nExample:\n  sudo atoll status -o json") { s_home, s_agent };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            NeedRoot("status");
+            return await new LocalInstallation(parsed.GetRequiredValue(s_home), parsed.GetRequiredValue(s_agent)).StatusAsync(parsed.GetRequiredValue(Cli.Output), cancellation);
+        });
+        return command;
+    }
+
+    public static Command Cut()
+    {
+        Argument<string> name = SiteArgument();
+        var command = new Command("cut", "Cut a local site's line: packets vanish in both directions.\n\nExample:\n  sudo atoll cut alpha") { name };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            LocalSite site = Line(parsed.GetRequiredValue(name), "cut");
+            await LocalNetwork.CutAsync(site, cancellation);
+            Console.WriteLine($"line of {site.Name} cut");
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    public static Command Heal()
+    {
+        Argument<string> name = SiteArgument();
+        var command = new Command("heal", "Heal a local site's line.\n\nExample:\n  sudo atoll heal alpha") { name };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            LocalSite site = Line(parsed.GetRequiredValue(name), "heal");
+            await LocalNetwork.HealAsync(site, cancellation);
+            Console.WriteLine($"line of {site.Name} healed");
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static LocalSite Line(string name, string verb)
+    {
+        NeedRoot(verb);
+        LocalSite? site = LocalSite.All.FirstOrDefault(s => s.Name == name);
+        if (site is null)
+            throw new CommandException($"site '{name}' is not one of this machine's sites: {string.Join(", ", LocalSite.All.Select(s => s.Name))}.", ExitCodes.NotFound);
+        return LocalNetwork.Exists ? site : throw new CommandException("nothing is up on this machine. Start it with: make up", ExitCodes.NotFound);
+    }
+
+    private static void NeedRoot(string verb)
+    {
+        if (!Environment.IsPrivilegedProcess)
+            throw new CommandException($"'atoll {verb}' makes network namespaces and needs root: sudo atoll {verb}");
+    }
+}

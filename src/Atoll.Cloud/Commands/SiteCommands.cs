@@ -1,0 +1,211 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Enrolment;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Cloud.Server;
+using Atoll.Kube.Client;
+
+namespace Atoll.Cloud.Commands;
+
+/// <summary><c>atoll site …</c>: the operator's view of sites, all through the API.</summary>
+internal static class SiteCommands
+{
+    private static readonly string[] s_headers = ["NAME", "STATUS", "REGION", "KIND", "NODES", "AGENT", "LAST CHANGE"];
+
+    public static Command Create() => new("site", "Invite, show and remove sites.")
+    {
+        CreateCommand(), ListCommand(), ShowCommand(), RevokeCommand(), DeleteCommand(),
+    };
+
+    private static Argument<string> NameArgument() => new("name") { Description = "the site's name: lower-case letters, digits, '-' and '.'" };
+
+    private static Command CreateCommand()
+    {
+        Argument<string> name = NameArgument();
+        var region = new Option<string?>("--region") { Description = "region; becomes the label topology.kubernetes.io/region of its nodes" };
+        Option<string> kind = Cli.Among(new Option<string>("--kind") { Description = "distance to the user: field (1-5 ms), near (5-20 ms) or cloud (20-40 ms)", DefaultValueFactory = _ => "near" }, "field", "near", "cloud");
+        var carrier = new Option<string?>("--carrier") { Description = "operator of the site's uplink" };
+        var latitude = new Option<double?>("--latitude") { Description = "degrees north, -90..90" };
+        var longitude = new Option<double?>("--longitude") { Description = "degrees east, -180..180" };
+        var server = new Option<string?>("--server") { Description = "address at which the site reaches the centre (default: the one that the centre advertises)" };
+        var life = new Option<double>("--valid-hours") { Description = "how long the token may be used", DefaultValueFactory = _ => 24 };
+        var command = new Command("create", """
+            Create a site and print the one command that joins a machine to it. Run again for a new token: the old one then
+            no longer works.
+
+            Examples:
+              atoll site create lyon-1 --region eu --kind near --carrier orange
+              atoll site create lyon-1 --output json | jq -r .command
+            """) { name, region, kind, carrier, latitude, longitude, server, life };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, KubeConfig config) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            var spec = new SiteSpec { Region = parsed.GetValue(region), Kind = parsed.GetValue(kind), Carrier = parsed.GetValue(carrier), Latitude = parsed.GetValue(latitude), Longitude = parsed.GetValue(longitude) };
+            JsonObject result = await InviteAsync(client, config, parsed.GetRequiredValue(name), spec, parsed.GetValue(server), TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
+            string form = parsed.GetRequiredValue(Cli.Output);
+            if (form != "table")
+            {
+                Printer.Print(form, result, [], []);
+                return ExitCodes.Success;
+            }
+            Console.WriteLine($"site {result["site"]} {result["outcome"]}. Run this on its machine, once, before {result["expires"]}:\n");
+            Console.WriteLine($"  {result["command"]}\n");
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    /// <summary>Creates the site if it does not exist and gives it a new one-time token.</summary>
+    internal static async Task<JsonObject> InviteAsync(IResources client, KubeConfig config, string name, SiteSpec spec, string? server, TimeSpan life, CancellationToken cancellation)
+    {
+        if (life <= TimeSpan.Zero || life > TimeSpan.FromDays(30))
+            throw new CommandException("--valid-hours must be more than 0 and at most 720.", ExitCodes.Usage);
+        ApiResult existing = await client.GetAsync(Kinds.Site, null, name, cancellation);
+        bool created = existing.IsNotFound;
+        if (created)
+            existing = await client.CreateAsync(Kinds.Site, null, KubeObject.FromView(new Site { Metadata = new ObjectMeta { Name = name }, Spec = spec }, ApiJson.Default.Site).ToNode(), cancellation);
+        KubeObject site = Check(existing);
+        SiteSpec now = site.View(ApiJson.Default.Site).Spec;
+        if (now.Revoked == true)
+            throw new CommandException($"site {name} was revoked. Delete it and create it anew: atoll site delete {name}");
+        if (!created && (Differs(spec.Region, now.Region) || Differs(spec.Carrier, now.Carrier)))
+            throw new CommandException($"site {name} exists with region '{now.Region}', kind '{now.Kind}', carrier '{now.Carrier}'. Change it with: kubectl edit site {name}");
+        string endpoint = server ?? await JoinTokens.AdvertisedAsync(client, cancellation) ?? config.Server.ToString().TrimEnd('/');
+        if (config.Authorities.Count == 0)
+            throw new CommandException("the kubeconfig has no certificate-authority-data, so the token could not pin the centre's CA.");
+        JoinToken token = JoinToken.Create(name, config.Authorities[0].RawData);
+        DateTimeOffset expires = DateTimeOffset.UtcNow + life;
+        Check(await JoinTokens.PutAsync(client, site, token, expires, cancellation));
+        return new JsonObject
+        {
+            ["site"] = name,
+            ["outcome"] = created ? "created" : "has a new token",
+            ["server"] = endpoint,
+            ["token"] = token.ToString(),
+            ["expires"] = KubeTime.Format(expires),
+            ["command"] = $"atoll-agent join --server {endpoint} --token {token}",
+        };
+
+        static bool Differs(string? asked, string? has) => asked is not null && asked != has;
+    }
+
+    private static Command ListCommand()
+    {
+        var command = new Command("list", "List the sites and their states.\n\nExamples:\n  atoll site list\n  atoll site list -o json") { Aliases = { "ls" } };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, _) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            ApiList list = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
+            if (list.Error is { } error)
+                throw new CommandException(error.Message ?? "the list failed");
+            var items = new JsonArray();
+            foreach (KubeObject item in list.Items)
+                items.Add(item.ToNode());
+            Printer.Print(parsed.GetRequiredValue(Cli.Output), new JsonObject { ["apiVersion"] = "v1", ["kind"] = "List", ["items"] = items }, s_headers, list.Items.Select(Row));
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command ShowCommand()
+    {
+        Argument<string> name = NameArgument();
+        var command = new Command("show", "Show one site with its conditions and nodes.\n\nExample:\n  atoll site show lyon-1") { name };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, _) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            KubeObject value = Check(await client.GetAsync(Kinds.Site, null, parsed.GetRequiredValue(name), cancellation));
+            string form = parsed.GetRequiredValue(Cli.Output);
+            if (form != "table")
+            {
+                Printer.Print(form, value.ToNode(), [], []);
+                return ExitCodes.Success;
+            }
+            ApiList nodes = await client.ListAsync(Kinds.Node, null, new ListOptions { LabelSelector = $"{WellKnown.SiteLabel}={value.Name}" }, cancellation);
+            Console.Write(Describe(value, nodes));
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command RevokeCommand()
+    {
+        Argument<string> name = NameArgument();
+        var command = new Command("revoke", "Revoke a site: its session ends at once and its certificate is refused for good. What it runs goes on.\n\nExample:\n  atoll site revoke lyon-1") { name };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, _) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            string site = parsed.GetRequiredValue(name);
+            Check(await client.PatchAsync(Kinds.Site, null, site, PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["revoked"] = true } }, cancellation));
+            await JoinTokens.DeleteAsync(client, site, cancellation);
+            Console.WriteLine($"site {site} revoked");
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command DeleteCommand()
+    {
+        Argument<string> name = NameArgument();
+        var command = new Command("delete", "Delete a site and its nodes from the centre. Its certificate is refused from then on.\n\nExample:\n  atoll site delete lyon-1") { name };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, _) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            string site = parsed.GetRequiredValue(name);
+            await JoinTokens.DeleteAsync(client, site, cancellation);
+            ApiResult result = await client.DeleteAsync(Kinds.Site, null, site, DeleteOptions.Default, cancellation);
+            if (result.Error is { } error)
+                throw Failure(error);
+            Console.WriteLine($"site {site} deleted");
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    internal static IReadOnlyList<string> Row(KubeObject value)
+    {
+        Site site = value.View(ApiJson.Default.Site);
+        return
+        [
+            value.Name, site.Status?.Phase ?? "Pending", site.Spec.Region ?? "-", site.Spec.Kind ?? "-",
+            (site.Status?.Nodes ?? 0).ToString(CultureInfo.InvariantCulture), site.Status?.AgentVersion ?? "-",
+            site.Status?.LastTransitionTime is { } time ? KubeTime.Format(time) : "-",
+        ];
+    }
+
+    private static string Describe(KubeObject value, ApiList nodes)
+    {
+        Site site = value.View(ApiJson.Default.Site);
+        var text = new StringBuilder();
+        text.Append(Printer.Table(s_headers, [Row(value)]));
+        foreach (Condition condition in site.Status?.Conditions ?? [])
+            text.Append(CultureInfo.InvariantCulture, $"\n{condition.Type}: {condition.Status} ({condition.Reason}) {condition.Message}");
+        text.Append("\n\n");
+        text.Append(Printer.Table(["NODE", "READY", "CPU", "MEMORY"], nodes.Items.Select(n =>
+        {
+            NodeStatus? status = n.View(ApiJson.Default.Node).Status;
+            return (IReadOnlyList<string>)
+            [
+                n.Name, status?.Conditions?.Find(c => c.Type == "Ready")?.Status ?? "Unknown",
+                status?.Allocatable?.GetValueOrDefault("cpu") ?? "-", status?.Allocatable?.GetValueOrDefault("memory") ?? "-",
+            ];
+        })));
+        return text.ToString();
+    }
+
+    internal static KubeObject Check(ApiResult result) => result.Error is { } error ? throw Failure(error) : result.Object!;
+
+    private static CommandException Failure(ApiStatus error) =>
+        new(error.Message ?? error.Reason ?? "the call failed", error.Code == 404 ? ExitCodes.NotFound : ExitCodes.Failure);
+}

@@ -1,0 +1,74 @@
+using Atoll.Api.Objects;
+using Atoll.Link;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Cloud.Hub;
+
+/// <summary>One connected site: the hub's side of one link session.</summary>
+internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) : IParentOwner
+{
+    private ParentLink? _link;
+    private volatile bool _isLive;
+    private volatile bool _isClosed;
+
+    /// <summary>The Site object as it was when the session began: name and identity.</summary>
+    public KubeObject Site { get; } = site;
+
+    /// <summary>Version of the agent.</summary>
+    public string Software { get; private set; } = "";
+
+    /// <summary>True from the greeting to the end.</summary>
+    public bool IsLive => _isLive;
+
+    /// <summary>Gives the site a change of its scope.</summary>
+    public void Post(Link.ScopeChange change) => _link?.Post(change);
+
+    /// <summary>Ends the session with a reason that the site is told.</summary>
+    public void Close(LinkError error)
+    {
+        _isClosed = true;
+        _link?.Close(error);
+    }
+
+    /// <summary>Opens a stream to the site's own API.</summary>
+    public Stream OpenTunnel() => _link is { } link && _isLive ? link.Open(LinkClass.Tunnel, "api") : throw new IOException($"site {Site.Name} is not connected");
+
+    /// <inheritdoc/>
+    public async ValueTask<LinkScope> OpenScopeAsync(ParentLink link, SiteHello hello, CancellationToken cancellation)
+    {
+        _link = link;
+        Software = hello.Software;
+        if (_isClosed)
+            throw new LinkRefusedException(LinkError.Revoked);
+        return await hub.OpenAsync(this, cancellation);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ApplyOutcomesAsync(ParentLink link, OutcomeBatch batch, CancellationToken cancellation) => hub.ApplyAsync(this, batch, cancellation);
+
+    /// <inheritdoc/>
+    public ValueTask OrphansOfferedAsync(ParentLink link, IReadOnlyList<HeldItem> orphans, CancellationToken cancellation)
+    {
+        logger.LogWarning("Site {Site} keeps {Count} objects that this centre does not know; it goes on running them until an operator decides", Site.Name, orphans.Count);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public void StateChanged(ParentLink link, LinkState state, LinkError error)
+    {
+        if (state == LinkState.Closed)
+        {
+            _isLive = false;
+            hub.Closed(this, error);
+        }
+        else if (state is LinkState.Syncing or LinkState.Live && !_isLive)
+        {
+            _isLive = true;
+            hub.Connected(this);
+        }
+    }
+
+    /// <inheritdoc/>
+    public LinkItem? Read(string uid) =>
+        hub.Find(uid) is { } item ? new LinkItem(item.Key.Type.GroupResource, item.Key.Key, item.Uid, item.Version, item.Body) : null;
+}

@@ -1,0 +1,196 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Link;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Cloud.Hub;
+
+/// <summary>
+/// The centre's end of every site's link. It keeps the scopes of all sites from mirrors of the API, gives each connected
+/// session its changes, takes in outcomes, and says in Site and Node status who is connected.
+/// <para>It keeps nothing about a site between sessions that a restart would lose: scopes are computed, versions are hashes of
+/// content, and what a site holds is told by the site itself.</para>
+/// </summary>
+internal sealed class LinkHub
+{
+    private readonly IResources _resources;
+    private readonly Func<(string Incarnation, long Revision)> _position;
+    private readonly ILogger _logger;
+    private readonly Outcomes _outcomes;
+    private readonly SiteStates _states;
+    private readonly ResourceMirror[] _mirrors;
+    private readonly ConcurrentDictionary<string, LinkTraffic> _traffic = new(StringComparer.Ordinal);
+    private readonly Lock _lock = new();
+    private readonly SiteScopes _scopes = new();
+    private readonly Dictionary<string, HubSession> _sessions = new(StringComparer.Ordinal);
+    private readonly List<ScopeChange> _changes = [];
+
+    public LinkHub(IResources resources, Func<(string Incarnation, long Revision)> position, TimeProvider time, ILoggerFactory loggers)
+    {
+        _resources = resources;
+        _position = position;
+        _logger = loggers.CreateLogger("Atoll.Hub");
+        _outcomes = new Outcomes(resources, _logger);
+        _states = new SiteStates(resources, time, _logger);
+        _mirrors = [.. ScopeReferences.Types.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
+        Sites = _mirrors[0];
+    }
+
+    /// <summary>Settings of every session; what was sent lately is shared among them, for it is the same for every site.</summary>
+    public LinkOptions SessionOptions { get; } = new() { Software = typeof(LinkHub).Assembly.GetName().Version!.ToString(3), Bodies = new RecentBodies(64 << 20) };
+
+    /// <summary>Cancelled when the hub stops: sessions then end in order.</summary>
+    public CancellationToken Stopping { get; private set; }
+
+    /// <summary>Bytes to and from a site, by class, since the hub started.</summary>
+    public LinkTraffic TrafficOf(string site) => _traffic.GetOrAdd(site, static _ => new LinkTraffic());
+
+    /// <summary>Every Site object.</summary>
+    public ResourceMirror Sites { get; }
+
+    /// <summary>Keeps the mirrors and the states until cancelled.</summary>
+    public Task RunAsync(CancellationToken cancellation)
+    {
+        Stopping = cancellation;
+        return Task.WhenAll([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, IsConnected, cancellation)]);
+    }
+
+    /// <summary>Ends when every mirror has its first list.</summary>
+    public Task ReadyAsync() => Task.WhenAll(_mirrors.Select(m => m.Synced));
+
+    /// <summary>The session of a site, or null when it is not connected.</summary>
+    public HubSession? SessionOf(string site)
+    {
+        lock (_lock)
+            return _sessions.GetValueOrDefault(site);
+    }
+
+    /// <summary>The site that runs a node, or null.</summary>
+    public string? SiteOfNode(string? node)
+    {
+        lock (_lock)
+            return _scopes.SiteOfNode(node);
+    }
+
+    /// <summary>Names of a site's nodes.</summary>
+    public IReadOnlyList<string> NodesOf(string site)
+    {
+        lock (_lock)
+            return _scopes.NodesOf(site);
+    }
+
+    /// <summary>The newest item of an identity.</summary>
+    public ScopeItem? Find(string uid)
+    {
+        lock (_lock)
+            return _scopes.Find(uid);
+    }
+
+    /// <summary>Registers a session and gives it the site's whole scope; the session before it, if any, is superseded.</summary>
+    public async ValueTask<LinkScope> OpenAsync(HubSession session, CancellationToken cancellation)
+    {
+        await ReadyAsync().WaitAsync(cancellation);
+        HubSession? before;
+        LinkScope scope;
+        lock (_lock)
+        {
+            _sessions.TryGetValue(session.Site.Name, out before);
+            _sessions[session.Site.Name] = session;
+            scope = new LinkScope(Position(), [.. _scopes.ItemsOf(session.Site.Name).Select(i => new ItemVersion(i.Uid, i.Version))]);
+        }
+        if (before is not null && before != session)
+            before.Close(LinkError.Superseded);
+        return scope;
+    }
+
+    /// <summary>The session is live: its site is connected.</summary>
+    public void Connected(HubSession session)
+    {
+        if (SessionOf(session.Site.Name) == session)
+            _states.Set(session.Site.Name, true, session.Software);
+    }
+
+    /// <summary>Forgets a session. Its site counts as disconnected unless another session has taken its place.</summary>
+    public void Closed(HubSession session, LinkError error)
+    {
+        lock (_lock)
+        {
+            if (!_sessions.TryGetValue(session.Site.Name, out HubSession? current) || current != session)
+                return;
+            _sessions.Remove(session.Site.Name);
+        }
+        _logger.LogInformation("Site {Site}: link closed ({Error})", session.Site.Name, error);
+        _states.Set(session.Site.Name, false, null);
+    }
+
+    /// <summary>Makes a batch of outcomes durable; many at once, so that they share the store's commits.</summary>
+    public async ValueTask ApplyAsync(HubSession session, OutcomeBatch batch, CancellationToken cancellation)
+    {
+        // Outcomes of one object must keep their order; a batch holds each object once, and a node registers before the rest is about it.
+        foreach (Outcome outcome in batch.Outcomes)
+            if (outcome.Operation == "register")
+                await _outcomes.ApplyAsync(session.Site, outcome, Holds, cancellation);
+        await Task.WhenAll(batch.Outcomes.Where(o => o.Operation != "register").Select(o => _outcomes.ApplyAsync(session.Site, o, Holds, cancellation)));
+
+        bool Holds(ObjectKey key, string uid)
+        {
+            lock (_lock)
+                return _scopes.Holds(session.Site.Name, key, uid);
+        }
+    }
+
+    private bool IsConnected(string site) => SessionOf(site) is { IsLive: true };
+
+    private LinkSequence Position()
+    {
+        (string incarnation, long revision) = _position();
+        return new LinkSequence(incarnation, revision);
+    }
+
+    private void Changed(ResourceType type, KubeObject? old, KubeObject? now)
+    {
+        HubSession? ended = null;
+        lock (_lock)
+        {
+            _changes.Clear();
+            _scopes.Apply(type, old, now, _changes);
+            if (type == Kinds.Site)
+            {
+                SiteSpec? spec = now?.View(ApiJson.Default.Site).Spec;
+                if (_sessions.TryGetValue((now ?? old)!.Name, out HubSession? session) && (now is null || now.Uid != session.Site.Uid || spec?.Revoked == true))
+                    ended = session;
+            }
+            if (_changes.Count > 0)
+                Distribute(long.Parse((now ?? old)!.ResourceVersion, CultureInfo.InvariantCulture));
+        }
+        ended?.Close(LinkError.Revoked);
+    }
+
+    private void Distribute(long revision)
+    {
+        foreach (IGrouping<string, ScopeChange> group in _changes.GroupBy(c => c.Site))
+        {
+            if (!_sessions.TryGetValue(group.Key, out HubSession? session))
+                continue;
+            // The last word on an identity counts: it may leave under one key and enter under another in one change.
+            var upserts = new Dictionary<string, ItemVersion>(StringComparer.Ordinal);
+            var removals = new HashSet<string>(StringComparer.Ordinal);
+            foreach (ScopeChange change in group)
+                if (change.Item is { } item)
+                {
+                    upserts[item.Uid] = new ItemVersion(item.Uid, item.Version);
+                    removals.Remove(item.Uid);
+                }
+                else
+                {
+                    upserts.Remove(change.Uid);
+                    removals.Add(change.Uid);
+                }
+            session.Post(new Link.ScopeChange(revision, [.. upserts.Values], [.. removals]));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Link;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Cloud.Hub;
+
+/// <summary>
+/// Takes in what a site reports. The site is the only writer of these facts, and only of its own: every outcome is checked
+/// against the site's scope, so that a compromised site can neither touch another site's objects nor choose its own labels.
+/// Each is idempotent, for a site repeats what was not acknowledged. An outcome about an object that is gone, or whose
+/// name now belongs to another UID, has nothing left to change and is acknowledged.
+/// </summary>
+internal sealed class Outcomes(IResources resources, ILogger logger)
+{
+    /// <summary>Applies one outcome durably.</summary>
+    public async Task ApplyAsync(KubeObject site, Outcome outcome, Func<ObjectKey, string, bool> holds, CancellationToken cancellation)
+    {
+        ResourceType? type = outcome.Kind switch { "pods" => Kinds.Pod, "nodes" => Kinds.Node, "events" => Kinds.Event, _ => null };
+        JsonObject? body = Parse(outcome);
+        if (type is null || body is null)
+        {
+            logger.LogWarning("Site {Site}: outcome {Operation} of {Kind} {Name} is not understood and is dropped", site.Name, outcome.Operation, outcome.Kind, outcome.Name);
+            return;
+        }
+        var key = new ObjectKey(type, outcome.Name);
+        ApiStatus? error = outcome.Operation switch
+        {
+            "register" when type == Kinds.Node => await RegisterAsync(site, outcome, body, cancellation),
+            "event" when type == Kinds.Event => await EventAsync(outcome, body, cancellation),
+            _ when !holds(key, outcome.Uid) => null,
+            "status" => await StatusAsync(key, outcome.Uid, body, cancellation),
+            "stopped" when type == Kinds.Pod => await StoppedAsync(key, outcome.Uid, body, cancellation),
+            _ => ApiStatus.BadRequest($"unknown operation {outcome.Operation}"),
+        };
+        // Gone or replaced meanwhile: the fact has no object any more. Anything else must not be acknowledged as durable.
+        if (error is { Code: >= 500 or 429 })
+            throw new InvalidOperationException($"outcome {outcome.Operation} of {outcome.Kind} {outcome.Name}: {error}");
+        if (error is not null and not { Code: 404 or 409 })
+            logger.LogWarning("Site {Site}: outcome {Operation} of {Kind} {Name} was refused: {Error}", site.Name, outcome.Operation, outcome.Kind, outcome.Name, error.Message);
+    }
+
+    private async Task<ApiStatus?> StatusAsync(ObjectKey key, string uid, JsonObject status, CancellationToken cancellation)
+    {
+        (string? ns, string name) = Split(key);
+        ApiResult result = await resources.PatchAsync(key.Type, ns, name, PatchType.Json, Replace(uid, status), cancellation, "status");
+        return result.Error;
+    }
+
+    private async Task<ApiStatus?> StoppedAsync(ObjectKey key, string uid, JsonObject status, CancellationToken cancellation)
+    {
+        (string? ns, string name) = Split(key);
+        if (status.Count > 0)
+            await StatusAsync(key, uid, status, cancellation);
+        return (await resources.DeleteAsync(key.Type, ns, name, new DeleteOptions { GracePeriodSeconds = 0, Uid = uid }, cancellation)).Error;
+    }
+
+    private async Task<ApiStatus?> RegisterAsync(KubeObject site, Outcome outcome, JsonObject node, CancellationToken cancellation)
+    {
+        ApiResult existing = await resources.GetAsync(Kinds.Node, null, outcome.Name, cancellation);
+        if (existing.Object is { } known)
+        {
+            if (known.Metadata.Label(WellKnown.SiteLabel) != site.Name)
+                return ApiStatus.Forbidden(Kinds.Node, outcome.Name, $"a node of that name belongs to site {known.Metadata.Label(WellKnown.SiteLabel) ?? "(none)"}; start the agent with another --node-name");
+            return known.Uid == outcome.Uid && node["status"] is JsonObject again ? await StatusAsync(new ObjectKey(Kinds.Node, outcome.Name), outcome.Uid, again, cancellation) : null;
+        }
+        JsonObject document = Labelled(site, outcome, node);
+        ApiResult created = await resources.CreateAsync(Kinds.Node, null, document, cancellation);
+        if (!created.Ok)
+            return created.Error;
+        return node["status"] is JsonObject status ? await StatusAsync(new ObjectKey(Kinds.Node, outcome.Name), outcome.Uid, status, cancellation) : null;
+    }
+
+    // Registration creates and never overwrites. Where a node is (site, region, kind, carrier) is the operator's word, not the node's.
+    private static JsonObject Labelled(KubeObject site, Outcome outcome, JsonObject node)
+    {
+        SiteSpec spec = site.View(ApiJson.Default.Site).Spec;
+        var labels = new JsonObject();
+        if (node["metadata"]?["labels"] is JsonObject asked)
+            foreach (KeyValuePair<string, JsonNode?> label in asked)
+                if (!label.Key.StartsWith("edge.atoll.dev/", StringComparison.Ordinal) && !label.Key.StartsWith("topology.kubernetes.io/", StringComparison.Ordinal))
+                    labels[label.Key] = label.Value?.DeepClone();
+        labels[WellKnown.HostnameLabel] = outcome.Name;
+        labels[WellKnown.SiteLabel] = site.Name;
+        labels[WellKnown.ZoneLabel] = site.Name;
+        Set(WellKnown.RegionLabel, spec.Region);
+        Set(WellKnown.SiteKindLabel, spec.Kind);
+        Set(WellKnown.CarrierLabel, spec.Carrier);
+        return new JsonObject
+        {
+            ["apiVersion"] = "v1",
+            ["kind"] = "Node",
+            ["metadata"] = new JsonObject { ["name"] = outcome.Name, ["uid"] = outcome.Uid, ["labels"] = labels },
+            ["spec"] = new JsonObject(),
+        };
+
+        void Set(string label, string? value)
+        {
+            if (!string.IsNullOrEmpty(value))
+                labels[label] = value;
+        }
+    }
+
+    private async Task<ApiStatus?> EventAsync(Outcome outcome, JsonObject document, CancellationToken cancellation)
+    {
+        (string? ns, string name) = Split(new ObjectKey(Kinds.Event, outcome.Name));
+        (document["metadata"] as JsonObject)?.Remove("resourceVersion");
+        ApiResult created = await resources.CreateAsync(Kinds.Event, ns, document, cancellation);
+        if (!created.IsAlreadyExists)
+            return created.Error;
+        (document["metadata"] as JsonObject)?.Remove("uid");
+        return (await resources.UpdateAsync(Kinds.Event, ns, name, document, cancellation)).Error;
+    }
+
+    private static JsonArray Replace(string uid, JsonObject status) =>
+    [
+        new JsonObject { ["op"] = "test", ["path"] = "/metadata/uid", ["value"] = uid },
+        new JsonObject { ["op"] = "add", ["path"] = "/status", ["value"] = status.DeepClone() },
+    ];
+
+    private static JsonObject? Parse(Outcome outcome)
+    {
+        try
+        {
+            return JsonNode.Parse(outcome.Body.Span) as JsonObject;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static (string? Namespace, string Name) Split(ObjectKey key)
+    {
+        int slash = key.Key.IndexOf('/', StringComparison.Ordinal);
+        return slash < 0 ? (null, key.Key) : (key.Key[..slash], key.Key[(slash + 1)..]);
+    }
+}

@@ -1,0 +1,134 @@
+using System.Collections.Concurrent;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Cloud.Hub;
+
+/// <summary>
+/// Writes who is connected into the status of Sites and of their Nodes: a reconciler by site name, woken when a link opens or
+/// closes and, against anything missed, once a period. One revision for each transition, none for heartbeats.
+/// </summary>
+internal sealed class SiteStates(IResources resources, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan s_period = TimeSpan.FromSeconds(30);
+
+    // After a restart of the centre its sites need this long to dial in again before they count as disconnected.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+
+    private readonly Channel<string> _woken = Channel.CreateUnbounded<string>();
+    private readonly ConcurrentDictionary<string, string> _software = new(StringComparer.Ordinal);
+
+    /// <summary>A link opened or closed.</summary>
+    public void Set(string site, bool connected, string? software)
+    {
+        if (connected && software is not null)
+            _software[site] = software;
+        _woken.Writer.TryWrite(site);
+    }
+
+    /// <summary>Reconciles until cancelled.</summary>
+    public async Task RunAsync(Func<Task> ready, Func<IReadOnlyList<KubeObject>> sites, Func<string, IReadOnlyList<string>> nodesOf, Func<string, bool> isConnected, CancellationToken cancellation)
+    {
+        try
+        {
+            await ready().WaitAsync(cancellation);
+            DateTimeOffset started = time.GetUtcNow();
+            Task period = PeriodAsync(sites, cancellation);
+            await foreach (string name in _woken.Reader.ReadAllAsync(cancellation))
+            {
+                bool connected = isConnected(name);
+                if (!connected && time.GetUtcNow() - started < s_patience && !_software.ContainsKey(name))
+                    continue;
+                await ReconcileAsync(name, connected, nodesOf(name), cancellation);
+            }
+            await period;
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // The centre stops.
+        }
+    }
+
+    private async Task PeriodAsync(Func<IReadOnlyList<KubeObject>> sites, CancellationToken cancellation)
+    {
+        TimeSpan pause = s_patience;
+        while (true)
+        {
+            await Task.Delay(pause, time, cancellation);
+            pause = s_period;
+            foreach (KubeObject site in sites())
+                _woken.Writer.TryWrite(site.Name);
+        }
+    }
+
+    private async Task ReconcileAsync(string name, bool connected, IReadOnlyList<string> nodes, CancellationToken cancellation)
+    {
+        ApiResult found = await resources.GetAsync(Kinds.Site, null, name, cancellation);
+        if (found.Object is null)
+            return;
+        await ReconcileSiteAsync(found.Object, connected, nodes.Count, cancellation);
+        DateTimeOffset now = time.GetUtcNow();
+        foreach (string node in nodes)
+            await ReconcileNodeAsync(node, name, connected, now, cancellation);
+    }
+
+    private async Task ReconcileSiteAsync(KubeObject value, bool connected, int nodes, CancellationToken cancellation)
+    {
+        Site site = value.View(ApiJson.Default.Site);
+        string phase = site.Spec.Revoked == true ? "Revoked" : connected ? "Connected" : site.Status?.Phase is null or "Pending" ? "Pending" : "Disconnected";
+        string? software = _software.GetValueOrDefault(value.Name) ?? site.Status?.AgentVersion;
+        if (site.Status?.Phase == phase && site.Status.Nodes == nodes && site.Status.AgentVersion == software)
+            return;
+        bool moved = site.Status?.Phase != phase;
+        string since = moved || site.Status?.LastTransitionTime is null ? KubeTime.Format(time.GetUtcNow()) : KubeTime.Format(site.Status.LastTransitionTime.Value);
+        var status = new JsonObject
+        {
+            ["phase"] = phase,
+            ["nodes"] = nodes,
+            ["agentVersion"] = software,
+            ["lastTransitionTime"] = since,
+            ["conditions"] = new JsonArray(new JsonObject
+            {
+                ["type"] = "Connected",
+                ["status"] = phase == "Connected" ? "True" : "False",
+                ["reason"] = phase,
+                ["message"] = Message(phase),
+                ["lastTransitionTime"] = since,
+            }),
+        };
+        ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid }, ["status"] = status }, cancellation, "status");
+        if (moved && result.Ok)
+            logger.LogInformation("Site {Site} is {Phase}", value.Name, phase);
+    }
+
+    private async Task ReconcileNodeAsync(string name, string site, bool connected, DateTimeOffset now, CancellationToken cancellation)
+    {
+        // Read, derive, write against the version that was read; a report that comes in between wins and is derived from again.
+        for (int attempt = 0; attempt < 5; attempt++)
+        {
+            ApiResult found = await resources.GetAsync(Kinds.Node, null, name, cancellation);
+            if (found.Object is null)
+                return;
+            JsonObject node = found.Object.ToNode();
+            if (node["status"] is not JsonObject status || (connected ? NodeLiveness.Reachable(status) : NodeLiveness.Unreachable(status, site, now)) is not { } shown)
+                return;
+            node["status"] = shown;
+            ApiResult written = await resources.UpdateAsync(Kinds.Node, null, name, node, cancellation, "status");
+            if (!written.IsConflict)
+                return;
+        }
+    }
+
+    private static string Message(string phase) => phase switch
+    {
+        "Connected" => "The site's link is up.",
+        "Disconnected" => "The site's link is down. Its work goes on; nothing is evicted.",
+        "Revoked" => "An operator revoked the site: its certificate is refused.",
+        _ => "The site has not joined yet. Its join command comes from: atoll site create.",
+    };
+}

@@ -1,0 +1,222 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Cloud.Commands;
+using Atoll.Kube.Client;
+
+namespace Atoll.Cloud.Local;
+
+/// <summary>
+/// A centre, a registry and three sites on this machine. Every step looks first whether its result is already there, so that
+/// <c>up</c> can be run again after any interruption, and <c>down</c> removes what it finds, however far <c>up</c> came.
+/// </summary>
+internal sealed class LocalInstallation(string home, string agentPath)
+{
+    private const int Port = 6443;
+
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private int _step;
+
+    private string Run => Path.Combine(home, "run");
+
+    private string Kubeconfig => Path.Combine(home, "kubeconfig");
+
+    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{LocalNetwork.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig]);
+
+    private string StateOf(LocalSite site) => Path.Combine(home, "sites", site.Name);
+
+    private Daemon AgentOf(LocalSite site) => new($"site-{site.Name}", Run, agentPath,
+    [
+        "run", "--state", StateOf(site), "--node-name", site.Name, "--pod-subnet", site.PodSubnet, "--capacity-share", "0.3", "--node-address", site.UserAddress,
+        "--mirror", $"{SampleImage.RegistryName}=http://{SampleImage.RegistryAddress}",
+    ], site.Namespace);
+
+    /// <summary>Starts everything, deploys the sample, waits for it, and prints what to do next.</summary>
+    public async Task UpAsync(string samplePath, CancellationToken cancellation)
+    {
+        if (!File.Exists(agentPath))
+            throw new CommandException($"there is no agent at {agentPath}. Build it with: make build");
+        if (!File.Exists(samplePath))
+            throw new CommandException($"there is no sample at {samplePath}. Give one with --sample PATH.");
+        Directory.CreateDirectory(Run);
+        Say("network: a router and three sites behind NAT");
+        await LocalNetwork.EnsureAsync(cancellation);
+        Say("registry with the sample's image");
+        await EnsureImageAsync(cancellation);
+        Say("centre");
+        await Server.StartAsync(cancellation);
+        KubeConfig config = await WaitForCentreAsync(cancellation);
+        using var client = new HttpResources(config);
+        foreach (LocalSite site in LocalSite.All)
+        {
+            Say($"site {site.Name}");
+            await JoinAsync(site, client, config, cancellation);
+            await AgentOf(site).StartAsync(cancellation);
+        }
+        Say("waiting for the sites to connect");
+        await WaitAsync("the sites did not connect", TimeSpan.FromSeconds(60), async () => await ConnectedAsync(client, cancellation) == LocalSite.All.Count, cancellation);
+        Say("sample: a small web server on every site");
+        await Manifest.ApplyAsync(client, samplePath, config.Namespace, cancellation);
+        await WaitAsync("the sample did not become ready; look with: kubectl describe pods", TimeSpan.FromSeconds(120), () => SampleReadyAsync(client, cancellation), cancellation);
+        await PrintNextStepsAsync(client, cancellation);
+    }
+
+    /// <summary>Stops and removes everything.</summary>
+    public async Task DownAsync(CancellationToken cancellation)
+    {
+        foreach (LocalSite site in LocalSite.All)
+        {
+            Say($"site {site.Name}");
+            Daemon agent = AgentOf(site);
+            await agent.StopAsync(cancellation);
+            if (Directory.Exists(StateOf(site)) && File.Exists(agentPath))
+            {
+                List<string> reset = [agentPath, "reset", "--state", StateOf(site), "--node-name", site.Name];
+                if (File.Exists($"/run/netns/{site.Namespace}"))
+                    await Tool.RunAsync(cancellation, "nsenter", [$"--net=/run/netns/{site.Namespace}", .. reset]);
+                else
+                    await Tool.RunAsync(cancellation, reset[0], reset[1..]);
+            }
+        }
+        Say("centre and registry");
+        await Server.StopAsync(cancellation);
+        await (await SampleImage.RegistryAsync(home, cancellation)).StopAsync(cancellation);
+        Say("network");
+        await LocalNetwork.RemoveAsync(cancellation);
+        if (Directory.Exists(home))
+            Directory.Delete(home, recursive: true);
+        Console.WriteLine("nothing is left behind");
+    }
+
+    /// <summary>Prints processes, lines, sites and pods; 3 when nothing is up.</summary>
+    public async Task<int> StatusAsync(string form, CancellationToken cancellation)
+    {
+        if (!File.Exists(Kubeconfig) || await Server.PidAsync(cancellation) is not { } centre)
+            throw new CommandException("nothing is up on this machine. Start it with: make up", ExitCodes.NotFound);
+        using var client = new HttpResources(KubeConfig.Load(Kubeconfig));
+        ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
+        ApiList pods = await client.ListAsync(Kinds.Pod, null, ListOptions.Default, cancellation);
+        var rows = new List<IReadOnlyList<string>>();
+        var list = new JsonArray();
+        foreach (LocalSite site in LocalSite.All)
+        {
+            int? pid = await AgentOf(site).PidAsync(cancellation);
+            string line = await LocalNetwork.IsCutAsync(site, cancellation) ? "cut" : "whole";
+            string phase = sites.Items.FirstOrDefault(s => s.Name == site.Name)?.View(ApiJson.Default.Site).Status?.Phase ?? "Pending";
+            int running = pods.Items.Count(p => p.View(ApiJson.Default.Pod) is { Spec.NodeName: { } node, Status.Phase: "Running" } && node == site.Name);
+            rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{running}", $"http://{site.UserAddress}:8080/"]);
+            list.Add(new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running });
+        }
+        if (form == "table")
+            Console.WriteLine($"centre   https://{LocalNetwork.CentreAddress}:{Port}   pid {centre}   kubeconfig {Kubeconfig}\n");
+        Printer.Print(form, new JsonObject { ["server"] = $"https://{LocalNetwork.CentreAddress}:{Port}", ["kubeconfig"] = Kubeconfig, ["pid"] = centre, ["sites"] = list },
+            ["SITE", "STATUS", "LINE", "AGENT", "PODS", "FOR ITS USERS"], rows);
+        return ExitCodes.Success;
+    }
+
+    private async Task EnsureImageAsync(CancellationToken cancellation)
+    {
+        Daemon registry = await SampleImage.RegistryAsync(home, cancellation);
+        await registry.StartAsync(cancellation);
+        using var http = new HttpClient();
+        await WaitAsync($"the registry does not answer; see {registry.LogPath}", TimeSpan.FromSeconds(20), async () =>
+        {
+            try
+            {
+                using HttpResponseMessage answer = await http.GetAsync($"http://{SampleImage.RegistryAddress}/v2/", cancellation);
+                return answer.IsSuccessStatusCode;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }, cancellation);
+        if (!await SampleImage.IsServedAsync(http, cancellation))
+            await SampleImage.PublishAsync(home, cancellation);
+    }
+
+    private async Task<KubeConfig> WaitForCentreAsync(CancellationToken cancellation)
+    {
+        await WaitAsync($"the centre does not answer; see {Server.LogPath}", TimeSpan.FromSeconds(30), async () =>
+        {
+            if (!File.Exists(Kubeconfig))
+                return false;
+            try
+            {
+                using var client = new HttpResources(KubeConfig.Load(Kubeconfig));
+                return (await client.GetAsync(Kinds.Namespace, null, "kube-public", cancellation)).Ok;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }, cancellation);
+        return KubeConfig.Load(Kubeconfig);
+    }
+
+    private async Task JoinAsync(LocalSite site, HttpResources client, KubeConfig config, CancellationToken cancellation)
+    {
+        if (File.Exists(Path.Combine(StateOf(site), "identity", "site.crt")))
+            return;
+        JsonObject invitation = await SiteCommands.InviteAsync(client, config, site.Name, new SiteSpec { Region = site.Region, Kind = site.Kind }, null, TimeSpan.FromMinutes(10), cancellation);
+        await Tool.RunAsync(cancellation, "nsenter",
+            [$"--net=/run/netns/{site.Namespace}", agentPath, "join", "--state", StateOf(site), "--server", invitation["server"]!.GetValue<string>(), "--token", invitation["token"]!.GetValue<string>()]);
+    }
+
+    private static async Task<int> ConnectedAsync(HttpResources client, CancellationToken cancellation)
+    {
+        ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
+        ApiList nodes = await client.ListAsync(Kinds.Node, null, ListOptions.Default, cancellation);
+        int connected = sites.Items.Count(s => s.View(ApiJson.Default.Site).Status?.Phase == "Connected");
+        int ready = nodes.Items.Count(n => n.View(ApiJson.Default.Node).Status?.Conditions?.Exists(c => c is { Type: "Ready", Status: "True" }) == true);
+        return Math.Min(connected, ready);
+    }
+
+    private static async Task<bool> SampleReadyAsync(HttpResources client, CancellationToken cancellation)
+    {
+        ApiResult deployment = await client.GetAsync(Kinds.Deployment, "default", "hello", cancellation);
+        Deployment? view = deployment.Object?.View(ApiJson.Default.Deployment);
+        return view is null || (view.Status?.ObservedGeneration >= view.Metadata.Generation && view.Status?.AvailableReplicas >= view.Spec.Replicas);
+    }
+
+    private async Task PrintNextStepsAsync(HttpResources client, CancellationToken cancellation)
+    {
+        ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
+        LocalSite first = LocalSite.All[0];
+        Console.WriteLine($"""
+
+            Atoll is up ({_clock.Elapsed.TotalSeconds:0} s).
+
+              API          https://{LocalNetwork.CentreAddress}:{Port}
+              kubeconfig   export KUBECONFIG={Kubeconfig}
+
+            {Printer.Table(["SITE", "STATUS", "REGION", "KIND", "NODES", "AGENT", "LAST CHANGE"], sites.Items.Select(SiteCommands.Row))}
+            A site answers its users:
+
+              curl http://{first.UserAddress}:8080/cgi-bin/hello.cgi
+
+            Three things to try:
+
+              1. kubectl get pods -o wide            the sample, one pod a site; then: kubectl logs, exec -it, port-forward
+              2. make cut SITE={first.Name}                cut the line: the curl still answers, 'kubectl get sites' shows it; make heal SITE={first.Name}
+              3. kubectl --kubeconfig {Path.Combine(StateOf(first), "kubeconfig")} get pods    the site's own API
+                 (from inside the site: sudo ip netns exec {first.Namespace} …), with or without the line
+            """);
+    }
+
+    private async Task WaitAsync(string failure, TimeSpan limit, Func<Task<bool>> condition, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!await condition())
+        {
+            if (clock.Elapsed > limit)
+                throw new CommandException($"{failure} (waited {limit.TotalSeconds:0} s; logs are in {Run})");
+            await Task.Delay(TimeSpan.FromMilliseconds(200), cancellation);
+        }
+    }
+
+    private void Say(string what) => Console.WriteLine($"[{_clock.Elapsed.TotalSeconds,5:0.0} s] {++_step,2}. {what}");
+}

@@ -1,0 +1,137 @@
+using System.Net;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Cloud.Certificates;
+using Atoll.Cloud.Hub;
+using Atoll.Kube;
+using Atoll.Kube.Access;
+using Atoll.Kube.Client;
+using Atoll.Link;
+using Atoll.Orchestration;
+using Atoll.Store.Sqlite;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace Atoll.Cloud.Server;
+
+/// <summary>What a centre needs to know.</summary>
+internal sealed record CentreOptions(string State, IPEndPoint Listen, Uri Advertise, string KubeconfigPath);
+
+/// <summary>
+/// The composition of a centre: store, API, hub of the links, controllers and scheduler in one process, on one port:
+/// <c>/link/v1</c> for sites' links, <c>/join/v1</c> and <c>/renew/v1</c> for enrolment, everything else is the Kubernetes API.
+/// Start-up is recovery: there is no other path.
+/// </summary>
+internal static class CentreServer
+{
+    public static async Task RunAsync(CentreOptions options, CancellationToken cancellation)
+    {
+        TimeProvider time = TimeProvider.System;
+        Directory.CreateDirectory(options.State, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        using ILoggerFactory loggers = Logs.Create();
+        using CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
+        var tokens = new AccessTokens(options.State);
+        await using SqliteStore store = await SqliteStore.OpenAsync(Path.Combine(options.State, "atoll.db"), new SqliteStoreOptions { Time = time }, cancellation);
+
+        PodTunnel? tunnel = null;
+        await using ApiServer api = await ApiServer.StartAsync(store, new ApiServerOptions
+        {
+            Time = time,
+            Logger = loggers.CreateLogger("Atoll.Api"),
+            CreateDefaultNamespaces = true,
+            Authenticators = [new ClientCertificateAuthenticator(c => authority.Signed(c, allowExpired: false)), new BearerTokenAuthenticator(tokens.Find)],
+            PodProxy = (context, pod, subresource) => tunnel!.ServeAsync(context, pod, subresource),
+        });
+        IResources resources = api.As(Identity.Trusted("system:link"));
+        var hub = new LinkHub(resources, () => (store.Incarnation, store.CurrentRevision), time, loggers);
+        var enrolment = new Enrolment(resources, authority, time, loggers.CreateLogger("Atoll.Enrolment"));
+
+        await using WebApplication app = Build(options, authority, loggers, context => RouteAsync(context, api, hub, enrolment, loggers));
+        using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Task hubTask = hub.RunAsync(stop.Token);
+        Task controllers = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers).RunAsync(stop.Token);
+        await app.StartAsync(cancellation);
+        await PublishAsync(options, authority, resources, cancellation);
+        loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise, options.KubeconfigPath);
+        try
+        {
+            await Task.WhenAny(hubTask, controllers, Task.Delay(Timeout.Infinite, cancellation));
+            // A part that ends by itself is a broken invariant: the process ends with it and is started again.
+            if (!cancellation.IsCancellationRequested)
+                await Task.WhenAny(hubTask, controllers).Unwrap();
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await app.StopAsync(CancellationToken.None);
+        }
+    }
+
+    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, ILoggerFactory loggers) => context.Request.Path.Value switch
+    {
+        LinkEndpoint.Path => LinkAsync(context, hub, enrolment, loggers),
+        "/join/v1" => enrolment.JoinAsync(context),
+        "/renew/v1" => enrolment.RenewAsync(context),
+        _ => api.HandleAsync(context),
+    };
+
+    private static async Task LinkAsync(HttpContext context, LinkHub hub, Enrolment enrolment, ILoggerFactory loggers)
+    {
+        (KubeObject? site, string? refusal) = await enrolment.FindSiteAsync(await context.Connection.GetClientCertificateAsync(context.RequestAborted), allowExpired: false, context.RequestAborted);
+        if (site is null)
+        {
+            loggers.CreateLogger("Atoll.Hub").LogWarning("Link from {Address} refused: {Reason}", context.Connection.RemoteIpAddress, refusal);
+            await Enrolment.WriteAsync(context, ApiStatus.Forbidden(null, "", refusal!));
+            return;
+        }
+        await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub")), hub.SessionOptions, hub.TrafficOf(site.Name), null, TimeProvider.System, Random.Shared, hub.Stopping);
+    }
+
+    private static WebApplication Build(CentreOptions options, CertificateAuthority authority, ILoggerFactory loggers, RequestDelegate handle)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(loggers);
+        builder.Services.AddHttpForwarder();
+        X509Certificate2 certificate = authority.ServerCertificate(options.State, [options.Advertise.Host, Dns.GetHostName(), "localhost", "127.0.0.1"]);
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = null; // The API limits bodies itself, with a Status.
+            kestrel.Limits.MinResponseDataRate = null; // Watches and followed logs may be silent for hours.
+            kestrel.Limits.MinRequestBodyDataRate = null;
+            kestrel.Listen(options.Listen, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1AndHttp2;
+                listen.UseHttps(new HttpsConnectionAdapterOptions
+                {
+                    ServerCertificate = certificate,
+                    // The CA goes along, so that a joining site can compare it with its token's pin.
+                    ServerCertificateChain = [authority.Certificate],
+                    ClientCertificateMode = ClientCertificateMode.AllowCertificate,
+                    // Who a certificate belongs to, and whether it may be old (renewal), is decided by each endpoint.
+                    ClientCertificateValidation = (_, _, _) => true,
+                    SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                });
+            });
+        });
+        WebApplication app = builder.Build();
+        app.Run(handle);
+        return app;
+    }
+
+    private static async Task PublishAsync(CentreOptions options, CertificateAuthority authority, IResources resources, CancellationToken cancellation)
+    {
+        await JoinTokens.AdvertiseAsync(resources, options.Advertise.ToString().TrimEnd('/'), authority.CertificatePem, cancellation);
+        (string certificate, string key) = authority.IssueClient("admin", Identity.Masters);
+        CertificateAuthority.WriteFile(options.KubeconfigPath, KubeConfig.Write("atoll", options.Advertise, authority.CertificatePem, certificate, key, null), secret: true);
+    }
+}
