@@ -94,7 +94,14 @@ internal sealed partial class Child : IDisposable
             // Inputs here are a few KiB of rules, below a pipe's capacity (64 KiB): the write cannot block.
             if (inWrite is not null)
             {
-                Posix.Write(inWrite, Encoding.UTF8.GetBytes(input!));
+                try
+                {
+                    Posix.Write(inWrite, Encoding.UTF8.GetBytes(input!));
+                }
+                catch (System.ComponentModel.Win32Exception)
+                {
+                    // It ended without reading all: its exit code and error say why.
+                }
                 inWrite.Dispose();
             }
             try

@@ -71,6 +71,66 @@ internal static partial class Posix
     [LibraryImport("libc", EntryPoint = "inotify_add_watch", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int InotifyAddWatch(int fd, string path, uint mask);
 
+    /// <summary>Ownership of links themselves; .NET cannot change owners at all.</summary>
+    [LibraryImport("libc", EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int LchownCore(string path, uint uid, uint gid);
+
+    /// <summary>Device nodes, FIFOs and overlay whiteouts.</summary>
+    [LibraryImport("libc", EntryPoint = "mknod", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int MknodCore(string path, uint mode, ulong device);
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int LinkCore(string existing, string path);
+
+    [LibraryImport("libc", EntryPoint = "lsetxattr", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int LsetxattrCore(string path, string name, byte* value, nuint size, int flags);
+
+    /// <summary>Times of links themselves, to the nanosecond.</summary>
+    [LibraryImport("libc", EntryPoint = "utimensat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int UtimensatCore(int folder, string path, long* times, int flags);
+
+    /// <summary>One call makes a whole unpacked layer durable, instead of an fsync for each of its files.</summary>
+    [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
+    private static partial int SyncfsCore(int fd);
+
+    internal static void ChangeOwner(string path, uint uid, uint gid)
+    {
+        if (LchownCore(path, uid, gid) != 0) throw Error("chown " + path);
+    }
+
+    internal static void MakeNode(string path, uint mode, uint major, uint minor)
+    {
+        var device = (minor & 0xffUL) | ((major & 0xfffUL) << 8) | ((minor & ~0xffUL) << 12) | ((major & ~0xfffUL) << 32);
+        if (MknodCore(path, mode, device) != 0) throw Error("mknod " + path);
+    }
+
+    internal static void Link(string existing, string path)
+    {
+        if (LinkCore(existing, path) != 0) throw Error("link " + path);
+    }
+
+    internal static unsafe void SetAttribute(string path, string name, ReadOnlySpan<byte> value)
+    {
+        fixed (byte* p = value)
+            if (LsetxattrCore(path, name, p, (nuint)value.Length, 0) != 0)
+                throw Error($"setxattr {name} {path}");
+    }
+
+    /// <summary>Sets the time of last change (and access) of a path, of a link itself when it is one.</summary>
+    internal static unsafe void SetTime(string path, long seconds, long nanoseconds)
+    {
+        const int atCwd = -100, noFollow = 0x100;
+        var times = stackalloc long[4] { seconds, nanoseconds, seconds, nanoseconds };
+        if (UtimensatCore(atCwd, path, times, noFollow) != 0) throw Error("utimensat " + path);
+    }
+
+    /// <summary>Writes everything of the file system that holds the folder to its disk.</summary>
+    internal static void SyncFileSystem(string path)
+    {
+        using var handle = Open(path, O_RDONLY);
+        if (SyncfsCore((int)handle.DangerousGetHandle()) != 0) throw Error("syncfs " + path);
+    }
+
     internal static Win32Exception Error(string what) => new(Marshal.GetLastPInvokeError(), $"{what}: {Marshal.GetLastPInvokeErrorMessage()}");
 
     internal static unsafe (SafeFileHandle Read, SafeFileHandle Write) Pipe()

@@ -9,7 +9,12 @@ internal static class RootedPath
     private const int MaxLinks = 40;
 
     /// <summary>The host path that <paramref name="path"/> names inside the root, or null when a component is missing, no folder, or links loop. The last component's own link is followed too when <paramref name="followLast"/>.</summary>
-    internal static string? Resolve(string root, string path, bool followLast)
+    internal static string? Resolve(string root, string path, bool followLast) => Walk(root, path, followLast, create: false);
+
+    /// <summary>The host path of a folder inside the root, made (with its parents, 0755) when it is missing; null when something else is in the way.</summary>
+    internal static string? Folder(string root, string path) => Walk(root, path, followLast: true, create: true);
+
+    private static string? Walk(string root, string path, bool followLast, bool create)
     {
         var pending = new Stack<string>();
         Push(pending, path);
@@ -32,7 +37,8 @@ internal static class RootedPath
                 Push(pending, target);
                 continue;
             }
-            if (pending.Count > 0 && !Directory.Exists(here)) return null;
+            if (create && target is null && !Path.Exists(here)) Directory.CreateDirectory(here, (UnixFileMode)0b111_101_101);
+            if ((create || pending.Count > 0) && !Directory.Exists(here)) return null;
             if (pending.Count == 0 && target is null && !Path.Exists(here)) return null;
             done.Add(part);
         }

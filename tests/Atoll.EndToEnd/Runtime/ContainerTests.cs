@@ -8,7 +8,7 @@ public sealed class ContainerTests
     [Fact]
     public async Task Starts_lists_logs_stops_and_removes()
     {
-        await using var bed = new RuntimeBed();
+        await using var bed = await RuntimeBed.OpenAsync();
         var probe = await bed.Runtime.ProbeAsync(CancellationToken.None);
         Assert.True(probe.Usable, probe.Reason);
 

@@ -1,8 +1,10 @@
+using System.Formats.Tar;
 using System.Text;
 using Atoll.Api.Streams;
 using Atoll.Edge.Content;
 using Atoll.Edge.Runtimes;
 using Atoll.Edge.Runtimes.Containers;
+using Atoll.Tests.Edge;
 
 namespace Atoll.EndToEnd.Runtime;
 
@@ -11,11 +13,11 @@ internal sealed class RuntimeBed : IAsyncDisposable
 {
     private int made;
 
-    internal RuntimeBed()
+    private RuntimeBed()
     {
         Folder = Directory.CreateTempSubdirectory("atoll-e2e-").FullName;
         Node = "t" + Path.GetFileName(Folder)[^6..].ToLowerInvariant();
-        Images = new BusyboxImage(Path.Join(Folder, "layer"));
+        Images = new ImageStore(new ImageStoreOptions { Folder = Path.Join(Folder, "images") }, TimeProvider.System);
         Runtime = Open();
     }
 
@@ -23,9 +25,21 @@ internal sealed class RuntimeBed : IAsyncDisposable
 
     internal string Node { get; }
 
-    internal BusyboxImage Images { get; }
+    internal ImageStore Images { get; }
 
     internal ContainerRuntime Runtime { get; private set; }
+
+    internal string ImageDigest { get; private set; } = "";
+
+    internal static async Task<RuntimeBed> OpenAsync()
+    {
+        var bed = new RuntimeBed();
+        BusyboxImage.Write(Path.Join(bed.Folder, "busybox"));
+        var pull = await bed.Images.PullAsync($"oci:{bed.Folder}/busybox:latest", null, CancellationToken.None);
+        Assert.True(pull.Image is not null, pull.Message);
+        bed.ImageDigest = pull.Image.Digest;
+        return bed;
+    }
 
     internal ContainerRuntimeOptions Options => new() { Node = Node, StateFolder = Path.Join(Folder, "state"), RunFolder = Path.Join(Folder, "run") };
 
@@ -41,7 +55,7 @@ internal sealed class RuntimeBed : IAsyncDisposable
         {
             Id = id,
             Labels = new Dictionary<string, string> { ["pod"] = "p-" + id },
-            ImageDigest = BusyboxImage.Digest,
+            ImageDigest = ImageDigest,
             Args = args,
             Environment = [new("GREETING", "hello")],
             WorkingDirectory = "/",
@@ -101,42 +115,23 @@ internal sealed class RuntimeBed : IAsyncDisposable
         foreach (var instance in await Runtime.ListAsync(CancellationToken.None)) await Runtime.RemoveAsync(instance.Id, CancellationToken.None);
         await Runtime.ResetAsync(CancellationToken.None);
         await Runtime.DisposeAsync();
+        Images.Dispose();
         Directory.Delete(Folder, recursive: true);
     }
 }
 
-/// <summary>An image of one layer: Debian's static busybox with links for its commands.</summary>
-internal sealed class BusyboxImage : IImages
+/// <summary>Debian's static busybox with links for its commands, as an OCI layout folder.</summary>
+internal static class BusyboxImage
 {
-    internal const string Digest = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
-    private readonly string layer;
-
-    internal BusyboxImage(string folder)
+    internal static void Write(string folder)
     {
-        layer = folder;
-        var bin = Directory.CreateDirectory(Path.Join(folder, "bin")).FullName;
-        Directory.CreateDirectory(Path.Join(folder, "etc"));
-        Directory.CreateDirectory(Path.Join(folder, "tmp"));
-        File.Copy("/bin/busybox", Path.Join(bin, "busybox"));
-        foreach (var name in (string[])["sh", "sleep", "echo", "cat", "id", "seq", "stty", "head", "tail", "dd", "mount", "unshare", "hostname", "ls", "true", "false", "env", "wc", "pwd", "touch", "kill", "ps", "mkdir", "nc", "httpd", "wget", "ip", "grep", "trap", "chmod", "yes"])
-            File.CreateSymbolicLink(Path.Join(bin, name), "busybox");
-        File.WriteAllText(Path.Join(folder, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n");
-        File.WriteAllText(Path.Join(folder, "etc/group"), "root:x:0:\nweb:x:1001:\nlogs:x:2000:web\n");
+        var busybox = new PaxTarEntry(TarEntryType.RegularFile, "bin/busybox") { DataStream = File.OpenRead("/bin/busybox"), Mode = (UnixFileMode)0b111_101_101 };
+        var entries = new List<TarEntry> { TestImage.Folder("bin"), busybox, TestImage.Folder("etc"), TestImage.Folder("tmp") };
+        foreach (var name in (string[])["sh", "sleep", "echo", "cat", "id", "seq", "stty", "head", "tail", "dd", "mount", "unshare", "hostname", "ls", "true", "false", "env", "wc", "pwd", "touch", "kill", "ps", "mkdir", "nc", "httpd", "wget", "ip", "grep", "chmod", "yes"])
+            entries.Add(TestImage.Link("bin/" + name, "busybox"));
+        entries.Add(TestImage.Text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n"));
+        entries.Add(TestImage.Text("etc/group", "root:x:0:\nweb:x:1001:\nlogs:x:2000:web\n"));
+        var top = TestImage.Tar(TestImage.Text("etc/motd", "layer two"));
+        TestImage.Build("""{"Cmd":["sh"],"Env":["PATH=/bin"]}""", TestImage.Tar([.. entries]), top).WriteLayout(folder, "latest");
     }
-
-    private ImageInfo Info => new()
-    {
-        Digest = Digest, References = ["busybox"], SizeBytes = 1, LayerPaths = [layer], Entrypoint = [], Command = ["sh"], Environment = [],
-        WorkingDirectory = "/", User = "", StopSignal = 15,
-    };
-
-    public Task<ImageInfo?> FindAsync(string reference, CancellationToken cancellation) => Task.FromResult(reference == Digest ? Info : null);
-
-    public Task<ImagePull> PullAsync(string reference, ImageCredential? credential, CancellationToken cancellation) => Task.FromResult(new ImagePull(Info, null, null));
-
-    public Task<IReadOnlyList<ImageInfo>> ListAsync(CancellationToken cancellation) => Task.FromResult<IReadOnlyList<ImageInfo>>([Info]);
-
-    public Task<long> CollectAsync(IReadOnlySet<string> digestsInUse, long targetBytes, CancellationToken cancellation) => Task.FromResult(0L);
-
-    public Task<long> SizeAsync(CancellationToken cancellation) => Task.FromResult(1L);
 }

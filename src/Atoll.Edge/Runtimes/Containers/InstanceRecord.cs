@@ -27,7 +27,7 @@ internal sealed record InstanceRecord
     /// <summary>When its monitor was found to be gone without an exit code.</summary>
     public DateTimeOffset? LostAt { get; init; }
 
-    public string BootId { get; init; } = "";
+    public string BootId { get; set; } = "";
 
     public ProcessIdentity Main { get; init; }
 
