@@ -1,0 +1,87 @@
+using Atoll.Api.Objects;
+
+namespace Atoll.Kube.Tables;
+
+/// <summary>One column of a table.</summary>
+internal sealed record TableColumn(string Name, string Type, string Description, int Priority = 0, string Format = "");
+
+/// <summary>The columns of each kind, in the order of their cells.</summary>
+internal static class TableColumns
+{
+    private static readonly TableColumn s_name = new("Name", "string", "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically.", 0, "name");
+    private static readonly TableColumn s_age = new("Age", "string", "CreationTimestamp is a timestamp representing the server time when this object was created.");
+    private static readonly TableColumn s_containers = new("Containers", "string", "Names of each container in the template.", 1);
+    private static readonly TableColumn s_images = new("Images", "string", "Images referenced by each container in the template.", 1);
+    private static readonly TableColumn s_selector = new("Selector", "string", "Label selector of the pods that belong to this object.", 1);
+
+    private static readonly Dictionary<string, TableColumn[]> s_byKind = new(StringComparer.Ordinal)
+    {
+        ["Namespace"] = [s_name, new("Status", "string", "The status of the namespace"), s_age],
+        ["Node"] =
+        [
+            s_name, new("Status", "string", "The status of the node"), new("Roles", "string", "The roles of the node"), s_age, new("Version", "string", "Version of the agent that the node reported."),
+            new("Internal-IP", "string", "Address of the node inside its site.", 1), new("External-IP", "string", "Address of the node from outside.", 1), new("OS-Image", "string", "Operating system that the node reported.", 1),
+            new("Kernel-Version", "string", "Kernel that the node reported.", 1), new("Container-Runtime", "string", "Container runtime that the node reported.", 1), new("Site", "string", "Site that the node belongs to.", 1),
+        ],
+        ["Pod"] =
+        [
+            s_name, new("Ready", "string", "The aggregate readiness state of this pod for accepting traffic."), new("Status", "string", "The aggregate status of the containers in this pod."),
+            new("Restarts", "string", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."), s_age,
+            new("IP", "string", "IP address allocated to the pod. Routable at least within its site. Empty if not yet allocated.", 1), new("Node", "string", "Node that the pod is bound to.", 1),
+            new("Nominated Node", "string", "Node that the pod waits for.", 1), new("Readiness Gates", "string", "Conditions beyond its containers that the pod's readiness needs.", 1),
+        ],
+        ["ConfigMap"] = [s_name, new("Data", "string", "Number of keys."), s_age],
+        ["Secret"] = [s_name, new("Type", "string", "Used to facilitate programmatic handling of secret data."), new("Data", "string", "Number of keys."), s_age],
+        ["ServiceAccount"] = [s_name, new("Secrets", "string", "Number of secrets that pods of this account may use."), s_age],
+        ["Service"] =
+        [
+            s_name, new("Type", "string", "Type determines how the Service is exposed."), new("Cluster-IP", "string", "Address of the service inside the cluster."), new("External-IP", "string", "Addresses of the service from outside."),
+            new("Port(s)", "string", "Ports that the service exposes."), s_age, s_selector,
+        ],
+        ["Event"] =
+        [
+            new("Last Seen", "string", "Time since this event was last observed."), new("Type", "string", "Type of this event (Normal, Warning)."), new("Reason", "string", "Short, machine-readable reason of this event."),
+            new("Object", "string", "The object that this event is about."), new("Subobject", "string", "The part of the object.", 1), new("Source", "string", "The component reporting this event.", 1),
+            new("Message", "string", "A human-readable description of this event."), new("First Seen", "string", "Time since this event was first observed.", 1), new("Count", "string", "The number of times this event has occurred.", 1),
+            s_name with { Priority = 1 },
+        ],
+        ["Lease"] = [s_name, new("Holder", "string", "Identity of the holder of the lease."), s_age],
+        ["Deployment"] =
+        [
+            s_name, new("Ready", "string", "Number of the pod with ready state"), new("Up-to-date", "string", "Number of pods that have the desired template."),
+            new("Available", "string", "Number of pods that have been ready for minReadySeconds."), s_age, s_containers, s_images, s_selector,
+        ],
+        ["ReplicaSet"] = [s_name, new("Desired", "integer", "Number of desired pods."), new("Current", "integer", "Number of pods that exist."), new("Ready", "integer", "Number of pods that are ready."), s_age, s_containers, s_images, s_selector],
+        ["DaemonSet"] =
+        [
+            s_name, new("Desired", "integer", "Number of nodes that should run the pod."), new("Current", "integer", "Number of nodes that have the pod."), new("Ready", "integer", "Number of nodes whose pod is ready."),
+            new("Up-to-date", "integer", "Number of nodes that run the updated pod."), new("Available", "integer", "Number of nodes whose pod has been ready for minReadySeconds."), new("Node Selector", "string", "Labels that a node must have."), s_age,
+            s_containers, s_images, s_selector,
+        ],
+        ["ControllerRevision"] = [s_name, new("Controller", "string", "Controller of the object"), new("Revision", "string", "Revision of the state that it holds."), s_age],
+        ["Job"] =
+        [
+            s_name, new("Status", "string", "Status of the job."), new("Completions", "string", "Pods that succeeded, of those wanted."), new("Duration", "string", "Time required to complete the job."), s_age, s_containers, s_images, s_selector,
+        ],
+        ["RuntimeClass"] = [s_name, new("Handler", "string", "Name of the runtime that runs pods of this class."), s_age],
+        ["PriorityClass"] =
+        [
+            s_name, new("Value", "integer", "Priority of pods of this class."), new("Global-Default", "boolean", "True when pods without a class have this one."), s_age,
+            new("PreemptionPolicy", "string", "Whether pods of this class may displace others."),
+        ],
+        ["Site"] =
+        [
+            s_name, new("Status", "string", "Pending, Connected, Disconnected or Revoked."), new("Region", "string", "Region of the site."), new("Kind", "string", "Distance to the user: field, near or cloud."),
+            new("Nodes", "integer", "Nodes that the site registered."), s_age, new("Carrier", "string", "Network operator of the site's uplink.", 1), new("Agent", "string", "Version of the site's agent.", 1),
+            new("Last-Change", "string", "Time since the connection changed.", 1),
+        ],
+    };
+
+    private static readonly TableColumn[] s_unknown = [s_name, s_age];
+
+    /// <summary>True when the kind has columns of its own.</summary>
+    public static bool Knows(ResourceType type) => s_byKind.ContainsKey(type.Kind);
+
+    /// <summary>The columns; name and age for a kind without its own.</summary>
+    public static TableColumn[] Of(ResourceType type) => s_byKind.GetValueOrDefault(type.Kind, s_unknown);
+}
