@@ -22,9 +22,9 @@ internal static class Capabilities
     ];
 
     /// <summary>Default plus added minus dropped, as Kubernetes combines them: ALL first, then single names; or an error that names an unknown capability.</summary>
-    internal static (IReadOnlyList<string> Set, string? Error) Combine(IReadOnlyList<string> add, IReadOnlyList<string> drop, bool privileged, int lastCapability)
+    internal static (IReadOnlyList<string> Set, string? Error) Combine(IReadOnlyList<string> add, IReadOnlyList<string> drop, bool privileged, ulong held)
     {
-        var all = Known.Take(lastCapability + 1).ToHashSet(StringComparer.Ordinal);
+        var all = Known.Where((_, i) => (held >> i & 1) != 0).ToHashSet(StringComparer.Ordinal);
         if (privileged) return (Ordered(all), null);
         var adds = add.Select(Normal).ToList();
         var drops = drop.Select(Normal).ToList();
@@ -36,13 +36,18 @@ internal static class Capabilities
         foreach (var name in adds)
             if (name != "ALL")
                 set.Add(name);
-        // A kernel that does not know a capability cannot grant it.
+        // What the kernel does not know, or the agent itself does not hold, cannot be granted.
         set.IntersectWith(all);
         return (Ordered(set), null);
     }
 
-    /// <summary>Number of the last capability of this kernel.</summary>
-    internal static int Last() => int.Parse(File.ReadAllText("/proc/sys/kernel/cap_last_cap"), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture);
+    /// <summary>The capabilities that this process holds and can hand down, a bit each.</summary>
+    internal static ulong ReadHeld()
+    {
+        const string field = "CapPrm:";
+        var line = File.ReadLines("/proc/self/status").First(l => l.StartsWith(field, StringComparison.Ordinal));
+        return ulong.Parse(line.AsSpan(field.Length).Trim(), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
+    }
 
     private static string Normal(string name)
     {

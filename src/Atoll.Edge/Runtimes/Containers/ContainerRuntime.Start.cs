@@ -60,7 +60,7 @@ public sealed partial class ContainerRuntime
         var (user, userError) = ContainerUser.Find(folders.Root(spec.Id), spec.User, spec.Group, spec.SupplementalGroups);
         if (user is null) return new RuntimeOutcome("CreateContainerError", userError);
         if (spec.RunAsNonRoot && user.Uid == 0) return new RuntimeOutcome("CreateContainerConfigError", "container has runAsNonRoot and image will run as root");
-        var (capabilities, capabilityError) = Capabilities.Combine(spec.AddCapabilities, spec.DropCapabilities, spec.Privileged, host.LastCapability);
+        var (capabilities, capabilityError) = Capabilities.Combine(spec.AddCapabilities, spec.DropCapabilities, spec.Privileged, host.Capabilities);
         if (capabilityError is not null) return new RuntimeOutcome("CreateContainerConfigError", capabilityError);
 
         // 4. The bundle. Its configuration holds the environment, so it lies in the run folder, for root alone.

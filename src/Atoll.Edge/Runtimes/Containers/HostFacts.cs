@@ -4,7 +4,7 @@ namespace Atoll.Edge.Runtimes.Containers;
 internal readonly record struct HostDevice(string Path, bool Block, int Major, int Minor);
 
 /// <summary>What of the host goes into a container's configuration; read once, or given by a test.</summary>
-internal sealed record HostFacts(int LastCapability, bool LimitsSwap, long OpenFiles, IReadOnlyList<HostDevice> Devices)
+internal sealed record HostFacts(ulong Capabilities, bool LimitsSwap, long OpenFiles, IReadOnlyList<HostDevice> Devices)
 {
     private const long MostOpenFiles = 1_048_576;
 
