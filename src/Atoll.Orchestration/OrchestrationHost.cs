@@ -6,6 +6,7 @@ using Atoll.Orchestration.Jobs;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Namespaces;
 using Atoll.Orchestration.Nodes;
+using Atoll.Orchestration.Placement;
 using Atoll.Orchestration.ReplicaSets;
 using Microsoft.Extensions.Logging;
 
@@ -21,7 +22,7 @@ namespace Atoll.Orchestration;
 /// the version where the decision depends on it) and made again; a controller sees its own writes before it decides
 /// again, however late its mirror; nothing is evicted or replaced because a link is silent.
 ///
-/// It deliberately does not place pods (Atoll.Scheduling), run them (Atoll.Edge), or judge links and nodes (the link hub
+/// It deliberately does not decide where pods go (Atoll.Scheduling), run them (Atoll.Edge), or judge links and nodes (the link hub
 /// writes a node's Ready condition, sites their own outcomes).
 /// </summary>
 public sealed class OrchestrationHost
@@ -43,12 +44,15 @@ public sealed class OrchestrationHost
     public async Task RunAsync(CancellationToken cancellation)
     {
         List<Controller> controllers = Controllers(_cluster);
+        var placement = new PlacementLoop(_cluster);
         try
         {
             var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             Task mirrors = _cluster.RunAsync(() => started.TrySetResult(), cancellation);
             await Task.WhenAny(started.Task, mirrors).ConfigureAwait(false);
             var tasks = new List<Task> { mirrors };
+            if (started.Task.IsCompleted)
+                tasks.Add(placement.RunAsync(cancellation));
             if (started.Task.IsCompleted)
                 foreach (Controller controller in controllers)
                     tasks.Add(controller.RunAsync(cancellation));

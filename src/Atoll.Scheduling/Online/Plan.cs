@@ -1,0 +1,12 @@
+using Atoll.Api.Objects;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>Where one pod goes, or (no node) why nowhere, in Kubernetes' words.</summary>
+/// <param name="Pod">The pod.</param>
+/// <param name="Node">The node, or null.</param>
+/// <param name="Message">Why not, such as <c>0/3 nodes are available: 3 Insufficient memory.</c>; null when there is a node.</param>
+public sealed record Placement(KubeObject Pod, string? Node, string? Message);
+
+/// <summary>What the scheduler decided about the pods it was given, in their order: immutable, and carried out by somebody else.</summary>
+public sealed record Plan(IReadOnlyList<Placement> Placements);

@@ -1,0 +1,116 @@
+using Atoll.Api.Core;
+using Atoll.Api.Quantities;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>
+/// Resources by number: the columns of a snapshot. Amounts are whole numbers: cpu in millicores, everything else in units
+/// (bytes of memory, devices), rounded up for requests.
+/// </summary>
+public sealed class ResourceNames
+{
+    /// <summary>Column of cpu.</summary>
+    public const int Cpu = 0;
+
+    /// <summary>Column of memory.</summary>
+    public const int Memory = 1;
+
+    /// <summary>Column of pods: each pod takes one.</summary>
+    public const int Pods = 2;
+
+    private readonly Dictionary<string, int> _columns = new(StringComparer.Ordinal) { ["cpu"] = Cpu, ["memory"] = Memory, ["pods"] = Pods };
+    private readonly List<string> _names = ["cpu", "memory", "pods"];
+
+    /// <summary>How many resources are known.</summary>
+    public int Count => _names.Count;
+
+    /// <summary>Name of a column.</summary>
+    public string this[int column] => _names[column];
+
+    /// <summary>Column of a name, made when it is new.</summary>
+    public int ColumnOf(string name)
+    {
+        if (!_columns.TryGetValue(name, out int column))
+        {
+            _columns.Add(name, column = _names.Count);
+            _names.Add(name);
+        }
+        return column;
+    }
+
+    /// <summary>Amounts of a resource list, by column.</summary>
+    public long[] Read(IReadOnlyDictionary<string, string>? list)
+    {
+        var amounts = new long[Count];
+        if (list is not null)
+            foreach (KeyValuePair<string, string> pair in list)
+                Set(ref amounts, ColumnOf(pair.Key), Amount(pair.Key, pair.Value));
+        return amounts;
+    }
+
+    /// <summary>
+    /// What a pod takes from a node (Kubernetes' rule): the sum of its containers and sidecars, or the largest need while an init
+    /// container runs if that is more, plus overhead, plus one pod.
+    /// </summary>
+    public long[] RequestsOf(PodSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        long[] sum = new long[Count], sidecars = new long[Count], peak = new long[Count];
+        foreach (Container container in spec.Containers)
+            Add(ref sum, Requests(container));
+        foreach (Container container in spec.InitContainers ?? [])
+        {
+            long[] own = Requests(container);
+            if (container.RestartPolicy == "Always")
+            {
+                Add(ref sum, own);
+                Add(ref sidecars, own);
+                Max(ref peak, sidecars);
+            }
+            else
+            {
+                long[] now = [.. sidecars];
+                Add(ref now, own);
+                Max(ref peak, now);
+            }
+        }
+        Max(ref sum, peak);
+        Add(ref sum, Read(spec.Overhead));
+        Set(ref sum, Pods, 1);
+        return sum;
+    }
+
+    private long[] Requests(Container container)
+    {
+        long[] amounts = Read(container.Resources?.Requests);
+        // A limit without a request is a request of the same amount.
+        if (container.Resources?.Limits is { } limits)
+            foreach (KeyValuePair<string, string> pair in limits)
+                if (container.Resources.Requests?.ContainsKey(pair.Key) != true)
+                    Set(ref amounts, ColumnOf(pair.Key), Amount(pair.Key, pair.Value));
+        return amounts;
+    }
+
+    private static long Amount(string name, string value) => name == "cpu" ? Quantity.Parse(value).Milli : Quantity.Parse(value).Value;
+
+    private static void Add(ref long[] to, long[] from)
+    {
+        for (int i = 0; i < from.Length; i++)
+            if (from[i] != 0)
+                Set(ref to, i, (i < to.Length ? to[i] : 0) + from[i]);
+    }
+
+    private static void Max(ref long[] to, long[] from)
+    {
+        for (int i = 0; i < from.Length; i++)
+            if (from[i] > (i < to.Length ? to[i] : 0))
+                Set(ref to, i, from[i]);
+    }
+
+    private static void Set(ref long[] amounts, int column, long value)
+    {
+        if (column >= amounts.Length)
+            Array.Resize(ref amounts, column + 1);
+        amounts[column] = value;
+    }
+}
