@@ -1,4 +1,5 @@
 using Atoll.Api.Resources;
+using Atoll.Orchestration.Binding;
 using Atoll.Orchestration.DaemonSets;
 using Atoll.Orchestration.Deployments;
 using Atoll.Orchestration.GarbageCollection;
@@ -6,7 +7,6 @@ using Atoll.Orchestration.Jobs;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Namespaces;
 using Atoll.Orchestration.Nodes;
-using Atoll.Orchestration.Placement;
 using Atoll.Orchestration.ReplicaSets;
 using Microsoft.Extensions.Logging;
 

@@ -7,7 +7,7 @@ using Atoll.Orchestration.Loop;
 using Atoll.Scheduling.Online;
 using Microsoft.Extensions.Logging;
 
-namespace Atoll.Orchestration.Placement;
+namespace Atoll.Orchestration.Binding;
 
 /// <summary>
 /// Gives pods their nodes: keeps the scheduler's snapshot from the copies, plans what waits in batches, and carries plans out
