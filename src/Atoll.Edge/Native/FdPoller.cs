@@ -53,7 +53,12 @@ internal sealed class FdPoller
         {
             lock (gate)
             {
-                waiters.RemoveAll(w => w.Done.Task.IsCompleted);
+                waiters.RemoveAll(w =>
+                {
+                    if (!w.Done.Task.IsCompleted) return false;
+                    w.Release();
+                    return true;
+                });
                 current.Clear();
                 current.AddRange(waiters);
             }

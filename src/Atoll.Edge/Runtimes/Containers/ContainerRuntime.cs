@@ -28,7 +28,8 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
     private readonly Cgroups cgroups;
     private readonly ChangeFeed changes = new();
     private readonly ConcurrentDictionary<string, InstanceRecord> records = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<string, SemaphoreSlim> locks = new(StringComparer.Ordinal);
+    /// <summary>One for many ids: a lock for each id would be kept for ever. Nobody holds two.</summary>
+    private readonly SemaphoreSlim[] locks = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1, 1))];
     private readonly ConcurrentDictionary<string, ProcessIdentity> watched = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource closing = new();
     private readonly string cgroupRoot;
@@ -131,7 +132,7 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
 
     private async Task<Releaser> LockAsync(string id, CancellationToken cancellation)
     {
-        var gate = locks.GetOrAdd(id, _ => new SemaphoreSlim(1, 1));
+        var gate = locks[(uint)string.GetHashCode(id, StringComparison.Ordinal) % (uint)locks.Length];
         await gate.WaitAsync(cancellation).ConfigureAwait(false);
         return new Releaser(gate);
     }
