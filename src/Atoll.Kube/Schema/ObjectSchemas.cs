@@ -34,11 +34,12 @@ public static class ObjectSchemas
     {
         ArgumentNullException.ThrowIfNull(type);
         ArgumentNullException.ThrowIfNull(document);
-        TypeShape? shape = subresource switch
+        // A subresource with a form of its own is checked as that; else the document is the object that it changes.
+        TypeShape? shape = (subresource, document.Text("kind")) switch
         {
-            "scale" => Shapes.Instance.Find("autoscaling", "v1", "Scale"),
-            "binding" => Shapes.Instance.Find("", "v1", "Binding"),
-            "eviction" => Shapes.Instance.Find("policy", "v1", "Eviction"),
+            ("scale", "Scale") => Shapes.Instance.Find("autoscaling", "v1", "Scale"),
+            ("binding", "Binding") => Shapes.Instance.Find("", "v1", "Binding"),
+            ("eviction", "Eviction") => Shapes.Instance.Find("policy", "v1", "Eviction"),
             _ => ShapeOf(type),
         };
         var errors = new FieldErrors();

@@ -1,0 +1,153 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Objects;
+using Atoll.Kube.Schema;
+
+namespace Atoll.UnitTests.Kube.Schema;
+
+public sealed class RuleTests
+{
+    private const string Good = """{"name":"c","image":"i"}""";
+
+    private static List<string> Check(ResourceType type, string document, string? old = null)
+    {
+        JsonObject json = JsonNode.Parse(document)!.AsObject();
+        ObjectSchemas.ApplyDefaults(type, json);
+        JsonObject? before = old is null ? null : JsonNode.Parse(old)!.AsObject();
+        if (before is not null)
+            ObjectSchemas.ApplyDefaults(type, before);
+        return [.. ObjectSchemas.Validate(type, json, before, null).Select(c => $"{c.Reason}|{c.Field}|{c.Message}")];
+    }
+
+    private static string Pod(string spec) => "{\"metadata\":{\"name\":\"p\"},\"spec\":{" + spec + "}}";
+
+    private static string One(string container) => Pod("\"containers\":[{\"name\":\"c\",\"image\":\"i\"," + container + "}]");
+
+    private static string With(string spec) => Pod("\"containers\":[" + Good + "]," + spec);
+
+    public static TheoryData<string, string> Pods() => new()
+    {
+        { "{}", "FieldValueRequired|spec.containers|Required value" },
+        { Pod("\"containers\":[]"), "FieldValueRequired|spec.containers|Required value" },
+        { Pod("\"containers\":[{\"image\":\"i\"}]"), "FieldValueRequired|spec.containers[0].name|Required value" },
+        { Pod("\"containers\":[{\"name\":\"c\"}]"), "FieldValueRequired|spec.containers[0].image|Required value" },
+        { Pod("\"containers\":[" + Good + "," + Good + "]"), "FieldValueDuplicate|spec.containers[1].name|Duplicate value: \"c\"" },
+        { Pod("\"initContainers\":[" + Good + "],\"containers\":[" + Good + "]"), "FieldValueDuplicate|spec.containers[0].name|Duplicate value: \"c\"" },
+        { Pod("\"containers\":[{\"name\":\"C_1\",\"image\":\"i\"}]"), "FieldValueInvalid|spec.containers[0].name|Invalid value: \"C_1\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')" },
+        { One("\"ports\":[{\"containerPort\":0}]"), "FieldValueInvalid|spec.containers[0].ports[0].containerPort|Invalid value: 0: must be between 1 and 65535, inclusive" },
+        { One("\"ports\":[{\"containerPort\":70000}]"), "FieldValueInvalid|spec.containers[0].ports[0].containerPort|Invalid value: 70000: must be between 1 and 65535, inclusive" },
+        { One("\"ports\":[{\"name\":\"a\",\"containerPort\":1},{\"name\":\"a\",\"containerPort\":2}]"), "FieldValueDuplicate|spec.containers[0].ports[1].name|Duplicate value: \"a\"" },
+        { One("\"ports\":[{\"containerPort\":1,\"protocol\":\"X\"}]"), "FieldValueNotSupported|spec.containers[0].ports[0].protocol|Unsupported value: \"X\": supported values: \"SCTP\", \"TCP\", \"UDP\"" },
+        { One("\"ports\":[{\"name\":\"a_b\",\"containerPort\":1}]"), "FieldValueInvalid|spec.containers[0].ports[0].name|Invalid value: \"a_b\": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)" },
+        { One("\"env\":[{\"name\":\"\"}]"), "FieldValueRequired|spec.containers[0].env[0].name|Required value" },
+        { One("\"env\":[{\"name\":\"a=b\"}]"), "FieldValueInvalid|spec.containers[0].env[0].name|Invalid value: \"a=b\": a valid environment variable name must consist only of printable ASCII characters other than '='" },
+        { One("\"env\":[{\"name\":\"a\",\"value\":\"x\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.name\"}}}]"), "FieldValueInvalid|spec.containers[0].env[0].valueFrom|Invalid value: \"\": may not be specified when `value` is not empty" },
+        { One("\"resources\":{\"requests\":{\"memory\":\"2Gi\"},\"limits\":{\"memory\":\"1Gi\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[memory]|Invalid value: \"2Gi\": must be less than or equal to memory limit of 1Gi" },
+        { One("\"resources\":{\"requests\":{\"cpu\":\"-1\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[cpu]|Invalid value: \"-1\": must be greater than or equal to 0" },
+        { One("\"resources\":{\"requests\":{\"gpu\":\"1\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[gpu]|Invalid value: \"gpu\": must be a standard resource for containers" },
+        { One("\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]"), "FieldValueNotFound|spec.containers[0].volumeMounts[0].name|Not found: \"v\"" },
+        { One("\"livenessProbe\":{}"), "FieldValueRequired|spec.containers[0].livenessProbe|Required value: must specify a handler type" },
+        { One("\"livenessProbe\":{\"exec\":{\"command\":[\"a\"]},\"tcpSocket\":{\"port\":1}}"), "FieldValueForbidden|spec.containers[0].livenessProbe.tcpSocket|Forbidden: may not specify more than 1 handler type" },
+        { One("\"livenessProbe\":{\"tcpSocket\":{\"port\":1},\"successThreshold\":2}"), "FieldValueInvalid|spec.containers[0].livenessProbe.successThreshold|Invalid value: 2: must be 1" },
+        { One("\"livenessProbe\":{\"tcpSocket\":{\"port\":1},\"timeoutSeconds\":-1}"), "FieldValueInvalid|spec.containers[0].livenessProbe.timeoutSeconds|Invalid value: -1: must be greater than or equal to 0" },
+        { One("\"imagePullPolicy\":\"Maybe\""), "FieldValueNotSupported|spec.containers[0].imagePullPolicy|Unsupported value: \"Maybe\": supported values: \"Always\", \"IfNotPresent\", \"Never\"" },
+        { One("\"securityContext\":{\"runAsUser\":-1}"), "FieldValueInvalid|spec.containers[0].securityContext.runAsUser|Invalid value: -1: must be between 0 and 2147483647, inclusive" },
+        { With("\"restartPolicy\":\"Sometimes\""), "FieldValueNotSupported|spec.restartPolicy|Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\"" },
+        { With("\"terminationGracePeriodSeconds\":-1"), "FieldValueInvalid|spec.terminationGracePeriodSeconds|Invalid value: -1: must be greater than or equal to 0" },
+        { With("\"volumes\":[{\"name\":\"v\"},{\"name\":\"v\"}]"), "FieldValueDuplicate|spec.volumes[1].name|Duplicate value: \"v\"" },
+        { With("\"volumes\":[{\"name\":\"v\",\"emptyDir\":{},\"hostPath\":{\"path\":\"/x\"}}]"), "FieldValueForbidden|spec.volumes[0].hostPath|Forbidden: may not specify more than 1 volume type" },
+        { With("\"volumes\":[{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"x\"}}]"), "FieldValueForbidden|spec.volumes[0].persistentVolumeClaim|Forbidden: Atoll mounts volumes of configMap, downwardAPI, emptyDir, hostPath, projected, secret" },
+        { With("\"tolerations\":[{\"operator\":\"Equal\"}]"), "FieldValueInvalid|spec.tolerations[0].operator|Invalid value: \"Equal\": operator must be Exists when `key` is empty, which means \"match all values and all keys\"" },
+        { With("\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":[{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}]}}}"), "FieldValueRequired|spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values|Required value: must be specified when `operator` is 'In' or 'NotIn'" },
+        { With("\"topologySpreadConstraints\":[{\"maxSkew\":0,\"topologyKey\":\"a\",\"whenUnsatisfiable\":\"DoNotSchedule\"}]"), "FieldValueInvalid|spec.topologySpreadConstraints[0].maxSkew|Invalid value: 0: must be greater than zero" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Pods))]
+    public void Pods_are_refused_with_one_cause(string document, string expected) => Assert.Equal([expected], Check(Kinds.Pod, document));
+
+    [Fact]
+    public void A_rich_pod_is_valid() => Assert.Empty(Check(Kinds.Pod, Pod(
+        """
+        "initContainers":[{"name":"i","image":"x","restartPolicy":"Always","startupProbe":{"exec":{"command":["true"]}}}],
+        "containers":[{"name":"c","image":"x@sha256:00","ports":[{"name":"http","containerPort":80,"hostPort":8080}],"env":[{"name":"A.b","value":"1"},{"name":"N","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}],
+          "resources":{"requests":{"cpu":0.5,"memory":"64Mi","example.com/gpu":"1"},"limits":{"cpu":1,"memory":"64Mi","example.com/gpu":"1"}},"volumeMounts":[{"name":"v","mountPath":"/v","subPath":"a/b"}],
+          "livenessProbe":{"httpGet":{"port":"http"}},"readinessProbe":{"tcpSocket":{"port":80},"successThreshold":2},"lifecycle":{"preStop":{"sleep":{"seconds":1}}}}],
+        "volumes":[{"name":"v","configMap":{"name":"m","items":[{"key":"k","path":"p"}]}}],"tolerations":[{"operator":"Exists"}],
+        "topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"topology.kubernetes.io/zone","whenUnsatisfiable":"ScheduleAnyway","labelSelector":{"matchLabels":{"a":"b"}}}]
+        """)));
+
+    [Fact]
+    public void A_pod_keeps_its_spec_but_for_a_few_fields()
+    {
+        const string rule = "FieldValueForbidden|spec|Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+        string old = With("\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"}]");
+        Assert.Empty(Check(Kinds.Pod, old, old));
+        Assert.Empty(Check(Kinds.Pod, old.Replace("\"image\":\"i\"", "\"image\":\"j:latest\"", StringComparison.Ordinal), old));
+        Assert.Empty(Check(Kinds.Pod, With("\"activeDeadlineSeconds\":9,\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"},{\"operator\":\"Exists\"}]"), old));
+        Assert.Equal([rule], Check(Kinds.Pod, old.Replace("\"image\":\"i\"", "\"image\":\"i\",\"command\":[\"x\"]", StringComparison.Ordinal), old));
+        Assert.Equal([rule], Check(Kinds.Pod, With("\"nodeName\":\"n\",\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"}]"), old));
+        Assert.Equal(["FieldValueForbidden|spec.tolerations|Forbidden: existing toleration can not be modified except its tolerationSeconds"], Check(Kinds.Pod, With("\"tolerations\":[]"), old));
+    }
+
+    private static string Workload(string spec, string labels = "{\"a\":\"b\"}", string pod = "") =>
+        "{\"metadata\":{\"name\":\"w\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":" + labels + "},\"spec\":{\"containers\":[" + Good + "]" + pod + "}}" + spec + "}}";
+
+    [Fact]
+    public void Workloads()
+    {
+        Assert.Empty(Check(Kinds.Deployment, Workload("")));
+        Assert.Equal(["FieldValueInvalid|spec.template.metadata.labels|Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"], Check(Kinds.Deployment, Workload("", "{\"a\":\"c\"}")));
+        Assert.Equal(["FieldValueInvalid|spec.replicas|Invalid value: -1: must be greater than or equal to 0"], Check(Kinds.ReplicaSet, Workload(",\"replicas\":-1")));
+        Assert.Equal(["FieldValueInvalid|spec.strategy.rollingUpdate.maxUnavailable|Invalid value: 0: may not be 0 when `maxSurge` is 0"], Check(Kinds.Deployment, Workload(",\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"0%\",\"maxUnavailable\":0}}")));
+        Assert.Equal(["FieldValueForbidden|spec.strategy.rollingUpdate|Forbidden: may not be specified when strategy `type` is 'Recreate'"], Check(Kinds.Deployment, Workload(",\"strategy\":{\"type\":\"Recreate\",\"rollingUpdate\":{}}")));
+        Assert.Equal(["FieldValueNotSupported|spec.template.spec.restartPolicy|Unsupported value: \"Never\": supported values: \"Always\""], Check(Kinds.DaemonSet, Workload("", pod: ",\"restartPolicy\":\"Never\"")));
+        Assert.Equal(["FieldValueInvalid|spec.selector|Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: field is immutable"], Check(Kinds.Deployment, Workload(""), Workload("").Replace("\"a\":\"b\"", "\"a\":\"z\"", StringComparison.Ordinal)));
+        Assert.Equal(["FieldValueRequired|spec.selector|Required value", "FieldValueRequired|spec.template|Required value"], Check(Kinds.Deployment, "{}"));
+    }
+
+    private static string Job(string more, string policy = "Never") =>
+        "{\"metadata\":{\"name\":\"j\",\"uid\":\"u\"},\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"" + policy + "\",\"containers\":[" + Good + "]}}" + more + "}}";
+
+    [Fact]
+    public void Jobs()
+    {
+        Assert.Empty(Check(Kinds.Job, Job("")));
+        Assert.Equal(["FieldValueNotSupported|spec.template.spec.restartPolicy|Unsupported value: \"Always\": supported values: \"OnFailure\", \"Never\""], Check(Kinds.Job, Job("", "Always")));
+        Assert.Equal(["FieldValueInvalid|spec.completions|Invalid value: 3: field is immutable"], Check(Kinds.Job, Job(",\"completions\":3"), Job("")));
+        Assert.StartsWith("FieldValueInvalid|spec.template|", Assert.Single(Check(Kinds.Job, Job("").Replace("\"i\"", "\"z\"", StringComparison.Ordinal), Job(""))), StringComparison.Ordinal);
+        Assert.Equal("FieldValueInvalid|spec.selector|Invalid value: {\"matchLabels\":{\"batch.kubernetes.io/controller-uid\":\"x\"}}: `selector` not auto-generated", Assert.Single(Check(Kinds.Job, Job(",\"selector\":{\"matchLabels\":{\"batch.kubernetes.io/controller-uid\":\"x\"}}"))));
+    }
+
+    [Fact]
+    public void Configuration()
+    {
+        Assert.StartsWith("FieldValueInvalid|data[a b]|Invalid value: \"a b\": a valid config key must consist of", Assert.Single(Check(Kinds.ConfigMap, """{"data":{"a b":""}}""")), StringComparison.Ordinal);
+        Assert.Equal(["FieldValueForbidden|data|Forbidden: field is immutable when `immutable` is set"], Check(Kinds.ConfigMap, """{"immutable":true,"data":{"a":"2"}}""", """{"immutable":true,"data":{"a":"1"}}"""));
+        Assert.Equal(["FieldValueTooLong||Too long: may not be more than 1048576 bytes"], Check(Kinds.ConfigMap, "{\"data\":{\"a\":\"" + new string('x', 1024 * 1024 + 1) + "\"}}"));
+        Assert.Equal(["FieldValueTypeInvalid|data[a]|Invalid value: \"%%\": must be base64"], Check(Kinds.Secret, """{"data":{"a":"%%"}}"""));
+        Assert.Equal(["FieldValueRequired|data[tls.crt]|Required value", "FieldValueRequired|data[tls.key]|Required value"], Check(Kinds.Secret, """{"type":"kubernetes.io/tls","data":{}}"""));
+        Assert.Equal(["FieldValueInvalid|type|Invalid value: \"b\": field is immutable"], Check(Kinds.Secret, """{"type":"b"}""", """{"type":"a"}"""));
+    }
+
+    [Fact]
+    public void Other_kinds()
+    {
+        Assert.Equal(["FieldValueNotSupported|spec.kind|Unsupported value: \"far\": supported values: \"cloud\", \"field\", \"near\"", "FieldValueInvalid|spec.latitude|Invalid value: 91: must be between -90 and 90 degrees"], Check(Kinds.Site, """{"spec":{"kind":"far","latitude":91}}"""));
+        Assert.Empty(Check(Kinds.Site, """{"spec":{"kind":"near","latitude":-90,"longitude":180,"region":"eu-1"}}"""));
+        Assert.Equal(["FieldValueForbidden|value|Forbidden: maximum allowed value of a user defined priority is 1000000000"], Check(Kinds.PriorityClass, """{"metadata":{"name":"a"},"value":1000000001}"""));
+        Assert.Equal(["FieldValueForbidden|value|Forbidden: may not be changed in an update."], Check(Kinds.PriorityClass, """{"value":2}""", """{"value":1}"""));
+        Assert.Equal(["FieldValueInvalid|handler|Invalid value: \"b\": field is immutable"], Check(Kinds.RuntimeClass, """{"handler":"b"}""", """{"handler":"a"}"""));
+        Assert.Equal(["FieldValueInvalid|spec.leaseDurationSeconds|Invalid value: 0: must be greater than 0"], Check(Kinds.Lease, """{"spec":{"leaseDurationSeconds":0}}"""));
+        Assert.Equal(["FieldValueNotSupported|spec.taints[0].effect|Unsupported value: \"No\": supported values: \"NoExecute\", \"NoSchedule\", \"PreferNoSchedule\""], Check(Kinds.Node, """{"spec":{"taints":[{"key":"a","effect":"No"}]}}"""));
+        Assert.Equal(["FieldValueRequired|spec.ports|Required value"], Check(Kinds.Service, """{"metadata":{"name":"s"},"spec":{}}"""));
+        Assert.Equal(["FieldValueRequired|spec.ports[0].name|Required value"], Check(Kinds.Service, """{"metadata":{"name":"s"},"spec":{"ports":[{"port":1},{"port":2,"name":"a"}]}}"""));
+    }
+
+    [Fact]
+    public void A_status_is_checked_for_its_types_alone()
+    {
+        JsonObject pod = JsonNode.Parse("""{"metadata":{"name":"p"},"spec":{},"status":{"phase":3,"containerStatuses":[{"name":"c"}]}}""")!.AsObject();
+        StatusCause cause = Assert.Single(ObjectSchemas.Validate(Kinds.Pod, pod, pod, "status"));
+        Assert.Equal(("status.phase", "Invalid value: 3: must be a string"), (cause.Field, cause.Message));
+    }
+}
