@@ -12,6 +12,9 @@ public sealed partial class ParentSession
     /// <summary>Stands for «some version, which one does not matter».</summary>
     private const long UnknownVersion = long.MaxValue;
 
+    /// <summary>Comparisons without agreement after which the session is given up.</summary>
+    private const int MaxRounds = 4;
+
     private readonly List<string> _missing = [];
     private readonly Queue<Batch> _inFlight = new();
     private Batch _batch = new();
@@ -150,7 +153,8 @@ public sealed partial class ParentSession
         _commitDue |= missed;
         if (differs)
         {
-            if (++_rounds > 4)
+            // Commits that were already on their way differ for the same reason: one round for all of them.
+            if (_phase == Phase.Sending && ++_rounds > MaxRounds)
                 Fail(LinkError.Diverged);
             else if (_phase == Phase.Sending)
                 _phase = Phase.Draining;

@@ -86,6 +86,9 @@ public sealed partial class ParentSession : LinkSession
     /// <summary>What the site said of itself; null before its hello.</summary>
     public SiteHello? Hello => _hello;
 
+    /// <summary>What the session holds, for bounds to be checked.</summary>
+    internal Load Measure() => new(_inFlightBytes + _batch.Bytes, _entries.Count, _unappliedRaw + _outcomesRaw);
+
     private protected override long NextOwnTick => _behindUntil;
 
     private protected override void Handle(LinkInput input, long nowMs)
@@ -301,6 +304,9 @@ public sealed partial class ParentSession : LinkSession
         if (State == LinkState.Syncing)
             MoveTo(LinkState.Live);
     }
+
+    /// <summary>Bytes on their way down, identities, and bytes of outcomes not yet durable.</summary>
+    internal readonly record struct Load(long InFlightBytes, int Entries, int OutcomeBytes);
 
     /// <summary>One identity: 0 is «not in scope» and «not known to be at the site».</summary>
     private struct Entry

@@ -94,6 +94,11 @@ public sealed partial class SiteSession
 
     private void Acknowledge(long number)
     {
+        if (number == 0)
+        {
+            _adopting = false;
+            return;
+        }
         if (!_unapplied.TryDequeue(out (long Number, int Raw, bool Differs, bool Complete, List<string> Missing) batch) || batch.Number != number)
             throw new InvalidOperationException("Batches are acknowledged in their order.");
         _unappliedRaw -= batch.Raw;

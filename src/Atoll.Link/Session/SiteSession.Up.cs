@@ -28,7 +28,7 @@ public sealed partial class SiteSession
 
     private protected override int WriteData(Span<byte> destination, long nowMs)
     {
-        if (State == LinkState.Connecting)
+        if (State == LinkState.Connecting || _adopting)
             return 0;
         if (_outgoing is not null)
             return WriteBody(destination);

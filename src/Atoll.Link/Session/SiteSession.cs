@@ -26,6 +26,7 @@ public sealed partial class SiteSession : LinkSession
     private int _unappliedRaw;
     private long _nextNumber = 1;
     private bool _foreign;
+    private bool _adopting;
     private bool _orphansTold;
     private bool _orphansEndDue;
 
@@ -129,10 +130,16 @@ public sealed partial class SiteSession : LinkSession
             return;
         }
         (Welcome, _foreign) = (welcome, welcome.Foreign);
-        if (!_foreign && _sequence.Incarnation.Length == 0)
-            _sequence = new LinkSequence(_incarnation, 0);
         MoveTo(LinkState.Syncing);
         Output(new LinkOutput.Welcomed(welcome));
+        if (!_foreign && _sequence.Incarnation.Length == 0)
+        {
+            // From the first outcome on that this parent takes, the site must know whose history took it: if that history
+            // is gone next time, everything has to be told anew.
+            _sequence = new LinkSequence(_incarnation, 0);
+            _adopting = true;
+            Output(new LinkOutput.Apply(new ScopeBatch(0, _sequence, [], [], [])));
+        }
         if (welcome.InSync)
             BecomeLive();
     }
