@@ -25,8 +25,11 @@ internal sealed class ArrivalWindow
     private long _leastSince;
     private long _shrunkAt;
 
-    /// <summary>Bytes that may be on their way.</summary>
-    public int Size { get; private set; } = 16 * 1024;
+    /// <summary>Bytes that may be on their way. It begins small: what is sent at once on a slow line would hide how quick the line is when empty.</summary>
+    public int Size { get; private set; } = 4 * 1024;
+
+    /// <summary>Bytes sent in all.</summary>
+    public long Total => _sent;
 
     /// <summary>Bytes on their way.</summary>
     public long Outstanding => _sent - _arrived;

@@ -175,7 +175,8 @@ public sealed partial class ParentSession : LinkSession
 
     private void Open(LinkScope scope, long nowMs)
     {
-        (_scope, _incarnation, _revision) = (scope, scope.Sequence.Incarnation, scope.Sequence.Revision);
+        // Revision 0 means «not complete» on the wire; an empty store may well be at it.
+        (_scope, _incarnation, _revision) = (scope, scope.Sequence.Incarnation, Math.Max(1, scope.Sequence.Revision));
         _entries.EnsureCapacity(scope.Items.Count);
         foreach (ItemVersion item in scope.Items)
             SetScope(item.Uid, item.Version);
