@@ -67,7 +67,8 @@ public static class ObjectSchemas
     public static ReadOnlyMemory<byte>? OpenApiV3(string path) => OpenApiDocuments.V3(path);
 
     /// <summary>
-    /// The OpenAPI v2 document as protobuf (<c>application/com.github.proto-openapi.spec.v2@v1.0+protobuf</c>), for
+    /// The OpenAPI v2 document as protobuf, to be served as <c>application/com.github.proto-openapi.spec.v2.v1.0+protobuf</c>
+    /// (an @ in the answer's media type, as the request has it, is refused by clients built with newer Go), for
     /// <c>/openapi/v2</c>: kubectl before 1.24 knows no other.
     /// </summary>
     public static ReadOnlyMemory<byte> OpenApiV2Protobuf() => OpenApiDocuments.V2();

@@ -75,7 +75,7 @@ internal sealed class TypeShape(string name, string? gvk, FieldShape[] fields, i
 
 /// <summary>
 /// The shapes of every served type, parsed from the embedded text on first use and kept (about 250 types, 1,100 fields:
-/// some 200 KiB); the descriptions are ten times that and are only held while a document is being written.
+/// about 320 KiB); the descriptions are ten times that and are only held while a document is being written.
 /// </summary>
 internal sealed class Shapes
 {
