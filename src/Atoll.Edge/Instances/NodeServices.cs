@@ -1,0 +1,44 @@
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Edge.Content;
+using Atoll.Edge.Networks;
+using Atoll.Edge.Runtimes;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Edge.Instances;
+
+/// <summary>What pod workers share.</summary>
+internal sealed class NodeServices
+{
+    public required NodeControlOptions Options { get; init; }
+    public required IResources Resources { get; init; }
+    public required IRuntime Runtime { get; init; }
+    public required IImages Images { get; init; }
+    public required IPodNetwork Network { get; init; }
+    public required PodReferences References { get; init; }
+    public required TimeProvider Time { get; init; }
+    public required EventRecorder Events { get; init; }
+    public required ProbeWheel Probes { get; init; }
+    public required ProbeRunner Runner { get; init; }
+    public required InstanceSpecs Specs { get; init; }
+    public required ILogger Log { get; init; }
+    public required Func<NodeFacts> Node { get; init; }
+
+    /// <summary>Whether the node takes a pod: null reason is yes.</summary>
+    public required Func<Pod, (string? Reason, string? Message)> Admit { get; init; }
+
+    /// <summary>Name of the runtime in container ids.</summary>
+    public string RuntimeName { get; set; } = "unknown";
+
+    public void Tell(KubeObject pod, bool warning, string reason, string message, string? container = null)
+    {
+        if (pod.Metadata.Name is null)
+            return;
+        string? field = container is null ? null : $"spec.containers{{{container}}}";
+        if (warning)
+            Events.Warning(pod, reason, message, field);
+        else
+            Events.Normal(pod, reason, message, field);
+    }
+}
