@@ -91,11 +91,12 @@ internal sealed partial class PodMachine
         }
         if (record.Ended is not null && record.Attempt >= 0)
         {
-            if (role is ContainerRole.Main && MainsAreOver() && role is not ContainerRole.Sidecar)
+            if (role is ContainerRole.Main && MainsAreOver())
                 return;
             if (!ShouldRestart(record, role) || !RestartIsDue(record, role))
                 return;
-            if (facts.Busy is not ContainerBusy.No || !_facts.Prepared)
+            // One instance of a container at a time: the ended one is removed (its end is on disk) before the next is made.
+            if (facts.Busy is not ContainerBusy.No || !_facts.Prepared || !record.Removed)
                 return;
             ContainerRecord next = record.Ended.Reason is "ContainerStatusUnknown" or "Rerun" ? record : _facts.Backoff.Next(record, record.Ended.FinishedAt, Now);
             record = next with { Attempt = record.Attempt + 1, Last = record.Ended, Ended = null, Launched = false, Removed = false, PostStarted = false, Started = false, Ready = false, StartedAt = null, Stop = null, Image = container.Image };

@@ -104,7 +104,10 @@ internal sealed partial class PodMachine
             if (record is { Ended: not null, Removed: false } && _facts.Record.Find(record.Name)?.Ended is not null && facts.Busy is ContainerBusy.No)
             {
                 if (facts.Instance is null && facts.StartFailure is null)
+                {
                     _record = _record.With(record with { Removed = true });
+                    Wake(Now);
+                }
                 else
                     _actions.Add(new RemoveInstance(record.Name, record.Ended.InstanceId));
             }

@@ -163,10 +163,10 @@ internal sealed partial class PodMachine
     /// <summary>Deletion, deadline, eviction: reasons to stop the pod as a whole.</summary>
     private void NoteEndings()
     {
-        if ((_facts.Object.IsDeleting || _facts.Gone) && _record.FinalPhase is null or "Failed" or "Succeeded")
+        if (_facts.Object.IsDeleting || _facts.Gone)
         {
             double grace = Math.Max(1, _facts.Object.IsDeleting ? _facts.Object.Metadata.DeletionGracePeriodSeconds ?? PodGrace : PodGrace);
-            if ((_facts.Object.IsDeleting || _facts.Gone) && (_record.Deletion is null || grace < _record.Deletion.GraceSeconds))
+            if (_record.Deletion is null || grace < _record.Deletion.GraceSeconds)
                 _record = _record with { Deletion = new StopRecord("Deleted", "", _record.Deletion?.Since ?? Now, grace) };
         }
         if (_record.FinalPhase is not null || _record.Failure is not null || _record.Deletion is not null)

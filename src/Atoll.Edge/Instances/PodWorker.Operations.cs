@@ -181,6 +181,21 @@ internal sealed partial class PodWorker
         }
     }
 
+    /// <summary>Instances of attempts that the record has left behind (a crash between two writes) are ended and removed.</summary>
+    private async Task RemoveStaleAsync()
+    {
+        string[] stale;
+        lock (_gate)
+            stale = [.. _instances.Keys.Where(id => !_record.Containers.Any(c => c.Attempt >= 0 && InstanceNames.Id(_record.Uid, c.Name, c.Attempt) == id))];
+        foreach (string id in stale)
+        {
+            await _node.Runtime.StopAsync(id, 9, TimeSpan.Zero, _stop).ConfigureAwait(false);
+            await _node.Runtime.RemoveAsync(id, _stop).ConfigureAwait(false);
+            lock (_gate)
+                _instances.Remove(id);
+        }
+    }
+
     private async Task RemoveAsync(RemoveInstance remove)
     {
         RuntimeOutcome outcome = await _node.Runtime.RemoveAsync(remove.InstanceId, _stop).ConfigureAwait(false);
@@ -191,7 +206,10 @@ internal sealed partial class PodWorker
             Work(remove.Name).StartFailure = null;
         }
         if (!outcome.Ok)
+        {
             _node.Log.LogWarning("Pod {Pod}: instance {Instance} cannot be removed yet: {Message}", _object.Key, remove.InstanceId, outcome.Message);
+            await Task.Delay(_node.Options.RetryDelay, _node.Time, _stop).ConfigureAwait(false);
+        }
         LogFiles.KeepNewest(_folders.LogFolder(remove.Name), attempts: 2);
     }
 

@@ -133,6 +133,7 @@ internal sealed partial class PodWorker
         try
         {
             await predecessor.WaitAsync(_stop).ConfigureAwait(false);
+            await RemoveStaleAsync().ConfigureAwait(false);
             while (!_stop.IsCancellationRequested)
             {
                 TimeSpan wait = await StepAsync().ConfigureAwait(false);

@@ -1,0 +1,251 @@
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Edge.Runtimes.Fake;
+
+namespace Atoll.UnitTests.Edge.Instances;
+
+/// <summary>Whole pods over the fake runtime and a real API server.</summary>
+public sealed class NodeControlTests
+{
+    private const string One = """ "containers":[{"name":"c","image":"img:1"}] """;
+
+    [Fact]
+    public async Task A_pod_runs_and_is_ready_with_the_status_that_kubectl_expects()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        Pod pod = await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        Assert.Equal("Running", pod.Status!.Phase);
+        ContainerStatus status = Assert.Single(pod.Status.ContainerStatuses!);
+        Assert.True(status is { Ready: true, Started: true, RestartCount: 0 });
+        Assert.StartsWith("fake://", status.ContainerID);
+        Assert.Contains("@sha256:", status.ImageID);
+        Assert.NotNull(status.State!.Running!.StartedAt);
+        Assert.Equal("10.0.0.1", pod.Status.HostIP);
+        Assert.StartsWith("10.88.", pod.Status.PodIP);
+        Assert.Equal("BestEffort", pod.Status.QosClass);
+        foreach (string type in (string[])["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"])
+            Assert.Equal("True", pod.Status.Condition(type)?.Status);
+        await NodeWorld.UntilAsync(() => world.EventsAsync("p").Result is { Count: >= 4 } events && events.Exists(e => e.Reason == "Started") && events.Exists(e => e.Reason == "Pulled"), "events");
+    }
+
+    [Theory]
+    [InlineData(0, "Succeeded", "Completed")]
+    [InlineData(3, "Failed", "Error")]
+    public async Task A_pod_that_is_never_restarted_ends_with_its_exit_code(int code, string phase, string reason)
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = _ => new FakeBehaviour { RunsFor = TimeSpan.FromMilliseconds(20), ExitCode = code };
+        await world.StartAsync();
+        await world.PodAsync("p", One + """ ,"restartPolicy":"Never" """);
+        Pod pod = await world.UntilAsync("p", p => p.Status?.Phase == phase, phase);
+        ContainerStateTerminated end = pod.Status!.ContainerStatuses![0].State!.Terminated!;
+        Assert.Equal((code, reason), (end.ExitCode, end.Reason));
+        Assert.Equal("False", pod.Status.Condition("Ready")!.Status);
+        await NodeWorld.UntilAsync(() => world.Network.ListAsync(default).Result.Count == 0, "network given back");
+    }
+
+    [Fact]
+    public async Task Restarts_back_off_and_say_so()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = _ => new FakeBehaviour { RunsFor = TimeSpan.FromMilliseconds(10), ExitCode = 1, OomKilled = true };
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        Pod pod = await world.UntilAsync("p", p => p.Status?.ContainerStatuses?[0].State?.Waiting?.Reason == "CrashLoopBackOff", "back-off");
+        ContainerStatus status = pod.Status!.ContainerStatuses![0];
+        Assert.Matches("^back-off \\d+s restarting failed container=c pod=p_default", status.State!.Waiting!.Message);
+        Assert.Equal(("OOMKilled", 137), (status.LastState!.Terminated!.Reason, status.LastState.Terminated.ExitCode));
+        Assert.Equal("Running", pod.Status.Phase);
+        await world.UntilAsync("p", p => p.Status?.ContainerStatuses?[0].RestartCount >= 3, "3 restarts");
+    }
+
+    [Fact]
+    public async Task Deleting_stops_cleans_and_removes_the_object()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        KubeObject pod = await world.PodAsync("p", One);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.DeleteAsync("p", 5);
+        await world.UntilGoneAsync("p");
+        Assert.Empty(await world.Runtime.ListAsync(default));
+        Assert.Empty(await world.Network.ListAsync(default));
+        Assert.Empty(Directory.GetDirectories(Path.Combine(world.Folder, "pods")));
+        Assert.Contains(world.Runtime.Journal, l => l.StartsWith("stop " + pod.Uid, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task An_agent_that_starts_again_adopts_what_runs()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.StopAsync();
+        Pod before = (await world.GetAsync("p"))!.View(ApiJson.Default.Pod);
+        string beforeText = System.Text.Encoding.UTF8.GetString((await world.GetAsync("p"))!.Utf8.Span);
+        int acts = world.Runtime.Journal.Count;
+        await world.StartAsync();
+        await Task.Delay(700); // More than a resync: time in which a wrong restart would happen.
+        Pod after = (await world.GetAsync("p"))!.View(ApiJson.Default.Pod);
+        Assert.Equal(acts, world.Runtime.Journal.Count);
+        Assert.Equal(before.Status!.ContainerStatuses![0].ContainerID, after.Status!.ContainerStatuses![0].ContainerID);
+        Assert.Equal(beforeText, System.Text.Encoding.UTF8.GetString((await world.GetAsync("p"))!.Utf8.Span));
+    }
+
+    [Fact]
+    public async Task What_died_while_the_agent_was_away_comes_back_and_what_is_unwanted_is_stopped()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("dies", One);
+        await world.PodAsync("leaves", One);
+        string id = (await world.UntilAsync("dies", NodeWorld.IsReady, "ready")).Status!.ContainerStatuses![0].ContainerID!["fake://".Length..];
+        await world.UntilAsync("leaves", NodeWorld.IsReady, "ready");
+        await world.StopAsync();
+        world.Runtime.Exit(id, 9);
+        await world.DeleteAsync("leaves", 0);
+        await world.StartAsync();
+        Pod pod = await world.UntilAsync("dies", p => p.Status?.ContainerStatuses?[0].RestartCount == 1 && NodeWorld.IsReady(p), "a restart");
+        Assert.Equal(9, pod.Status!.ContainerStatuses![0].LastState!.Terminated!.ExitCode);
+        await NodeWorld.UntilAsync(() => world.Runtime.ListAsync(default).Result.Count == 1, "the unwanted instance gone");
+    }
+
+    [Fact]
+    public async Task Nothing_unknown_is_stopped_before_the_scope_is_known()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.StopAsync();
+        await world.DeleteAsync("p", 0);
+        bool known = false;
+        world.ScopeKnown = () => known;
+        await world.StartAsync();
+        await Task.Delay(800);
+        Assert.Single(await world.Runtime.ListAsync(default));
+        known = true;
+        await NodeWorld.UntilAsync(() => world.Runtime.ListAsync(default).Result.Count == 0, "stopped once known");
+    }
+
+    [Fact]
+    public async Task After_a_reboot_init_containers_run_again_and_counts_go_on()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = spec => spec.Labels["io.kubernetes.container.name"] == "i" ? new FakeBehaviour { RunsFor = TimeSpan.FromMilliseconds(5) } : new FakeBehaviour();
+        await world.StartAsync();
+        await world.PodAsync("p", One + """ ,"initContainers":[{"name":"i","image":"img:1"}] """);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.StopAsync();
+        world.Runtime.Reboot();
+        await world.StartAsync();
+        Pod pod = await world.UntilAsync("p", p => NodeWorld.IsReady(p) && p.Status!.ContainerStatuses![0].RestartCount == 1, "ready again");
+        Assert.Equal(1, pod.Status!.InitContainerStatuses![0].RestartCount);
+    }
+
+    [Fact]
+    public async Task A_new_pod_of_the_same_name_starts_after_the_old_one_has_stopped()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = _ => new FakeBehaviour { IgnoresSignal = true };
+        await world.StartAsync();
+        KubeObject first = await world.PodAsync("p", One + """ ,"terminationGracePeriodSeconds":1 """);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.DeleteAsync("p", 0);
+        KubeObject second = await world.PodAsync("p", One);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        List<string> journal = [.. world.Runtime.Journal];
+        int ended = journal.FindIndex(l => l.StartsWith("exit " + first.Uid, StringComparison.Ordinal));
+        int began = journal.FindIndex(l => l.StartsWith("start " + second.Uid, StringComparison.Ordinal));
+        Assert.True(ended >= 0 && ended < began, string.Join('\n', journal));
+    }
+
+    [Fact]
+    public async Task A_missing_config_map_holds_the_container_until_it_appears()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", """ "containers":[{"name":"c","image":"img:1","env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"cm","key":"k"}}},{"name":"B","value":"<$(A)> $$(A) $(X)"}]}] """);
+        Pod pod = await world.UntilAsync("p", p => p.Status?.ContainerStatuses?[0].State?.Waiting?.Reason == "CreateContainerConfigError", "the reason");
+        Assert.Equal("configmap \"cm\" not found", pod.Status!.ContainerStatuses![0].State!.Waiting!.Message);
+        Assert.Equal("Pending", pod.Status.Phase);
+        await world.CreateAsync(Kinds.ConfigMap, """{"metadata":{"name":"cm"},"data":{"k":"v1"}}""");
+        pod = await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        var spec = world.Runtime.Spec(pod.Status!.ContainerStatuses![0].ContainerID!["fake://".Length..])!;
+        Assert.Contains(new("A", "v1"), spec.Environment);
+        Assert.Contains(new("B", "<v1> $(A) $(X)"), spec.Environment);
+        Assert.Contains(new("FROM_IMAGE", "1"), spec.Environment);
+    }
+
+    [Fact]
+    public async Task Liveness_failures_restart_and_readiness_failures_only_unready()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        bool live = true, ready = true;
+        world.Runtime.Behave = _ => new FakeBehaviour { Exec = r => (r.Command[0] == "live" ? live : ready) ? (0, "") : (1, "no") };
+        await world.StartAsync();
+        await world.PodAsync("p", """
+            "terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"img:1",
+            "livenessProbe":{"exec":{"command":["live"]},"periodSeconds":1,"failureThreshold":1},
+            "readinessProbe":{"exec":{"command":["ready"]},"periodSeconds":1,"failureThreshold":1}}]
+            """);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        ready = false;
+        Pod pod = await world.UntilAsync("p", p => !NodeWorld.IsReady(p), "unready");
+        Assert.Equal(0, pod.Status!.ContainerStatuses![0].RestartCount);
+        Assert.Equal("containers with unready status: [c]", pod.Status.Condition("Ready")!.Message);
+        (ready, live) = (true, false);
+        await world.UntilAsync("p", p => p.Status!.ContainerStatuses![0].RestartCount >= 1, "a restart");
+        await NodeWorld.UntilAsync(() => world.EventsAsync("p").Result.Exists(e => e.Message == "Container c failed liveness probe, will be restarted"), "the event");
+        Assert.Contains(await world.EventsAsync("p"), e => e.Message == "Readiness probe failed: no");
+    }
+
+    [Fact]
+    public async Task Image_pull_failures_are_shown_and_end()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        bool broken = true;
+        world.Images.Pull = (reference, _) => broken ? new(null, "ErrImagePull", "no such thing") : null;
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        await world.UntilAsync("p", p => p.Status?.ContainerStatuses?[0].State?.Waiting?.Reason == "ErrImagePull", "ErrImagePull");
+        Pod pod = await world.UntilAsync("p", p => p.Status?.ContainerStatuses?[0].State?.Waiting?.Reason == "ImagePullBackOff", "ImagePullBackOff");
+        Assert.StartsWith("Back-off pulling image \"img:1\"", pod.Status!.ContainerStatuses![0].State!.Waiting!.Message);
+        broken = false;
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+    }
+
+    [Fact]
+    public async Task The_node_refuses_what_does_not_fit()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("big", """ "containers":[{"name":"c","image":"img:1","resources":{"requests":{"cpu":"5"}}}] """);
+        Pod pod = await world.UntilAsync("big", p => p.Status?.Phase == "Failed", "refused");
+        Assert.Equal("OutOfcpu", pod.Status!.Reason);
+        Assert.Equal("Node didn't have enough resource: cpu, requested: 5000, used: 0, capacity: 4000", pod.Status.Message);
+        await world.DeleteAsync("big");
+        await world.UntilGoneAsync("big");
+    }
+
+    [Fact]
+    public async Task The_node_object_is_registered_once_and_heartbeats_make_no_revisions()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Node = world.Node with { Site = "s1", Region = "r1" };
+        await world.StartAsync();
+        await NodeWorld.UntilAsync(() => world.Api.GetAsync(Kinds.Node, null, "n1", default).AsTask().Result.Object?.View(ApiJson.Default.Node).Status?.NodeInfo is not null, "node status");
+        KubeObject before = (await world.Api.GetAsync(Kinds.Node, null, "n1", default)).Object!;
+        await Task.Delay(700);
+        KubeObject after = (await world.Api.GetAsync(Kinds.Node, null, "n1", default)).Object!;
+        Assert.Equal(before.ResourceVersion, after.ResourceVersion);
+        Node node = after.View(ApiJson.Default.Node);
+        Assert.Equal("s1", node.Metadata.Label("topology.kubernetes.io/zone"));
+        Assert.Equal(("4", "110"), (node.Status!.Capacity!["cpu"], node.Status.Capacity["pods"]));
+        Assert.Equal("True", node.Status.Conditions!.Find(c => c.Type == "Ready")!.Status);
+    }
+}
