@@ -51,7 +51,27 @@ internal sealed partial class PodWorker
                     work.Cancel?.Cancel();
     }
 
-    private async Task RunAsync(Func<Task> act, Action done)
+    /// <summary>Operations under way: the worker's end waits for them, so that an agent's end leaves nobody writing.</summary>
+    private readonly HashSet<Task> _operations = [];
+
+    private Task RunAsync(Func<Task> act, Action done)
+    {
+        Task operation = OperateAsync(act, done);
+        lock (_operations)
+        {
+            _operations.RemoveWhere(o => o.IsCompleted);
+            _operations.Add(operation);
+        }
+        return operation;
+    }
+
+    private Task OperationsDone()
+    {
+        lock (_operations)
+            return Task.WhenAll(_operations);
+    }
+
+    private async Task OperateAsync(Func<Task> act, Action done)
     {
         try
         {

@@ -150,6 +150,7 @@ internal sealed partial class PodWorker
         {
             foreach (ContainerWork work in _work.Values)
                 Unprobe(work);
+            await OperationsDone().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
