@@ -64,6 +64,7 @@ internal sealed class DeploymentPlanner
     private bool IsScaling() => _view.IsRolling && _view.Sets.Any(s =>
         s.Size > 0 && s.Object.Metadata.Annotation(Annotations.Desired) is { } desired && desired != Annotations.Text(_view.Replicas));
 
+    /// <summary>Growing waits for pods that should be gone already: until they are, they count.</summary>
     private void Scale()
     {
         List<ReplicaSetState> active = [.. _view.Sets.Where(s => s.Size > 0)];
@@ -71,12 +72,12 @@ internal sealed class DeploymentPlanner
         {
             ReplicaSetState? only = active.Count == 1 ? active[0] : _new ?? _old.LastOrDefault();
             if (only is not null)
-                Resize(only, _view.Replicas);
+                Resize(only, Math.Min(_view.Replicas, only.Size + Room(only.Size)));
         }
         else if (_new is not null && IsSaturated(_new))
             foreach (ReplicaSetState old in _old)
                 Resize(old, 0);
-        else if (_view.IsRolling)
+        else if (_view.IsRolling && (_view.Sets.All(s => s.Active <= s.Size) || active.Sum(s => s.Size) >= _view.Replicas + _view.MaxSurge))
             foreach ((ReplicaSetState set, int size) in ProportionalScaling.Share(_view, _view.Sets))
                 Resize(set, size);
     }
