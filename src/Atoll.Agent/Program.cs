@@ -1,1 +1,1 @@
-return 0;
+return await Atoll.Agent.Commands.AgentCli.RunAsync(args);

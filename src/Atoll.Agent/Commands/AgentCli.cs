@@ -1,0 +1,127 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.Net;
+using Atoll.Agent.Host;
+using Atoll.Agent.Identity;
+using Atoll.Api.Enrolment;
+using Atoll.Store.Sqlite;
+
+namespace Atoll.Agent.Commands;
+
+/// <summary>The agent's commands: join, run, reset. Exit codes as the operator's program: 0, 1 failed, 2 mistyped.</summary>
+internal static class AgentCli
+{
+    private static readonly Option<string> s_state = new("--state") { Description = "folder of everything durable", DefaultValueFactory = _ => "/var/lib/atoll/agent" };
+
+    private static readonly Option<string> s_nodeName = new("--node-name") { Description = "name of this node (default: the host's name)", DefaultValueFactory = _ => Dns.GetHostName().Split('.')[0].ToLowerInvariant() };
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var root = new RootCommand("""
+            atoll-agent: everything that an Atoll site needs on a node, in one process.
+
+            Examples:
+              atoll-agent join --server https://centre.example.org:6443 --token atoll1.…   once, as 'atoll site create' prints it
+              atoll-agent run                                                              from then on
+              atoll-agent reset                                                            stop and remove all that runs here
+            """) { Join(), Run(), Reset() };
+        ParseResult parsed = root.Parse(arguments);
+        if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
+        {
+            await parsed.InvokeAsync();
+            return 2;
+        }
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(10) });
+        }
+        catch (Exception e) when (e is InvalidOperationException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or FormatException)
+        {
+            await Console.Error.WriteLineAsync($"error: {e.Message}");
+            return 1;
+        }
+    }
+
+    private static Command Join()
+    {
+        var server = new Option<string>("--server") { Description = "address of the centre, such as https://centre.example.org:6443", Required = true };
+        var token = new Option<string>("--token") { Description = "the one-time token that 'atoll site create' printed", Required = true };
+        var command = new Command("join", "Make this machine a site: makes its key, has it certified against a one-time token, and stores the identity.\n\nExample:\n  atoll-agent join --server https://centre.example.org:6443 --token atoll1.lyon-1.…") { s_state, server, token };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            string state = Path.GetFullPath(parsed.GetRequiredValue(s_state));
+            if (!Uri.TryCreate(parsed.GetValue(server), UriKind.Absolute, out Uri? address) || address.Scheme != Uri.UriSchemeHttps)
+                throw new ArgumentException($"--server: '{parsed.GetValue(server)}' is not an https address, such as https://centre.example.org:6443.");
+            if (!JoinToken.TryParse(parsed.GetValue(token), out JoinToken? read, out string? error))
+                throw new ArgumentException($"--token: {error}");
+            if (SiteIdentity.Exists(state) && SiteIdentity.Load(state).Enrolment.Site is { } already && already != read.Site)
+                throw new InvalidOperationException($"{state} belongs to site {already}. Give another --state, or remove it first with: atoll-agent reset --state {state}");
+            await EnrolmentClient.JoinAsync(state, address.ToString().TrimEnd('/'), read, cancellation);
+            Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent run --state {state}");
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command Run()
+    {
+        var subnet = new Option<string>("--pod-subnet") { Description = "addresses of this node's pods", DefaultValueFactory = _ => "10.88.0.0/24" };
+        var share = new Option<double>("--capacity-share") { Description = "share of the machine that this node may sell, above 0 up to 1", DefaultValueFactory = _ => 1 };
+        var address = new Option<string?>("--node-address") { Description = "address of this node (default: the one of its default route)" };
+        var mirror = new Option<string[]>("--mirror") { Description = "REGISTRY=URL: ask this address before the registry; may be given again" };
+        var insecure = new Option<string[]>("--insecure-registry") { Description = "registry (host[:port]) to be spoken to over plain HTTP; may be given again" };
+        var runtime = new Option<string?>("--oci-runtime") { Description = "OCI runtime, name or path (default: crun, then runc, whichever this host allows)" };
+        var port = new Option<int>("--api-port") { Description = "loopback port of the site's own API", DefaultValueFactory = _ => 6444 };
+        var dates = new Option<bool>("--ignore-dates") { Description = "this machine's clock cannot be trusted: ignore validity dates of certificates, not identities" };
+        var command = new Command("run", "Run the site. Instances go on when this process ends, for whatever reason.\n\nExample:\n  atoll-agent run --state /var/lib/atoll/agent") { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, port, dates };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            double part = parsed.GetValue(share);
+            if (part is not (> 0 and <= 1))
+                throw new ArgumentException($"--capacity-share: {part} is not above 0 and up to 1.");
+            if (!IPNetwork.TryParse(parsed.GetRequiredValue(subnet), out IPNetwork network))
+                throw new ArgumentException($"--pod-subnet: '{parsed.GetValue(subnet)}' is not a network, such as 10.88.0.0/24.");
+            await AgentHost.RunAsync(new AgentOptions
+            {
+                State = Path.GetFullPath(parsed.GetRequiredValue(s_state)),
+                NodeName = parsed.GetRequiredValue(s_nodeName),
+                PodSubnet = network,
+                CapacityShare = part,
+                NodeAddress = parsed.GetValue(address),
+                Mirrors = Mirrors(parsed.GetValue(mirror) ?? []),
+                InsecureRegistries = new HashSet<string>(parsed.GetValue(insecure) ?? []),
+                OciRuntime = parsed.GetValue(runtime),
+                ApiPort = parsed.GetValue(port),
+                IgnoreDates = parsed.GetValue(dates),
+            }, cancellation);
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command Reset()
+    {
+        var command = new Command("reset", "Stop and remove everything that runs on this node, and its state. The agent must not be running.\n\nExample:\n  atoll-agent reset --state /var/lib/atoll/agent") { s_state, s_nodeName };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var options = new AgentOptions { State = Path.GetFullPath(parsed.GetRequiredValue(s_state)), NodeName = parsed.GetRequiredValue(s_nodeName) };
+            await ResetCommand.RunAsync(options, cancellation);
+            Console.WriteLine($"node {options.NodeName} is reset");
+            return 0;
+        });
+        return command;
+    }
+
+    private static Dictionary<string, IReadOnlyList<Uri>> Mirrors(string[] values)
+    {
+        var mirrors = new Dictionary<string, IReadOnlyList<Uri>>(StringComparer.Ordinal);
+        foreach (string value in values)
+        {
+            int equals = value.IndexOf('=', StringComparison.Ordinal);
+            if (equals <= 0 || !Uri.TryCreate(value[(equals + 1)..], UriKind.Absolute, out Uri? address))
+                throw new ArgumentException($"--mirror: '{value}' is not REGISTRY=URL, such as docker.io=https://mirror.example.org.");
+            mirrors[value[..equals]] = [.. mirrors.GetValueOrDefault(value[..equals]) ?? [], address];
+        }
+        return mirrors;
+    }
+}

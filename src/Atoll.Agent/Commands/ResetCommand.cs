@@ -1,0 +1,42 @@
+using Atoll.Agent.Host;
+using Atoll.Store.Sqlite;
+
+namespace Atoll.Agent.Commands;
+
+/// <summary>Takes a node apart: instances, networks, mounts, folders.</summary>
+internal static class ResetCommand
+{
+    public static async Task RunAsync(AgentOptions options, CancellationToken cancellation)
+    {
+        string store = Path.Combine(options.State, "site.db");
+        if (File.Exists(store))
+            try
+            {
+                // Holding the store proves that no agent runs on it: another holder is an error that says so.
+                await (await SqliteStore.OpenAsync(store, new SqliteStoreOptions(), cancellation)).DisposeAsync();
+            }
+            catch (StoreCorruptException)
+            {
+                // It is about to go anyway.
+            }
+        using (var node = new EdgeNode(options, TimeProvider.System))
+            await node.ResetAsync(cancellation);
+        foreach (string folder in (string[])[options.Run, options.State])
+            if (Directory.Exists(folder))
+            {
+                UnmountBelow(folder);
+                Directory.Delete(folder, recursive: true);
+            }
+    }
+
+    // Volumes in memory (emptyDir with medium Memory) are mounts below the state folder; deepest first.
+    private static void UnmountBelow(string folder)
+    {
+        foreach (string line in File.ReadLines("/proc/self/mountinfo").Reverse().ToArray())
+        {
+            string target = line.Split(' ')[4].Replace("\\040", " ", StringComparison.Ordinal);
+            if (target.StartsWith(folder + "/", StringComparison.Ordinal))
+                Edge.Native.Posix.Unmount(target);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+using System.Net;
+
+namespace Atoll.Agent.Host;
+
+/// <summary>What an agent needs to know; made by the command line.</summary>
+internal sealed record AgentOptions
+{
+    /// <summary>Durable state: identity, store, images, instances, volumes, logs.</summary>
+    public required string State { get; init; }
+
+    /// <summary>Name of this node, unique in the region.</summary>
+    public required string NodeName { get; init; }
+
+    /// <summary>Addresses of the pods of this node.</summary>
+    public IPNetwork PodSubnet { get; init; } = IPNetwork.Parse("10.88.0.0/24");
+
+    /// <summary>Share of the machine that this node may sell.</summary>
+    public double CapacityShare { get; init; } = 1;
+
+    /// <summary>Address of the node; null asks the route table.</summary>
+    public string? NodeAddress { get; init; }
+
+    /// <summary>Registry → addresses asked before it.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<Uri>> Mirrors { get; init; } = new Dictionary<string, IReadOnlyList<Uri>>();
+
+    /// <summary>Registries spoken to over plain HTTP.</summary>
+    public IReadOnlySet<string> InsecureRegistries { get; init; } = new HashSet<string>();
+
+    /// <summary>OCI runtime; null tries crun, then runc.</summary>
+    public string? OciRuntime { get; init; }
+
+    /// <summary>Loopback port of the site's own API.</summary>
+    public int ApiPort { get; init; } = 6444;
+
+    /// <summary>Ignore validity dates: this machine's clock cannot be trusted.</summary>
+    public bool IgnoreDates { get; init; }
+
+    /// <summary>State that a reboot may lose.</summary>
+    public string Run => Path.Combine("/run/atoll", NodeName);
+
+    /// <summary>Unix socket of the site's API: for the tunnel and for programs on this machine; only its owner may connect.</summary>
+    public string Socket => Path.Combine(Run, "api.sock");
+}

@@ -1,0 +1,37 @@
+using Atoll.Edge.Content;
+using Atoll.Edge.Networks;
+using Atoll.Edge.Runtimes.Containers;
+
+namespace Atoll.Agent.Host;
+
+/// <summary>The parts of a node that touch the machine, and the one place where their folders and names are decided.</summary>
+internal sealed class EdgeNode : IDisposable
+{
+    public EdgeNode(AgentOptions options, TimeProvider time)
+    {
+        Images = new ImageStore(new ImageStoreOptions { Folder = Path.Combine(options.State, "images"), Mirrors = options.Mirrors, InsecureRegistries = options.InsecureRegistries }, time);
+        Runtime = new ContainerRuntime(new ContainerRuntimeOptions { Node = options.NodeName, StateFolder = Path.Combine(options.State, "instances"), RunFolder = Path.Combine(options.Run, "instances"), OciRuntime = options.OciRuntime }, Images, time);
+        Network = new BridgePodNetwork(new BridgeNetworkOptions { Node = options.NodeName, StateFolder = Path.Combine(options.State, "network"), RunFolder = Path.Combine(options.Run, "network"), Subnet = options.PodSubnet });
+    }
+
+    public ImageStore Images { get; }
+
+    public ContainerRuntime Runtime { get; }
+
+    public BridgePodNetwork Network { get; }
+
+    /// <summary>Stops and removes every instance and network of this node.</summary>
+    public async Task ResetAsync(CancellationToken cancellation)
+    {
+        foreach (Edge.Runtimes.Instance instance in await Runtime.ListAsync(cancellation))
+        {
+            await Runtime.StopAsync(instance.Id, 15, TimeSpan.FromSeconds(2), cancellation);
+            await Runtime.RemoveAsync(instance.Id, cancellation);
+        }
+        foreach (string pod in await Network.ListAsync(cancellation))
+            await Network.DetachAsync(pod, cancellation);
+        await Network.CleanupAsync(cancellation);
+    }
+
+    public void Dispose() => Network.Dispose();
+}

@@ -1,0 +1,67 @@
+using Atoll.Link;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Agent.Identity;
+
+/// <summary>
+/// Keeps the site's certificate young: it is renewed at 50-70 % of its life, at a moment drawn once for each certificate so that
+/// thousands of sites do not come together. A certificate that expired while the line was cut is renewed by the same call:
+/// the centre accepts the proof of the key. New links use the new certificate; the running one goes on.
+/// </summary>
+internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan s_look = TimeSpan.FromMinutes(10), s_retry = TimeSpan.FromMinutes(1);
+
+    private readonly SemaphoreSlim _soon = new(0);
+    private volatile SiteIdentity _identity = identity;
+    private double _share = 0.5 + (Random.Shared.NextDouble() * 0.2);
+
+    /// <summary>What the link shows at its next dial.</summary>
+    public LinkIdentity Link(bool ignoreDates) => new(_identity.Certificate, _identity.Authorities, ignoreDates);
+
+    /// <summary>The parent refused the certificate: look at once whether it is too old.</summary>
+    public void RenewSoon()
+    {
+        if (_soon.CurrentCount == 0)
+            _soon.Release();
+    }
+
+    /// <summary>Renews when it is time, until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        TimeSpan pause = TimeSpan.Zero;
+        while (true)
+        {
+            Task wait = pause == TimeSpan.Zero ? Task.CompletedTask : Task.Delay(pause, time, cancellation);
+            await Task.WhenAny(wait, _soon.WaitAsync(cancellation));
+            cancellation.ThrowIfCancellationRequested();
+            pause = IsDue() && !await TryRenewAsync(cancellation) ? s_retry : s_look;
+        }
+    }
+
+    private bool IsDue()
+    {
+        DateTime from = _identity.Certificate.NotBefore.ToUniversalTime(), to = _identity.Certificate.NotAfter.ToUniversalTime();
+        return time.GetUtcNow().UtcDateTime > from + ((to - from) * _share);
+    }
+
+    private async Task<bool> TryRenewAsync(CancellationToken cancellation)
+    {
+        foreach (string server in _identity.Enrolment.Servers)
+        {
+            try
+            {
+                await EnrolmentClient.RenewAsync(_identity, server, cancellation);
+                _identity = SiteIdentity.Load(state);
+                _share = 0.5 + (Random.Shared.NextDouble() * 0.2);
+                logger.LogInformation("The site's certificate was renewed; it is good until {End}", _identity.Certificate.NotAfter.ToUniversalTime());
+                return true;
+            }
+            catch (InvalidOperationException e)
+            {
+                logger.LogWarning("The site's certificate could not be renewed at {Server}: {Reason}", server, e.Message);
+            }
+        }
+        return false;
+    }
+}
