@@ -1,4 +1,6 @@
 using Atoll.Agent.Host;
+using Atoll.Edge;
+using Atoll.Edge.Native;
 using Atoll.Store.Sqlite;
 
 namespace Atoll.Agent.Commands;
@@ -19,24 +21,19 @@ internal static class ResetCommand
             {
                 // It is about to go anyway.
             }
-        using (var node = new EdgeNode(options, TimeProvider.System))
-            await node.ResetAsync(cancellation);
-        foreach (string folder in (string[])[options.Run, options.State])
-            if (Directory.Exists(folder))
-            {
-                UnmountBelow(folder);
-                Directory.Delete(folder, recursive: true);
-            }
+        UnmountBelow(options.State);
+        using var node = new EdgeNode(options, TimeProvider.System);
+        await EdgeReset.RunAsync(node.Runtime, node.Network, [options.Run, options.State], cancellation);
     }
 
     // Volumes in memory (emptyDir with medium Memory) are mounts below the state folder; deepest first.
     private static void UnmountBelow(string folder)
     {
-        foreach (string line in File.ReadLines("/proc/self/mountinfo").Reverse().ToArray())
+        foreach (string line in File.ReadLines("/proc/self/mountinfo").ToArray().Reverse())
         {
             string target = line.Split(' ')[4].Replace("\\040", " ", StringComparison.Ordinal);
             if (target.StartsWith(folder + "/", StringComparison.Ordinal))
-                Edge.Native.Posix.Unmount(target);
+                Posix.Unmount(target);
         }
     }
 }

@@ -20,18 +20,5 @@ internal sealed class EdgeNode : IDisposable
 
     public BridgePodNetwork Network { get; }
 
-    /// <summary>Stops and removes every instance and network of this node.</summary>
-    public async Task ResetAsync(CancellationToken cancellation)
-    {
-        foreach (Edge.Runtimes.Instance instance in await Runtime.ListAsync(cancellation))
-        {
-            await Runtime.StopAsync(instance.Id, 15, TimeSpan.FromSeconds(2), cancellation);
-            await Runtime.RemoveAsync(instance.Id, cancellation);
-        }
-        foreach (string pod in await Network.ListAsync(cancellation))
-            await Network.DetachAsync(pod, cancellation);
-        await Network.CleanupAsync(cancellation);
-    }
-
     public void Dispose() => Network.Dispose();
 }

@@ -7,6 +7,7 @@ using Atoll.Api.Objects;
 using Atoll.Kube.Access;
 using Atoll.Kube.Client;
 using Microsoft.AspNetCore.Http;
+using Caller = Atoll.Kube.Access.Identity;
 
 namespace Atoll.Agent.Host;
 
@@ -58,16 +59,16 @@ internal sealed class SiteAccess : IAuthenticator
     }
 
     /// <inheritdoc/>
-    public ValueTask<Identity?> AuthenticateAsync(HttpContext context)
+    public ValueTask<Caller?> AuthenticateAsync(HttpContext context)
     {
         // A unix socket has no remote address; the file's mode has let only its owner in.
         if (context.Connection.RemoteIpAddress is null)
-            return ValueTask.FromResult<Identity?>(Kube.Access.Identity.Administrator("atoll:tunnel"));
+            return ValueTask.FromResult<Caller?>(Caller.Administrator("atoll:tunnel"));
         const string scheme = "Bearer ";
         string header = context.Request.Headers.Authorization.ToString();
         bool right = header.StartsWith(scheme, StringComparison.OrdinalIgnoreCase)
             && CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(header[scheme.Length..].Trim())), _tokenHash);
-        return ValueTask.FromResult(right ? Kube.Access.Identity.Administrator("site-admin") : null);
+        return ValueTask.FromResult(right ? Caller.Administrator("site-admin") : null);
     }
 
     /// <summary>Refuses writes of people at the site: what runs here is the centre's intent.</summary>
