@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Net.Security;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Atoll.Api;
 using Atoll.Api.Enrolment;
@@ -18,8 +19,9 @@ internal static class EnrolmentClient
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new JoinRequest { Site = token.Site, Secret = token.Secret, CertificateRequest = SiteIdentity.RequestFor(key) };
+        using X509Certificate2 authority = await FetchAuthorityAsync(server, token.Pin, cancellation);
         string? refusal = null;
-        JoinResponse answer = await PostAsync(server, "/join/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.JoinRequest), ParentTrust.Pinned(token.Pin, why => refusal = why), () => refusal, cancellation);
+        JoinResponse answer = await PostAsync(server, "/join/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.JoinRequest), ParentTrust.Pinned(authority, why => refusal = why), () => refusal, cancellation);
         SiteIdentity.Save(state, new Enrolment { Site = token.Site, SiteUid = answer.SiteUid, Region = answer.Region, Servers = [server] }, key.ExportPkcs8PrivateKeyPem(), answer.Certificate, answer.CertificateAuthority);
     }
 
@@ -30,6 +32,29 @@ internal static class EnrolmentClient
         string? refusal = null;
         JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(identity, ignoreDates: true, why => refusal = why), () => refusal, cancellation);
         identity.Renew(answer.Certificate, answer.CertificateAuthority);
+    }
+
+    // TLS does not send a root along, so it is asked for; whoever answers, only the certificate that the token pins is taken.
+    private static async Task<X509Certificate2> FetchAuthorityAsync(string server, string pin, CancellationToken cancellation)
+    {
+        using var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, SslOptions = ParentTrust.Anybody(), ConnectTimeout = TimeSpan.FromSeconds(15) };
+        using var client = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60), MaxResponseContentBufferSize = MaxAnswerBytes };
+        try
+        {
+            X509Certificate2 authority = X509Certificate2.CreateFromPem(await client.GetStringAsync(new Uri(new Uri(server), "/join/v1/ca"), cancellation));
+            if (JoinToken.PinOf(authority.RawData) == pin)
+                return authority;
+            authority.Dispose();
+        }
+        catch (HttpRequestException e)
+        {
+            throw new InvalidOperationException($"the centre at {server} cannot be reached: {e.Message}", e);
+        }
+        catch (CryptographicException)
+        {
+            // Not a certificate: not the centre.
+        }
+        throw new InvalidOperationException($"the server at {server} does not belong to the centre that issued this token: its CA is not the one that the token pins");
     }
 
     private static async Task<JoinResponse> PostAsync(string server, string path, byte[] body, SslClientAuthenticationOptions tls, Func<string?> refusal, CancellationToken cancellation)

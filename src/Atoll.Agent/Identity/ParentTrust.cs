@@ -1,7 +1,6 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Atoll.Api.Enrolment;
 
 namespace Atoll.Agent.Identity;
 
@@ -14,16 +13,13 @@ internal static class ParentTrust
 {
     private static readonly Oid s_serverAuth = new("1.3.6.1.5.5.7.3.1");
 
-    /// <summary>Trusts the CA of a join token's pin; the CA's certificate must be in the chain that the server shows.</summary>
-    public static SslClientAuthenticationOptions Pinned(string pin, Action<string> refused) => new()
+    /// <summary>Trusts anybody: only for reading the CA's certificate, which is then compared with the token's pin and sent nothing.</summary>
+    public static SslClientAuthenticationOptions Anybody() => new() { RemoteCertificateValidationCallback = (_, _, _, _) => true };
+
+    /// <summary>Trusts one CA, the one that a join token pins.</summary>
+    public static SslClientAuthenticationOptions Pinned(X509Certificate2 authority, Action<string> refused) => new()
     {
-        RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
-        {
-            X509Certificate2? authority = chain is null ? null : Find(chain, pin);
-            if (authority is null)
-                refused("the server does not belong to the centre that issued this token: its CA is not the one that the token pins");
-            return authority is not null && certificate is X509Certificate2 leaf && Chains(leaf, [authority], ignoreDates: false, refused);
-        },
+        RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && Chains(leaf, [authority], ignoreDates: false, refused),
     };
 
     /// <summary>Trusts the CAs that the site knows, and shows the site's certificate.</summary>
@@ -32,17 +28,6 @@ internal static class ParentTrust
         ClientCertificates = [identity.Certificate],
         RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && Chains(leaf, identity.Authorities, ignoreDates, refused),
     };
-
-    private static X509Certificate2? Find(X509Chain chain, string pin)
-    {
-        foreach (X509ChainElement element in chain.ChainElements)
-            if (JoinToken.PinOf(element.Certificate.RawData) == pin)
-                return element.Certificate;
-        foreach (X509Certificate2 extra in chain.ChainPolicy.ExtraStore)
-            if (JoinToken.PinOf(extra.RawData) == pin)
-                return extra;
-        return null;
-    }
 
     private static bool Chains(X509Certificate2 leaf, X509Certificate2Collection authorities, bool ignoreDates, Action<string> refused)
     {

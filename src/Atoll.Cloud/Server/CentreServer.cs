@@ -80,6 +80,7 @@ internal static class CentreServer
     {
         LinkEndpoint.Path => LinkAsync(context, hub, enrolment, loggers),
         "/join/v1" => enrolment.JoinAsync(context),
+        "/join/v1/ca" => enrolment.WriteAuthorityAsync(context),
         "/renew/v1" => enrolment.RenewAsync(context),
         _ => api.HandleAsync(context),
     };
@@ -114,8 +115,6 @@ internal static class CentreServer
                 listen.UseHttps(new HttpsConnectionAdapterOptions
                 {
                     ServerCertificate = certificate,
-                    // The CA goes along, so that a joining site can compare it with its token's pin.
-                    ServerCertificateChain = [authority.Certificate],
                     ClientCertificateMode = ClientCertificateMode.AllowCertificate,
                     // Who a certificate belongs to, and whether it may be old (renewal), is decided by each endpoint.
                     ClientCertificateValidation = (_, _, _) => true,

@@ -22,6 +22,13 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
 
     private const string OrganizationalUnit = "2.5.4.11", CommonName = "2.5.4.3", Prefix = "system:site:";
 
+    /// <summary>The CA's certificate, for whoever asks: it is public, and a joining site compares it with its token's pin.</summary>
+    public Task WriteAuthorityAsync(HttpContext context)
+    {
+        context.Response.ContentType = "application/x-pem-file";
+        return context.Response.WriteAsync(authority.CertificatePem, context.RequestAborted);
+    }
+
     /// <summary>Certifies a site's key against a one-time token.</summary>
     public async Task JoinAsync(HttpContext context)
     {
