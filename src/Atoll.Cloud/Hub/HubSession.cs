@@ -17,7 +17,7 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
     /// <summary>Version of the agent.</summary>
     public string Software { get; private set; } = "";
 
-    /// <summary>True from the greeting to the end.</summary>
+    /// <summary>True from the moment at which the hub knows the session, to its end.</summary>
     public bool IsLive => _isLive;
 
     /// <summary>Gives the site a change of its scope.</summary>
@@ -40,7 +40,10 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
         Software = hello.Software;
         if (_isClosed)
             throw new LinkRefusedException(LinkError.Revoked);
-        return await hub.OpenAsync(this, cancellation);
+        LinkScope scope = await hub.OpenAsync(this, cancellation);
+        _isLive = !_isClosed;
+        hub.Connected(this);
+        return scope;
     }
 
     /// <inheritdoc/>
@@ -60,11 +63,6 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
         {
             _isLive = false;
             hub.Closed(this, error);
-        }
-        else if (state is LinkState.Syncing or LinkState.Live && !_isLive)
-        {
-            _isLive = true;
-            hub.Connected(this);
         }
     }
 
