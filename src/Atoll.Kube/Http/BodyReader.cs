@@ -8,7 +8,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Atoll.Kube.Http;
 
-/// <summary>Reads request bodies: JSON and YAML, to a limit.</summary>
+/// <summary>Reads request bodies: JSON, YAML and Kubernetes' protobuf, to a limit.</summary>
 internal static class BodyReader
 {
     /// <summary>Media type of Kubernetes' protobuf encoding.</summary>
@@ -48,20 +48,19 @@ internal static class BodyReader
     /// <summary>The document in a body; null is an empty body.</summary>
     public static (JsonNode? Document, ApiStatus? Error) Parse(ReadOnlyMemory<byte> body, string mediaType, List<string> duplicates)
     {
-        if (mediaType == Protobuf)
-            return (null, ApiStatus.UnsupportedMediaType($"the body of the request was in an unknown format - accepted media types include: application/json, application/yaml ({Protobuf} is not read: set the client's content type to application/json)"));
         bool yaml = mediaType is "application/yaml" or "application/apply-patch+yaml" or "text/yaml" or "application/x-yaml";
-        if (!yaml && !mediaType.EndsWith("json", StringComparison.Ordinal) && mediaType is not ("*/*" or "text/plain" or "application/x-www-form-urlencoded"))
-            return (null, ApiStatus.UnsupportedMediaType($"the body of the request was in an unknown format ({mediaType}) - accepted media types include: application/json, application/yaml"));
+        bool protobuf = mediaType == Protobuf;
+        if (!yaml && !protobuf && !mediaType.EndsWith("json", StringComparison.Ordinal) && mediaType is not ("*/*" or "text/plain" or "application/x-www-form-urlencoded"))
+            return (null, ApiStatus.UnsupportedMediaType($"the body of the request was in an unknown format ({mediaType}) - accepted media types include: application/json, application/yaml, {Protobuf}"));
         if (body.IsEmpty)
             return (null, null);
         try
         {
-            return (yaml ? YamlReader.Parse(body, duplicates) : Json.Parse(body.Span, duplicates), null);
+            return (protobuf ? ProtobufReader.Parse(body.Span) : yaml ? YamlReader.Parse(body, duplicates) : Json.Parse(body.Span, duplicates), null);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
         {
-            return (null, ApiStatus.BadRequest($"the object provided is unrecognized (must be of type JSON or YAML): {e.Message}"));
+            return (null, ApiStatus.BadRequest($"the object provided is unrecognized (must be JSON, YAML or protobuf): {e.Message}"));
         }
     }
 }

@@ -47,8 +47,6 @@ internal sealed partial class ResourceEndpoints
         if (error is not null)
             return (null, null, error);
         string mediaType = BodyReader.MediaType(request.Context.Request);
-        if (mediaType == BodyReader.Protobuf && request.Path.Subresource == "eviction")
-            return (EvictionBody.Read(body), new CallContext(request.Identity, request.Aborted) { DryRun = dryRun }, null);
         var duplicates = new List<string>();
         (JsonNode? document, error) = BodyReader.Parse(body, mediaType, duplicates);
         var call = new CallContext(request.Identity, request.Aborted) { DryRun = dryRun, FieldValidation = fields, DuplicateFields = duplicates };

@@ -45,29 +45,8 @@ internal sealed class Reviews(ApiServer server)
 
     private static (JsonObject? Spec, ApiStatus? Error) ReadSpec(ReadOnlyMemory<byte> body, string mediaType)
     {
-        if (mediaType == BodyReader.Protobuf)
-            return ProtobufFields.TryUnwrap(body, out ReadOnlyMemory<byte> raw) ? (FromProtobuf(raw), null) : (null, ApiStatus.BadRequest("the body is not Kubernetes' protobuf"));
         (JsonNode? document, ApiStatus? error) = BodyReader.Parse(body, mediaType, []);
         return (document.Map("spec") ?? [], error);
-    }
-
-    // Spec is field 2 of both access reviews; of a rules review its first field is the namespace.
-    private static JsonObject FromProtobuf(ReadOnlyMemory<byte> review)
-    {
-        if (!ProtobufFields.TryMessage(review, 2, out ReadOnlyMemory<byte> spec))
-            return [];
-        if (ProtobufFields.TryMessage(spec, 2, out ReadOnlyMemory<byte> nonResource))
-            return new JsonObject { ["nonResourceAttributes"] = new JsonObject { ["path"] = ProtobufFields.Text(nonResource, 1), ["verb"] = ProtobufFields.Text(nonResource, 2) } };
-        if (!ProtobufFields.TryMessage(spec, 1, out ReadOnlyMemory<byte> resource))
-            return [];
-        JsonObject attributes = [];
-        string[] names = ["namespace", "verb", "group", "version", "resource", "subresource", "name"];
-        for (int i = 0; i < names.Length; i++)
-            if (ProtobufFields.Text(resource, i + 1) is { Length: > 0 } text)
-                attributes[names[i]] = text;
-        return attributes.Count > 0
-            ? new JsonObject { ["resourceAttributes"] = attributes }
-            : new JsonObject { ["namespace"] = ProtobufFields.Text(spec, 1) };
     }
 
     private JsonObject AccessReview(JsonObject spec, Identity identity)
