@@ -60,6 +60,11 @@ internal sealed class MetaEndpoints(ApiServer server)
             await Answers.JsonAsync(context, OpenApiRoot()).ConfigureAwait(false);
             return true;
         }
+        if (path == "/openapi/v2" && context.Request.Headers.Accept.ToString().Contains("proto-openapi.spec.v2", StringComparison.Ordinal))
+        {
+            await Answers.JsonAsync(context, ObjectSchemas.OpenApiV2Protobuf(), "application/com.github.proto-openapi.spec.v2.v1.0+protobuf").ConfigureAwait(false);
+            return true;
+        }
         return path.StartsWith("/openapi/v3/", StringComparison.Ordinal) && await OpenApiAsync(context, path["/openapi/v3/".Length..]).ConfigureAwait(false);
     }
 

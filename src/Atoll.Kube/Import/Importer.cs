@@ -28,7 +28,7 @@ internal sealed class Importer(IStore store, CacheFeed feed, Func<ResourceType, 
             StoreResult result = await WritePartAsync(batch, done, count, last, cancellation).ConfigureAwait(false);
             if (result.Error != StoreError.None)
                 return new ImportResult(store.CurrentRevision, result.Error == StoreError.TooLarge
-                    ? ApiStatus.TooLarge(0)
+                    ? ApiStatus.BadRequest("an object of the import is larger than the store's limit")
                     : ApiStatus.InternalError($"the import could not be stored: {result.Error}"));
             done += count;
             if (last)

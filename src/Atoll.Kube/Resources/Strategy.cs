@@ -71,15 +71,13 @@ internal static class Strategy
         }
     }
 
-    // Only the status, and what of the metadata is everybody's, comes from the document.
+    // Only the status and the annotations come from the document: labels belong to whoever writes the spec.
     private static JsonObject StatusUpdate(ResourceType type, JsonObject old, JsonObject next)
     {
         var result = (JsonObject)old.DeepClone();
         result.Put("status", next["status"]);
         JsonObject from = next.Ensure("metadata"), to = result.Ensure("metadata");
         to.Put("annotations", from["annotations"]);
-        if (type.Plural is "pods" or "nodes")
-            to.Put("labels", from["labels"]);
         foreach (string field in (ReadOnlySpan<string>)["uid", "resourceVersion"])
             to.Put(field, from[field] ?? to[field]);
         return result;

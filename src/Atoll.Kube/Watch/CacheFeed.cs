@@ -105,8 +105,6 @@ internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsync
             if (revision == 0)
                 revision = range.Revision;
             cache.Load(range.Entries, revision);
-            if (revision == 0)
-                continue; // Nothing was ever written.
         }
         return revision;
     }

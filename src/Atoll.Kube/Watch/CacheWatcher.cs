@@ -16,6 +16,7 @@ internal sealed class CacheWatcher : IDisposable
     private readonly ResourceCache _cache;
     private readonly Channel<WatchItem> _buffer;
     private readonly Queue<WatchItem> _initial;
+    private bool _ended;
 
     public CacheWatcher(ResourceCache cache, Selection selection, Queue<WatchItem> initial, int bufferEvents)
     {
@@ -56,6 +57,8 @@ internal sealed class CacheWatcher : IDisposable
     public async ValueTask<bool> ReadAsync(List<WatchItem> batch, int max, CancellationToken cancellation)
     {
         batch.Clear();
+        if (_ended)
+            return false;
         while (batch.Count < max && _initial.TryDequeue(out WatchItem item))
             batch.Add(item);
         if (batch.Count > 0)
@@ -68,7 +71,7 @@ internal sealed class CacheWatcher : IDisposable
         catch (WatchClosedException e)
         {
             batch.Add(new WatchItem(WatchEventType.Error, null, 0, false, e.Status));
-            _buffer.Writer.TryComplete();
+            _ended = true;
             return true;
         }
         while (batch.Count < max && _buffer.Reader.TryRead(out WatchItem item))

@@ -3,6 +3,7 @@ using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Kube;
 using Atoll.Kube.Access;
+using Atoll.Store.Sqlite;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Atoll.UnitTests.Kube;
@@ -10,7 +11,7 @@ namespace Atoll.UnitTests.Kube;
 /// <summary>A server over a store in memory, with an administrator's client.</summary>
 public abstract class KubeTestBase : IAsyncLifetime
 {
-    internal MemoryStore Store { get; } = new();
+    internal HookedStore Store { get; private set; } = null!;
 
     private protected FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
 
@@ -22,13 +23,15 @@ public abstract class KubeTestBase : IAsyncLifetime
 
     public virtual async ValueTask InitializeAsync()
     {
+        Store = new HookedStore(await SqliteStore.OpenInMemoryAsync());
         Server = await ApiServer.StartAsync(Store, Options);
         Admin = Server.As(Identity.Administrator("admin"));
     }
 
-    public async ValueTask DisposeAsync()
+    public virtual async ValueTask DisposeAsync()
     {
         await Server.DisposeAsync();
+        await Store.DisposeAsync();
         GC.SuppressFinalize(this);
     }
 
