@@ -1,0 +1,92 @@
+using Atoll.Link;
+
+namespace Atoll.UnitTests.Link;
+
+/// <summary>Back-off, choice of the parent, admission.</summary>
+public sealed class DialingTests
+{
+    [Fact]
+    public void Back_off_is_jittered_over_the_whole_span_and_capped()
+    {
+        Random random = new(1);
+        Backoff backoff = Backoff.Default;
+        Assert.Equal(TimeSpan.Zero, backoff.Wait(0, random));
+        for (int failures = 1; failures < 200; failures++)
+        {
+            double span = Math.Min(30_000, 500 * Math.Pow(2, Math.Min(failures - 1, 30)));
+            Assert.InRange(backoff.Wait(failures, random).TotalMilliseconds, 0, span);
+        }
+        double[] waits = [.. Enumerable.Range(0, 2000).Select(_ => backoff.Wait(20, random).TotalMilliseconds)];
+        Assert.InRange(waits.Average(), 13_500, 16_500);
+    }
+
+    [Fact]
+    public void A_silent_parent_is_left_at_once_and_the_first_is_preferred_again()
+    {
+        Random random = new(1);
+        ParentSelector selector = new(3, Backoff.Default);
+        selector.Connected(0);
+        Assert.Equal(TimeSpan.Zero, selector.Failed(100_000, silent: true, random));
+        Assert.Equal(1, selector.Current);
+        Assert.Equal(ParentReason.Failover, selector.Reason);
+        selector.Connected(101_000);
+        Assert.Equal(131_000, selector.NextProbe);
+        selector.ProbeFailed(131_000);
+        Assert.Equal(191_000, selector.NextProbe);
+        selector.ProbeAnswered();
+        Assert.Equal(0, selector.Current);
+        Assert.Equal(long.MaxValue, selector.NextProbe);
+    }
+
+    [Fact]
+    public void A_first_parent_that_never_lasts_is_probed_ever_less()
+    {
+        Random random = new(1);
+        ParentSelector selector = new(2, Backoff.Default);
+        long now = 0, last = 0;
+        for (int i = 0; i < 6; i++)
+        {
+            selector.Connected(now);
+            selector.Failed(now + 1000, silent: false, random);
+            Assert.Equal(1, selector.Current);
+            selector.Connected(now + 2000);
+            long span = selector.NextProbe - now - 2000;
+            Assert.True(span > last || span == 600_000, $"{span} after {last}");
+            (last, now) = (span, selector.NextProbe);
+            selector.ProbeAnswered();
+        }
+    }
+
+    [Fact]
+    public void All_addresses_are_tried_before_the_wait()
+    {
+        Random random = new(1);
+        ParentSelector selector = new(3, Backoff.Default);
+        Assert.Equal(TimeSpan.Zero, selector.Failed(0, silent: false, random));
+        Assert.Equal(TimeSpan.Zero, selector.Failed(0, silent: false, random));
+        Assert.NotEqual(TimeSpan.Zero, selector.Failed(0, silent: false, random));
+        Assert.Equal(0, selector.Current);
+    }
+
+    [Fact]
+    public async Task Admission_lets_in_so_many_in_order_and_refuses_the_rest()
+    {
+        SyncAdmission admission = new(concurrent: 2, queue: 2);
+        IDisposable first = await admission.EnterAsync(CancellationToken.None);
+        await admission.EnterAsync(CancellationToken.None);
+        using CancellationTokenSource gone = new();
+        Task<IDisposable> third = admission.EnterAsync(gone.Token).AsTask();
+        Task<IDisposable> fourth = admission.EnterAsync(CancellationToken.None).AsTask();
+        LinkRefusedException refused = await Assert.ThrowsAsync<LinkRefusedException>(() => admission.EnterAsync(CancellationToken.None).AsTask());
+        Assert.Equal(LinkError.Busy, refused.Error);
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
+        Assert.False(fourth.IsCompleted);
+        first.Dispose();
+        first.Dispose();
+        IDisposable place = await fourth.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((2, 0), (admission.Active, admission.Waiting));
+        place.Dispose();
+        Assert.Equal(1, admission.Active);
+    }
+}
