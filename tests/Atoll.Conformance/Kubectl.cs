@@ -133,6 +133,17 @@ public sealed class Kubectl
         }
     }
 
+    /// <summary>Waits until nothing is selected any more. (kubectl wait --for=delete of old fails when it is so from the start.)</summary>
+    public async Task GoneAsync(string resource, string selector)
+    {
+        using var late = new CancellationTokenSource(s_limit);
+        while (await OkAsync("get", resource, "-l", selector, "-o", "name") is { Length: > 0 } left)
+        {
+            Assert.False(late.IsCancellationRequested, "still there: " + left);
+            await Task.Delay(200, TestContext.Current.CancellationToken);
+        }
+    }
+
     private static IEnumerable<string?> Candidates()
     {
         yield return System.Environment.GetEnvironmentVariable("ATOLL_KUBECTL_DEBIAN");

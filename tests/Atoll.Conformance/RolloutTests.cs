@@ -34,7 +34,7 @@ public sealed class RolloutTests(Cluster cluster)
         Assert.Equal("3", await kubectl.OkAsync("get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}"));
         await kubectl.OkAsync("wait", "--for=condition=Available", "deployment/web", "--timeout=60s");
         await kubectl.OkAsync("scale", "deployment/web", "--replicas=0");
-        await kubectl.OkAsync("wait", "--for=delete", "pods", "-l", "app=web", "--timeout=60s");
+        await kubectl.GoneAsync("pods", "app=web");
         Assert.Contains("timed out", await kubectl.FailAsync("wait", "--for=condition=Progressing=False", "deployment/web", "--timeout=1s"), StringComparison.Ordinal);
     }
 

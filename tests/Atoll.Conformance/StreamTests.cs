@@ -22,10 +22,16 @@ public sealed class StreamTests(Cluster cluster)
         Assert.Equal(2, (await kubectl.OkAsync("logs", "one", "--tail=1")).Split('\n').Length);
         Assert.Contains("previous terminated container \"main\" in pod \"one\" not found", await kubectl.FailAsync("logs", "one", "-p"), StringComparison.Ordinal);
         using Process follow = kubectl.Begin("logs", "-f", "one", "--tail=0");
-        while (!cluster.Streams.LogRequests.Any(r => r is { Follow: true, TailLines: 0 }))
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-        cluster.Streams.Log.Append("followed");
-        Assert.NotNull(await follow.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60)));
+        // The log is shared with the other kubectls' cases, so lines are written until one arrives.
+        Task<string?> line = follow.StandardOutput.ReadLineAsync();
+        using var late = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (!line.IsCompleted)
+        {
+            cluster.Streams.Log.Append("followed");
+            await Task.WhenAny(line, Task.Delay(100, late.Token));
+            late.Token.ThrowIfCancellationRequested();
+        }
+        Assert.NotNull(await line);
         follow.Kill();
         Assert.Equal("HELLO", (await kubectl.FeedAsync("hello", "exec", "-i", "one", "--", "tr", "a-z", "A-Z")));
         Kubectl.Outcome failed = await kubectl.RunAsync(null, "exec", "one", "-c", "main", "--", "sh", "-c", "exit 9");
