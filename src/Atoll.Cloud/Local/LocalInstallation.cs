@@ -94,7 +94,7 @@ internal sealed class LocalInstallation(string home, string agentPath)
     /// <summary>Prints processes, lines, sites and pods; 3 when nothing is up.</summary>
     public async Task<int> StatusAsync(string form, CancellationToken cancellation)
     {
-        if (!File.Exists(Kubeconfig) || await Server.PidAsync(cancellation) is not { } centre)
+        if (!File.Exists(Kubeconfig) || Server.Pid is not { } centre)
             throw new CommandException("nothing is up on this machine. Start it with: make up", ExitCodes.NotFound);
         using var client = new HttpResources(KubeConfig.Load(Kubeconfig));
         ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
@@ -103,7 +103,7 @@ internal sealed class LocalInstallation(string home, string agentPath)
         var list = new JsonArray();
         foreach (LocalSite site in LocalSite.All)
         {
-            int? pid = await AgentOf(site).PidAsync(cancellation);
+            int? pid = AgentOf(site).Pid;
             string line = await LocalNetwork.IsCutAsync(site, cancellation) ? "cut" : "whole";
             string phase = sites.Items.FirstOrDefault(s => s.Name == site.Name)?.View(ApiJson.Default.Site).Status?.Phase ?? "Pending";
             int running = pods.Items.Count(p => p.View(ApiJson.Default.Pod) is { Spec.NodeName: { } node, Status.Phase: "Running" } && node == site.Name);
