@@ -158,6 +158,8 @@ internal sealed class LinkHub
         {
             _changes.Clear();
             _scopes.Apply(type, old, now, _changes);
+            if (type == Kinds.Node && (now ?? old)!.Metadata.Label(WellKnown.SiteLabel) is { } home && (old is null || now is null))
+                _states.Wake(home);
             if (type == Kinds.Site)
             {
                 SiteSpec? spec = now?.View(ApiJson.Default.Site).Spec;

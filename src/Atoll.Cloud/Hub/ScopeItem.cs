@@ -47,12 +47,41 @@ public sealed class ScopeItem
             foreach (JsonProperty property in document.RootElement.EnumerateObject())
                 if (property.NameEquals("metadata"u8))
                     WriteMetadata(property.Value, writer);
+                else if (key.Type == Kinds.Node && property.NameEquals("spec"u8))
+                    WriteNodeSpec(property.Value, writer);
                 else if (!statusIsTheSites || !property.NameEquals("status"u8))
                     property.WriteTo(writer);
             writer.WriteEndObject();
         }
         byte[] body = buffer.ToArray();
         return new ScopeItem(key, value.Uid, body, Math.Max(1, (long)XxHash3.HashToUInt64(body) & VersionMask));
+    }
+
+    // What the centre derives from the silence of the link is no news to the site, least of all when it is back.
+    private static void WriteNodeSpec(JsonElement spec, Utf8JsonWriter writer)
+    {
+        writer.WriteStartObject("spec"u8);
+        foreach (JsonProperty property in spec.EnumerateObject())
+        {
+            if (!property.NameEquals("taints"u8) || property.Value.ValueKind != JsonValueKind.Array)
+            {
+                property.WriteTo(writer);
+                continue;
+            }
+            bool any = false;
+            foreach (JsonElement taint in property.Value.EnumerateArray())
+            {
+                if (taint.TryGetProperty("key"u8, out JsonElement name) && name.ValueEquals("node.kubernetes.io/unreachable"u8))
+                    continue;
+                if (!any)
+                    writer.WriteStartArray("taints"u8);
+                any = true;
+                taint.WriteTo(writer);
+            }
+            if (any)
+                writer.WriteEndArray();
+        }
+        writer.WriteEndObject();
     }
 
     private static void WriteMetadata(JsonElement metadata, Utf8JsonWriter writer)

@@ -28,8 +28,11 @@ internal sealed class SiteStates(IResources resources, TimeProvider time, ILogge
     {
         if (connected && software is not null)
             _software[site] = software;
-        _woken.Writer.TryWrite(site);
+        Wake(site);
     }
+
+    /// <summary>Something about a site changed, such as how many nodes it has.</summary>
+    public void Wake(string site) => _woken.Writer.TryWrite(site);
 
     /// <summary>Reconciles until cancelled.</summary>
     public async Task RunAsync(Func<Task> ready, Func<IReadOnlyList<KubeObject>> sites, Func<string, IReadOnlyList<string>> nodesOf, Func<string, bool> isConnected, CancellationToken cancellation)
