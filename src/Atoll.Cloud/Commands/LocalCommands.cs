@@ -11,14 +11,32 @@ internal static class LocalCommands
     /// <summary>Where <c>atoll up</c> keeps everything.</summary>
     public const string DefaultHome = "/var/lib/atoll-local";
 
-    private static readonly Option<string> s_home = new("--home") { Description = "folder of the local installation", DefaultValueFactory = _ => DefaultHome };
+    private static readonly Option<string?> s_home = new("--home") { Description = $"folder of the local installation (default: {DefaultHome}, with -N for instance N)" };
+
+    private static readonly Option<int> s_instance = Numbered(new("--instance") { Description = $"number of the installation, 0 to {LocalNetwork.LastInstance}: several can live on one machine", DefaultValueFactory = _ => 0 });
 
     private static readonly Option<string> s_agent = new("--agent") { Description = "path of the atoll-agent program (default: beside this program)", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "atoll-agent") };
+
+    private static Option<int> Numbered(Option<int> option)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 0 or > LocalNetwork.LastInstance)
+                result.AddError($"--instance must be a number from 0 to {LocalNetwork.LastInstance}.");
+        });
+        return option;
+    }
+
+    private static LocalInstallation Installation(ParseResult parsed)
+    {
+        int instance = parsed.GetRequiredValue(s_instance);
+        return new LocalInstallation(Path.GetFullPath(parsed.GetValue(s_home) ?? (instance == 0 ? DefaultHome : $"{DefaultHome}-{instance}")), Path.GetFullPath(parsed.GetRequiredValue(s_agent)), instance);
+    }
 
     private static Argument<string> SiteArgument()
     {
         var site = new Argument<string>("site") { Description = "alpha, bravo or charlie" };
-        site.CompletionSources.Add(_ => LocalSite.All.Select(s => new System.CommandLine.Completions.CompletionItem(s.Name)));
+        site.CompletionSources.Add(_ => LocalSite.Of(0).Select(s => new System.CommandLine.Completions.CompletionItem(s.Name)));
         return site;
     }
 
@@ -31,11 +49,11 @@ internal static class LocalCommands
 
             Example:
               sudo atoll up
-            """) { s_home, s_agent, samples };
+            """) { s_home, s_agent, s_instance, samples };
         command.SetAction(async (parsed, cancellation) =>
         {
             NeedRoot("up");
-            await new LocalInstallation(parsed.GetRequiredValue(s_home), parsed.GetRequiredValue(s_agent)).UpAsync(parsed.GetRequiredValue(samples), cancellation);
+            await Installation(parsed).UpAsync(parsed.GetRequiredValue(samples), cancellation);
             return ExitCodes.Success;
         });
         return command;
@@ -43,11 +61,11 @@ internal static class LocalCommands
 
     public static Command Down()
     {
-        var command = new Command("down", "Stop what 'atoll up' started and leave nothing behind: no process, mount, namespace, cgroup, link, firewall rule or file.\n\nExample:\n  sudo atoll down") { s_home, s_agent };
+        var command = new Command("down", "Stop what 'atoll up' started and leave nothing behind: no process, mount, namespace, cgroup, link, firewall rule or file.\n\nExample:\n  sudo atoll down") { s_home, s_agent, s_instance };
         command.SetAction(async (parsed, cancellation) =>
         {
             NeedRoot("down");
-            await new LocalInstallation(parsed.GetRequiredValue(s_home), parsed.GetRequiredValue(s_agent)).DownAsync(cancellation);
+            await Installation(parsed).DownAsync(cancellation);
             return ExitCodes.Success;
         });
         return command;
@@ -55,11 +73,11 @@ internal static class LocalCommands
 
     public static Command Status()
     {
-        var command = new Command("status", "Show what 'atoll up' runs: processes, lines, sites and pods.\n\nExample:\n  sudo atoll status -o json") { s_home, s_agent };
+        var command = new Command("status", "Show what 'atoll up' runs: processes, lines, sites and pods.\n\nExample:\n  sudo atoll status -o json") { s_home, s_agent, s_instance };
         command.SetAction(async (parsed, cancellation) =>
         {
             NeedRoot("status");
-            return await new LocalInstallation(parsed.GetRequiredValue(s_home), parsed.GetRequiredValue(s_agent)).StatusAsync(parsed.GetRequiredValue(Cli.Output), cancellation);
+            return await Installation(parsed).StatusAsync(parsed.GetRequiredValue(Cli.Output), cancellation);
         });
         return command;
     }
@@ -67,11 +85,11 @@ internal static class LocalCommands
     public static Command Cut()
     {
         Argument<string> name = SiteArgument();
-        var command = new Command("cut", "Cut a local site's line: packets vanish in both directions.\n\nExample:\n  sudo atoll cut alpha") { name };
+        var command = new Command("cut", "Cut a local site's line: packets vanish in both directions.\n\nExample:\n  sudo atoll cut alpha") { name, s_instance };
         command.SetAction(async (parsed, cancellation) =>
         {
-            LocalSite site = Line(parsed.GetRequiredValue(name), "cut");
-            await LocalNetwork.CutAsync(site, cancellation);
+            (LocalNetwork network, LocalSite site) = Line(parsed, name, "cut");
+            await network.CutAsync(site, cancellation);
             Console.WriteLine($"line of {site.Name} cut");
             return ExitCodes.Success;
         });
@@ -81,24 +99,26 @@ internal static class LocalCommands
     public static Command Heal()
     {
         Argument<string> name = SiteArgument();
-        var command = new Command("heal", "Heal a local site's line.\n\nExample:\n  sudo atoll heal alpha") { name };
+        var command = new Command("heal", "Heal a local site's line.\n\nExample:\n  sudo atoll heal alpha") { name, s_instance };
         command.SetAction(async (parsed, cancellation) =>
         {
-            LocalSite site = Line(parsed.GetRequiredValue(name), "heal");
-            await LocalNetwork.HealAsync(site, cancellation);
+            (LocalNetwork network, LocalSite site) = Line(parsed, name, "heal");
+            await network.HealAsync(site, cancellation);
             Console.WriteLine($"line of {site.Name} healed");
             return ExitCodes.Success;
         });
         return command;
     }
 
-    private static LocalSite Line(string name, string verb)
+    private static (LocalNetwork Network, LocalSite Site) Line(ParseResult parsed, Argument<string> argument, string verb)
     {
         NeedRoot(verb);
-        LocalSite? site = LocalSite.All.FirstOrDefault(s => s.Name == name);
+        var network = new LocalNetwork(parsed.GetRequiredValue(s_instance));
+        string name = parsed.GetRequiredValue(argument);
+        LocalSite? site = network.Sites.FirstOrDefault(s => s.Name == name);
         if (site is null)
-            throw new CommandException($"site '{name}' is not one of this machine's sites: {string.Join(", ", LocalSite.All.Select(s => s.Name))}.", ExitCodes.NotFound);
-        return LocalNetwork.Exists ? site : throw new CommandException("nothing is up on this machine. Start it with: make up", ExitCodes.NotFound);
+            throw new CommandException($"site '{name}' is not one of this machine's sites: {string.Join(", ", network.Sites.Select(s => s.Name))}.", ExitCodes.NotFound);
+        return network.Exists ? (network, site) : throw new CommandException("nothing is up on this machine. Start it with: make up", ExitCodes.NotFound);
     }
 
     private static void NeedRoot(string verb)

@@ -13,25 +13,28 @@ namespace Atoll.Cloud.Local;
 /// A centre, a registry and three sites on this machine. Every step looks first whether its result is already there, so that
 /// <c>up</c> can be run again after any interruption, and <c>down</c> removes what it finds, however far <c>up</c> came.
 /// </summary>
-internal sealed class LocalInstallation(string home, string agentPath)
+internal sealed class LocalInstallation(string home, string agentPath, int instance)
 {
-    private const int Port = 6443;
+    private int Port => 6443 + instance;
 
+    private readonly LocalNetwork _network = new(instance);
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private int _step;
 
     private string Run => Path.Combine(home, "run");
 
+    private SampleImage Image => new(home, _network);
+
     private string Kubeconfig => Path.Combine(home, "kubeconfig");
 
-    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{LocalNetwork.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig]);
+    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{_network.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig]);
 
     private string StateOf(LocalSite site) => Path.Combine(home, "sites", site.Name);
 
     private Daemon AgentOf(LocalSite site) => new($"site-{site.Name}", Run, agentPath,
     [
         "run", "--state", StateOf(site), "--node-name", site.Name, "--pod-subnet", site.PodSubnet, "--capacity-share", "0.3", "--node-address", site.UserAddress,
-        "--mirror", $"{SampleImage.RegistryName}=http://{SampleImage.RegistryAddress}",
+        "--mirror", $"{SampleImage.RegistryName}=http://{Image.RegistryAddress}",
     ], site.Namespace);
 
     /// <summary>Starts everything, deploys the sample, waits for it, and prints what to do next.</summary>
@@ -43,21 +46,21 @@ internal sealed class LocalInstallation(string home, string agentPath)
             throw new CommandException($"there is no sample at {samplePath}. Give one with --sample PATH.");
         Directory.CreateDirectory(Run);
         Say("network: a router and three sites behind NAT");
-        await LocalNetwork.EnsureAsync(cancellation);
+        await _network.EnsureAsync(cancellation);
         Say("registry with the sample's image");
         await EnsureImageAsync(cancellation);
         Say("centre");
         await Server.StartAsync(cancellation);
         KubeConfig config = await WaitForCentreAsync(cancellation);
         using var client = new HttpResources(config);
-        foreach (LocalSite site in LocalSite.All)
+        foreach (LocalSite site in _network.Sites)
         {
             Say($"site {site.Name}");
             await JoinAsync(site, client, config, cancellation);
             await AgentOf(site).StartAsync(cancellation);
         }
         Say("waiting for the sites to connect");
-        await WaitAsync("the sites did not connect", TimeSpan.FromSeconds(60), async () => await ConnectedAsync(client, cancellation) == LocalSite.All.Count, cancellation);
+        await WaitAsync("the sites did not connect", TimeSpan.FromSeconds(60), async () => await ConnectedAsync(client, cancellation) == _network.Sites.Count, cancellation);
         Say("sample: a small web server on every site");
         await Manifest.ApplyAsync(client, samplePath, config.Namespace, cancellation);
         await WaitAsync("the sample did not become ready; look with: kubectl describe pods", TimeSpan.FromSeconds(120), () => SampleReadyAsync(client, cancellation), cancellation);
@@ -67,7 +70,7 @@ internal sealed class LocalInstallation(string home, string agentPath)
     /// <summary>Stops and removes everything.</summary>
     public async Task DownAsync(CancellationToken cancellation)
     {
-        foreach (LocalSite site in LocalSite.All)
+        foreach (LocalSite site in _network.Sites)
         {
             Say($"site {site.Name}");
             Daemon agent = AgentOf(site);
@@ -83,9 +86,9 @@ internal sealed class LocalInstallation(string home, string agentPath)
         }
         Say("centre and registry");
         await Server.StopAsync(cancellation);
-        await (await SampleImage.RegistryAsync(home, cancellation)).StopAsync(cancellation);
+        await (await Image.RegistryAsync(cancellation)).StopAsync(cancellation);
         Say("network");
-        await LocalNetwork.RemoveAsync(cancellation);
+        await _network.RemoveAsync(cancellation);
         if (Directory.Exists(home))
             Directory.Delete(home, recursive: true);
         Console.WriteLine("nothing is left behind");
@@ -101,32 +104,32 @@ internal sealed class LocalInstallation(string home, string agentPath)
         ApiList pods = await client.ListAsync(Kinds.Pod, null, ListOptions.Default, cancellation);
         var rows = new List<IReadOnlyList<string>>();
         var list = new JsonArray();
-        foreach (LocalSite site in LocalSite.All)
+        foreach (LocalSite site in _network.Sites)
         {
             int? pid = AgentOf(site).Pid;
-            string line = await LocalNetwork.IsCutAsync(site, cancellation) ? "cut" : "whole";
+            string line = await _network.IsCutAsync(site, cancellation) ? "cut" : "whole";
             string phase = sites.Items.FirstOrDefault(s => s.Name == site.Name)?.View(ApiJson.Default.Site).Status?.Phase ?? "Pending";
             int running = pods.Items.Count(p => p.View(ApiJson.Default.Pod) is { Spec.NodeName: { } node, Status.Phase: "Running" } && node == site.Name);
             rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{running}", $"http://{site.UserAddress}:8080/"]);
             list.Add(new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running });
         }
         if (form == "table")
-            Console.WriteLine($"centre   https://{LocalNetwork.CentreAddress}:{Port}   pid {centre}   kubeconfig {Kubeconfig}\n");
-        Printer.Print(form, new JsonObject { ["server"] = $"https://{LocalNetwork.CentreAddress}:{Port}", ["kubeconfig"] = Kubeconfig, ["pid"] = centre, ["sites"] = list },
+            Console.WriteLine($"centre   https://{_network.CentreAddress}:{Port}   pid {centre}   kubeconfig {Kubeconfig}\n");
+        Printer.Print(form, new JsonObject { ["server"] = $"https://{_network.CentreAddress}:{Port}", ["kubeconfig"] = Kubeconfig, ["pid"] = centre, ["sites"] = list },
             ["SITE", "STATUS", "LINE", "AGENT", "PODS", "FOR ITS USERS"], rows);
         return ExitCodes.Success;
     }
 
     private async Task EnsureImageAsync(CancellationToken cancellation)
     {
-        Daemon registry = await SampleImage.RegistryAsync(home, cancellation);
+        Daemon registry = await Image.RegistryAsync(cancellation);
         await registry.StartAsync(cancellation);
         using var http = new HttpClient();
         await WaitAsync($"the registry does not answer; see {registry.LogPath}", TimeSpan.FromSeconds(20), async () =>
         {
             try
             {
-                using HttpResponseMessage answer = await http.GetAsync($"http://{SampleImage.RegistryAddress}/v2/", cancellation);
+                using HttpResponseMessage answer = await http.GetAsync($"http://{Image.RegistryAddress}/v2/", cancellation);
                 return answer.IsSuccessStatusCode;
             }
             catch (HttpRequestException)
@@ -134,8 +137,8 @@ internal sealed class LocalInstallation(string home, string agentPath)
                 return false;
             }
         }, cancellation);
-        if (!await SampleImage.IsServedAsync(http, cancellation))
-            await SampleImage.PublishAsync(home, cancellation);
+        if (!await Image.IsServedAsync(http, cancellation))
+            await Image.PublishAsync(cancellation);
     }
 
     private async Task<KubeConfig> WaitForCentreAsync(CancellationToken cancellation)
@@ -166,7 +169,7 @@ internal sealed class LocalInstallation(string home, string agentPath)
             [$"--net=/run/netns/{site.Namespace}", agentPath, "join", "--state", StateOf(site), "--server", invitation["server"]!.GetValue<string>(), "--token", invitation["token"]!.GetValue<string>()]);
     }
 
-    private static async Task<int> ConnectedAsync(HttpResources client, CancellationToken cancellation)
+    private async Task<int> ConnectedAsync(HttpResources client, CancellationToken cancellation)
     {
         ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
         ApiList nodes = await client.ListAsync(Kinds.Node, null, ListOptions.Default, cancellation);
@@ -185,12 +188,12 @@ internal sealed class LocalInstallation(string home, string agentPath)
     private async Task PrintNextStepsAsync(HttpResources client, CancellationToken cancellation)
     {
         ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
-        LocalSite first = LocalSite.All[0];
+        LocalSite first = _network.Sites[0];
         Console.WriteLine($"""
 
             Atoll is up ({_clock.Elapsed.TotalSeconds:0} s).
 
-              API          https://{LocalNetwork.CentreAddress}:{Port}
+              API          https://{_network.CentreAddress}:{Port}
               kubeconfig   export KUBECONFIG={Kubeconfig}
 
             {Printer.Table(["SITE", "STATUS", "REGION", "KIND", "NODES", "AGENT", "LAST CHANGE"], sites.Items.Select(SiteCommands.Row))}
@@ -201,7 +204,7 @@ internal sealed class LocalInstallation(string home, string agentPath)
             Three things to try:
 
               1. kubectl get pods -o wide            the sample, one pod a site; then: kubectl logs, exec -it, port-forward
-              2. make cut SITE={first.Name}                cut the line: the curl still answers, 'kubectl get sites' shows it; make heal SITE={first.Name}
+              2. {(instance == 0 ? "make cut SITE=" : $"atoll cut --instance {instance} ")}{first.Name}                cut the line: the curl still answers, 'kubectl get sites' shows it; {(instance == 0 ? "make heal SITE=" : $"atoll heal --instance {instance} ")}{first.Name}
               3. kubectl --kubeconfig {Path.Combine(StateOf(first), "kubeconfig")} get pods    the site's own API
                  (from inside the site: sudo ip netns exec {first.Namespace} …), with or without the line
             """);

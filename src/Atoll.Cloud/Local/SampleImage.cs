@@ -4,10 +4,10 @@ namespace Atoll.Cloud.Local;
 /// The registry of <c>atoll up</c> (Debian's docker-registry) and the sample's image in it, made from Debian's busybox-static.
 /// Nothing is fetched from outside this machine.
 /// </summary>
-internal static class SampleImage
+internal sealed class SampleImage(string home, LocalNetwork network)
 {
     /// <summary>Where the registry answers, from the host and from the sites.</summary>
-    public const string RegistryAddress = LocalNetwork.CentreAddress + ":5000";
+    public string RegistryAddress { get; } = network.CentreAddress + ":5000";
 
     /// <summary>The registry's name in image references.</summary>
     public const string RegistryName = "registry.local:5000";
@@ -16,7 +16,7 @@ internal static class SampleImage
     private static readonly string[] s_applets = ["sh", "httpd", "cat", "echo", "ls", "ps", "sleep", "printf", "tar", "env", "id", "wget", "vi", "tail", "head", "grep", "true", "false", "mkdir", "rm", "nc", "ip", "date", "hostname", "kill", "dd", "md5sum", "stty"];
 
     /// <summary>The registry as a daemon; writes its configuration.</summary>
-    public static async Task<Daemon> RegistryAsync(string home, CancellationToken cancellation)
+    public async Task<Daemon> RegistryAsync(CancellationToken cancellation)
     {
         string folder = Path.Combine(home, "registry"), configuration = Path.Combine(folder, "config.yml");
         Directory.CreateDirectory(folder);
@@ -30,7 +30,7 @@ internal static class SampleImage
     }
 
     /// <summary>True when the image can be pulled from the registry.</summary>
-    public static async Task<bool> IsServedAsync(HttpClient client, CancellationToken cancellation)
+    public async Task<bool> IsServedAsync(HttpClient client, CancellationToken cancellation)
     {
         try
         {
@@ -46,7 +46,7 @@ internal static class SampleImage
     }
 
     /// <summary>Makes the image and pushes it.</summary>
-    public static async Task PublishAsync(string home, CancellationToken cancellation)
+    public async Task PublishAsync(CancellationToken cancellation)
     {
         string work = Path.Combine(home, "image"), layout = Path.Combine(work, "layout"), bundle = Path.Combine(work, "bundle"), image = $"{layout}:{Repository}";
         if (Directory.Exists(work))

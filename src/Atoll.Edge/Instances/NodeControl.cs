@@ -150,7 +150,7 @@ public sealed partial class NodeControl
     {
         RuntimeProbe probe = await _runtime.ProbeAsync(cancellation).ConfigureAwait(false);
         _services.RuntimeName = probe.Name;
-        await _reporter.RefreshAsync(cancellation).ConfigureAwait(false);
+        await _reporter.FirstLook.WaitAsync(cancellation).ConfigureAwait(false);
         foreach (ResourceMirror mirror in (ResourceMirror[])[_pods, _configMaps, _secrets, _accounts, _nodes, _classes])
             await mirror.Synced.WaitAsync(cancellation).ConfigureAwait(false);
         Dictionary<string, List<Instance>> instances = await InstancesAsync(cancellation).ConfigureAwait(false);

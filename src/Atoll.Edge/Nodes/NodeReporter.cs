@@ -31,6 +31,7 @@ internal sealed class NodeReporter
     private readonly ILogger _log;
     private readonly PressureGauge _disk, _memory, _pids;
     private readonly Dictionary<string, (string Status, DateTimeOffset Since)> _transitions = new(StringComparer.Ordinal);
+    private readonly TaskCompletionSource _firstLook = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? _written;
     private KubeObject? _node;
 
@@ -59,6 +60,10 @@ internal sealed class NodeReporter
     public IReadOnlyDictionary<string, Quantity> Capacity { get; private set; } = new Dictionary<string, Quantity>();
     public IReadOnlyDictionary<string, Quantity> Allocatable { get; private set; } = new Dictionary<string, Quantity>();
 
+    /// <summary>Ends with the first look at the node, reported or not: from then on <see cref="Facts"/> are real.</summary>
+    public Task FirstLook => _firstLook.Task;
+
+    /// <summary>The one caller of <see cref="RefreshAsync"/>: what was measured and written is the state of one loop.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
         while (true)
@@ -71,6 +76,7 @@ internal sealed class NodeReporter
             {
                 _log.LogWarning(e, "Node {Node} could not be reported and is tried again", _options.NodeName);
             }
+            _firstLook.TrySetResult();
             await Task.Delay(_options.Node.Period, _time, cancellation).ConfigureAwait(false);
         }
     }
