@@ -28,13 +28,19 @@ public interface IStore : IAsyncDisposable
     /// <summary>Keys in [start, end) in order, at the newest revision or at <paramref name="revision"/> (0 is newest). An empty end means the one key; limit 0 is all.</summary>
     ValueTask<StoreRange> RangeAsync(ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, int limit, long revision, CancellationToken cancellation);
 
-    /// <summary>Applies all writes when all comparisons hold, else none. Returns after the data is durable.</summary>
+    /// <summary>
+    /// Applies all writes when all comparisons hold, else none. Returns after the data is durable. Keys and values are copied by the
+    /// call: the caller may reuse its buffers as soon as it has the task. A key that is written twice, and missing lists, are an
+    /// <see cref="ArgumentException"/>. A damaged file is a <c>StoreCorruptException</c>, a disk that cannot be written an
+    /// <see cref="IOException"/>: nothing was acknowledged then.
+    /// </summary>
     ValueTask<StoreResult> TransactAsync(StoreTransaction transaction, CancellationToken cancellation);
 
     /// <summary>
     /// Batches of events of keys in [start, end) with revision greater than <paramref name="afterRevision"/>, in order. An
     /// empty end means everything from start. Each batch holds whole revisions. A slow reader is never dropped silently:
-    /// when it falls behind compaction, the last batch carries <see cref="StoreError.Compacted"/>.
+    /// when it falls behind compaction, the last batch carries <see cref="StoreError.Compacted"/>. A revision that is not yet written gives one batch with
+    /// <see cref="StoreError.FutureRevision"/>. What is handed out is shared: it must not be changed.
     /// </summary>
     IAsyncEnumerable<StoreEvents> WatchAsync(ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, long afterRevision, CancellationToken cancellation);
 
@@ -57,7 +63,7 @@ public enum StoreError
     /// <summary>The revision asked for is not yet written.</summary>
     FutureRevision,
 
-    /// <summary>Key or value above the published limit.</summary>
+    /// <summary>Key, value or transaction above the published limit, or an empty key.</summary>
     TooLarge,
 }
 
@@ -77,7 +83,7 @@ public readonly record struct StoreCompare(ReadOnlyMemory<byte> Key, long ModRev
 /// <summary>A write: a value, or null to delete.</summary>
 public readonly record struct StoreWrite(ReadOnlyMemory<byte> Key, ReadOnlyMemory<byte>? Value);
 
-/// <summary>Comparisons and writes that happen together or not at all. At most 1,000 writes, each key once.</summary>
+/// <summary>Comparisons and writes that happen together or not at all. At most 1,000 writes and 1,000 comparisons, 16 MiB; each key is written once.</summary>
 public sealed record StoreTransaction(IReadOnlyList<StoreCompare> Compares, IReadOnlyList<StoreWrite> Writes);
 
 /// <summary>Outcome of a transaction. Revision is that of the transaction; when nothing changed, the store's newest. FailedCompare is the index of the comparison that did not hold.</summary>

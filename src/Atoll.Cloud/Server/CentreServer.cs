@@ -39,7 +39,7 @@ internal static class CentreServer
         using ILoggerFactory loggers = Logs.Create();
         using CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
         var tokens = new AccessTokens(options.State);
-        await using SqliteStore store = await SqliteStore.OpenAsync(Path.Combine(options.State, "atoll.db"), new SqliteStoreOptions { Time = time }, cancellation);
+        await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "atoll.db"), time, cancellation);
 
         PodTunnel? tunnel = null;
         await using ApiServer api = await ApiServer.StartAsync(store, new ApiServerOptions
@@ -64,15 +64,28 @@ internal static class CentreServer
         loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise, options.KubeconfigPath);
         try
         {
-            await Task.WhenAny(hubTask, controllers, Task.Delay(Timeout.Infinite, cancellation));
+            await Task.WhenAny(hubTask, controllers, store.Completion, Task.Delay(Timeout.Infinite, cancellation));
             // A part that ends by itself is a broken invariant: the process ends with it and is started again.
             if (!cancellation.IsCancellationRequested)
-                await Task.WhenAny(hubTask, controllers).Unwrap();
+                await Task.WhenAny(hubTask, controllers, store.Completion).Unwrap();
         }
         finally
         {
             await stop.CancelAsync();
             await app.StopAsync(CancellationToken.None);
+        }
+    }
+
+    // A centre does not begin anew by itself: what it holds is the only copy. The message names the file and the ways out.
+    private static async Task<SqliteStore> OpenStoreAsync(string path, TimeProvider time, CancellationToken cancellation)
+    {
+        try
+        {
+            return await SqliteStore.OpenAsync(path, new SqliteStoreOptions { Time = time }, cancellation);
+        }
+        catch (StoreCorruptException e)
+        {
+            throw new InvalidDataException(e.Message, e);
         }
     }
 

@@ -91,6 +91,9 @@ internal sealed class Importer(IStore store, CacheFeed feed, Func<ResourceType, 
         if (current is null || current.Uid != item.Uid)
             return;
         byte[] key = Keys.Of(item.Type, item.Namespace, item.Name);
+        // Its successor of the same name came in the same batch and takes its place: a transaction writes a key once.
+        if (writes.Exists(write => write.Key.Span.SequenceEqual(key)))
+            return;
         compares.Add(new StoreCompare(key, current.Revision));
         writes.Add(new StoreWrite(key, null));
     }

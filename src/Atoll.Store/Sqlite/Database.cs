@@ -10,6 +10,9 @@ namespace Atoll.Store.Sqlite;
 /// </summary>
 internal static class Database
 {
+    /// <summary>How long a statement waits for a lock; only another program that opens the file can hold one.</summary>
+    public const int BusyTimeoutMs = 30_000;
+
     private const int FormatVersion = 1;
 
     private const string Schema = """
@@ -29,7 +32,7 @@ internal static class Database
         try
         {
             if (options.QuickCheck && Scalar(connection, "PRAGMA quick_check(1)") is not "ok")
-                throw new StoreCorruptException($"{path} is damaged");
+                throw new StoreCorruptException(DamagedMessage(path, null));
             long version = (long)Scalar(connection, "PRAGMA user_version")!;
             if (version > FormatVersion)
                 throw new InvalidDataException($"{path} was written by a newer version of Atoll (format {version}, this one knows {FormatVersion}); upgrade this program");
@@ -40,7 +43,7 @@ internal static class Database
         catch (SqliteException e) when (IsCorrupt(e))
         {
             connection.Dispose();
-            throw new StoreCorruptException($"{path} is damaged: {e.Message}", e);
+            throw new StoreCorruptException(DamagedMessage(path, e), e);
         }
         catch
         {
@@ -57,13 +60,31 @@ internal static class Database
         return connection;
     }
 
-    public static bool IsCorrupt(SqliteException e) => e.SqliteErrorCode is 11 or 26;
+    /// <summary>SQLITE_CORRUPT and SQLITE_NOTADB.</summary>
+    public static bool IsCorrupt(int code) => code is 11 or 26;
 
-    public static void Execute(SqliteConnection connection, string sql)
+    public static bool IsCorrupt(Exception e) => e is StoreCorruptException or SqliteException { SqliteErrorCode: 11 or 26 };
+
+    public static string DamagedMessage(string path, Exception? e) =>
+        $"{path} is damaged{(e is null ? "" : $" ({e.Message})")}: restore a backup in its place, or move it and its -wal and -shm files aside to begin with an empty store";
+
+    /// <summary>What a caller of the store is told when SQLite fails.</summary>
+    public static Exception Translate(SqliteException e, string path) =>
+        IsCorrupt(e) ? new StoreCorruptException(DamagedMessage(path, e), e) : new IOException($"the store at {path} could not be read: {e.Message}", e);
+
+    /// <summary>Runs a statement, reading through whatever it returns: some pragmas work only as far as they are read.</summary>
+    public static void Execute(SqliteConnection connection, string sql, int? timeoutSeconds = null)
     {
         using SqliteCommand command = connection.CreateCommand();
         command.CommandText = sql;
-        command.ExecuteNonQuery();
+        command.CommandTimeout = timeoutSeconds ?? command.CommandTimeout;
+        using SqliteDataReader reader = command.ExecuteReader();
+        do
+            while (reader.Read())
+            {
+                // Nothing to look at.
+            }
+        while (reader.NextResult());
     }
 
     public static object? Scalar(SqliteConnection connection, string sql)
@@ -79,13 +100,13 @@ internal static class Database
         try
         {
             connection.Open();
-            Execute(connection, $"PRAGMA cache_size = -{options.CacheKib}; PRAGMA busy_timeout = 30000");
+            Execute(connection, $"PRAGMA cache_size = -{options.CacheKib}; PRAGMA busy_timeout = {BusyTimeoutMs}");
             return connection;
         }
         catch (SqliteException e)
         {
             connection.Dispose();
-            throw IsCorrupt(e) ? new StoreCorruptException($"{path} is damaged: {e.Message}", e) : new IOException($"{path} cannot be opened: {e.Message}", e);
+            throw IsCorrupt(e) ? new StoreCorruptException(DamagedMessage(path, e), e) : new IOException($"{path} cannot be opened: {e.Message}", e);
         }
     }
 }

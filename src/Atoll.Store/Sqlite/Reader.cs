@@ -8,7 +8,7 @@ internal sealed class Reader : IDisposable
     private const string Columns = "SELECT key, value, create_rev, rev FROM kv ";
 
     private readonly SqliteConnection _connection;
-    private readonly SqliteCommand _begin, _end, _position, _one, _range, _tail, _rangeAt, _tailAt, _changes;
+    private readonly SqliteCommand _begin, _end, _position, _one, _range, _rangeAt, _changes;
 
     public Reader(SqliteConnection connection)
     {
@@ -18,11 +18,12 @@ internal sealed class Reader : IDisposable
         _position = Command("SELECT coalesce((SELECT value FROM meta WHERE name = 'revision'), 0), coalesce((SELECT value FROM meta WHERE name = 'compacted'), 0)");
         _one = Command(Columns + "WHERE key = $start AND end_rev IS NULL", "$start");
         _range = Command(Columns + "WHERE key >= $start AND key < $end AND end_rev IS NULL ORDER BY key LIMIT $limit", "$start", "$end", "$limit");
-        _tail = Command(Columns + "WHERE key >= $start AND end_rev IS NULL ORDER BY key LIMIT $limit", "$start", "$limit");
-        const string at = Columns + "WHERE key >= $start AND {0} end_rev IS NULL AND rev <= $rev UNION ALL " + Columns + "WHERE end_rev > $rev AND rev <= $rev AND value IS NOT NULL AND key >= $start AND {0} 1 ORDER BY key LIMIT $limit";
-        _rangeAt = Command(at.Replace("{0}", "key < $end AND", StringComparison.Ordinal), "$start", "$end", "$rev", "$limit");
-        _tailAt = Command(at.Replace("{0}", "", StringComparison.Ordinal), "$start", "$rev", "$limit");
-        _changes = Command("SELECT n.key, n.value, n.create_rev, n.rev, p.value, p.create_rev, p.rev FROM kv n LEFT JOIN kv p ON p.id = n.prev_id WHERE n.rev > $rev ORDER BY n.id LIMIT $limit", "$rev", "$limit");
+        _rangeAt = Command(Columns + "WHERE key >= $start AND key < $end AND end_rev IS NULL AND rev <= $rev UNION ALL " + Columns + "WHERE end_rev > $rev AND rev <= $rev AND value IS NOT NULL AND key >= $start AND key < $end ORDER BY key LIMIT $limit", "$start", "$end", "$limit", "$rev");
+        // In the order of the index, so that rows are read only as far as they are wanted.
+        _changes = Command("""
+            SELECT n.key, n.value, n.create_rev, n.rev, p.value, p.create_rev, p.rev FROM kv n INDEXED BY kv_rev LEFT JOIN kv p ON p.id = n.prev_id
+            WHERE n.rev > $rev AND n.key >= $start AND ($end IS NULL OR n.key < $end) ORDER BY n.rev, n.id
+            """, "$rev", "$start", "$end");
     }
 
     /// <summary>The newest entry of a key.</summary>
@@ -34,7 +35,7 @@ internal sealed class Reader : IDisposable
     }
 
     /// <summary>A range at one revision (0 is newest), from one consistent read.</summary>
-    public StoreRange Range(ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, bool unbounded, int limit, long revision)
+    public StoreRange Range(ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, int limit, long revision)
     {
         _begin.ExecuteNonQuery();
         try
@@ -44,13 +45,12 @@ internal sealed class Reader : IDisposable
                 return new StoreRange([], current, false, StoreError.FutureRevision);
             if (revision != 0 && revision < compacted)
                 return new StoreRange([], current, false, StoreError.Compacted);
-            SqliteCommand command = (revision, unbounded) switch { (0, false) => _range, (0, true) => _tail, (_, false) => _rangeAt, _ => _tailAt };
-            Set(command, "$start", start.ToArray());
-            if (!unbounded)
-                Set(command, "$end", end.ToArray());
+            SqliteCommand command = revision == 0 ? _range : _rangeAt;
+            command.Parameters[0].Value = start.ToArray();
+            command.Parameters[1].Value = end.ToArray();
+            command.Parameters[2].Value = limit <= 0 ? -1L : limit + 1L;
             if (revision != 0)
-                Set(command, "$rev", revision);
-            Set(command, "$limit", limit <= 0 ? -1L : limit + 1L);
+                command.Parameters[3].Value = revision;
             var entries = new List<StoreEntry>();
             using (SqliteDataReader reader = command.ExecuteReader())
                 while (reader.Read())
@@ -66,8 +66,14 @@ internal sealed class Reader : IDisposable
         }
     }
 
-    /// <summary>Whole revisions after a revision, at most about <paramref name="limit"/> events; null when they were compacted.</summary>
-    public List<StoreEvent>? Changes(long after, int limit, out long upTo)
+    /// <summary>The revision that is committed in the file.</summary>
+    public long CommittedRevision() => Position().Revision;
+
+    /// <summary>
+    /// Whole revisions after a revision, of keys in a range (an empty end is no end): as many as fit the two limits, and at least one
+    /// revision. Null when they were compacted.
+    /// </summary>
+    public List<StoreEvent>? Changes(long after, ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, int maxEvents, long maxBytes, out long upTo)
     {
         _begin.ExecuteNonQuery();
         try
@@ -76,17 +82,23 @@ internal sealed class Reader : IDisposable
             if (after < compacted)
                 return null;
             _changes.Parameters[0].Value = after;
-            _changes.Parameters[1].Value = limit;
+            _changes.Parameters[1].Value = start.ToArray();
+            _changes.Parameters[2].Value = end.Length == 0 ? DBNull.Value : end.ToArray();
             var events = new List<StoreEvent>();
-            using (SqliteDataReader reader = _changes.ExecuteReader())
-                while (reader.Read())
-                    events.Add(Event(reader));
-            if (events.Count < limit)
-                return events;
-            // The last revision may be cut off: leave it for the next read. A revision is smaller than the limit.
-            long last = events[^1].Revision;
-            events.RemoveAll(e => e.Revision == last);
-            upTo = events[^1].Revision;
+            long bytes = 0;
+            using SqliteDataReader reader = _changes.ExecuteReader();
+            while (reader.Read())
+            {
+                // Between two revisions only: a revision is never cut.
+                if ((events.Count >= maxEvents || bytes >= maxBytes) && reader.GetInt64(3) != events[^1].Revision)
+                {
+                    upTo = events[^1].Revision;
+                    break;
+                }
+                StoreEvent e = Event(reader);
+                events.Add(e);
+                bytes += e.Key.Length + (e.Value?.Length ?? 0) + (e.Previous?.Value.Length ?? 0);
+            }
             return events;
         }
         finally
@@ -97,7 +109,7 @@ internal sealed class Reader : IDisposable
 
     public void Dispose()
     {
-        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _end, _position, _one, _range, _tail, _rangeAt, _tailAt, _changes])
+        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _end, _position, _one, _range, _rangeAt, _changes])
             command.Dispose();
         _connection.Dispose();
     }
@@ -117,8 +129,6 @@ internal sealed class Reader : IDisposable
         StoreEntry? previous = reader.IsDBNull(6) ? null : new StoreEntry(key, reader.GetFieldValue<byte[]>(4), reader.GetInt64(5), reader.GetInt64(6));
         return new StoreEvent(key, reader.IsDBNull(1) ? (ReadOnlyMemory<byte>?)null : reader.GetFieldValue<byte[]>(1), reader.GetInt64(2), reader.GetInt64(3), previous);
     }
-
-    private static void Set(SqliteCommand command, string name, object value) => command.Parameters[name].Value = value;
 
     private SqliteCommand Command(string sql, params ReadOnlySpan<string> parameters)
     {

@@ -15,10 +15,25 @@ public sealed record SqliteStoreOptions
     /// <summary>Most writes in one transaction.</summary>
     public int MaxWrites { get; init; } = 1000;
 
+    /// <summary>Most bytes of keys and values in one transaction, and about what one commit takes together.</summary>
+    public long MaxTransactionBytes { get; init; } = 16L << 20;
+
+    /// <summary>Most calls that wait for the writer; further ones wait to be queued.</summary>
+    public int MaxQueued { get; init; } = 1024;
+
+    /// <summary>Size of the write-ahead log's file at which writes wait a moment for readers, so that it can be emptied.</summary>
+    public long MaxLogBytes { get; init; } = 32L << 20;
+
+    /// <summary>Most events that a watch which is behind reads from the file at once; a revision is never cut.</summary>
+    public int CatchUpEvents { get; init; } = 2000;
+
+    /// <summary>Most bytes that a watch which is behind reads from the file at once; a revision is never cut.</summary>
+    public long CatchUpBytes { get; init; } = 4L << 20;
+
     /// <summary>How many revisions of history are kept at least; twice as many trigger a compaction.</summary>
     public long KeepRevisions { get; init; } = 10_000;
 
-    /// <summary>How many bytes of superseded values trigger a compaction, however few revisions they are.</summary>
+    /// <summary>How many bytes of superseded keys and values, and 64 for each, trigger a compaction, however few revisions they are.</summary>
     public long MaxHistoryBytes { get; init; } = 64L << 20;
 
     /// <summary>How many bytes of recent events are kept in memory for watches; older ones are read from the file.</summary>

@@ -1,4 +1,5 @@
 using Microsoft.Data.Sqlite;
+using SQLitePCL;
 
 namespace Atoll.Store.Sqlite;
 
@@ -9,7 +10,7 @@ namespace Atoll.Store.Sqlite;
 internal sealed class Writer : IDisposable
 {
     private readonly SqliteConnection _connection;
-    private readonly SqliteCommand _begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _vacuum;
+    private readonly SqliteCommand _begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _free;
 
     public Writer(SqliteConnection connection)
     {
@@ -21,30 +22,35 @@ internal sealed class Writer : IDisposable
         _end = Command("UPDATE kv SET end_rev = $rev WHERE id = $id", "$rev", "$id");
         _insert = Command("INSERT INTO kv (rev, key, value, create_rev, prev_id, end_rev) VALUES ($rev, $key, $value, $create, $prev, $end)", "$rev", "$key", "$value", "$create", "$prev", "$end");
         _position = Command("INSERT INTO meta (name, value) VALUES ('revision', $rev) ON CONFLICT (name) DO UPDATE SET value = $rev", "$rev");
-        _compact = Command("DELETE FROM kv WHERE id IN (SELECT id FROM kv WHERE end_rev IS NOT NULL AND end_rev <= $rev LIMIT $limit)", "$rev", "$limit");
+        _compact = Command($"DELETE FROM kv WHERE id IN (SELECT id FROM kv WHERE end_rev IS NOT NULL AND end_rev <= $rev ORDER BY end_rev LIMIT $limit) RETURNING {History.CostSql}", "$rev", "$limit");
         _compacted = Command("INSERT INTO meta (name, value) VALUES ('compacted', $rev) ON CONFLICT (name) DO UPDATE SET value = $rev", "$rev");
-        _vacuum = Command("PRAGMA incremental_vacuum(2000)");
+        _free = Command("PRAGMA freelist_count");
     }
 
     public void Begin() => _begin.ExecuteNonQuery();
 
     public void Commit() => _commit.ExecuteNonQuery();
 
-    public void Rollback() => _rollback.ExecuteNonQuery();
+    /// <summary>Ends a transaction that failed. SQLite may have done so by itself; throws when it is still open afterwards.</summary>
+    public void Rollback()
+    {
+        if (raw.sqlite3_get_autocommit(_connection.Handle) == 0)
+            _rollback.ExecuteNonQuery();
+    }
 
     /// <summary>The newest row of a key: its id and entry, or null.</summary>
-    public (long Id, StoreEntry Entry)? Newest(ReadOnlyMemory<byte> key)
+    public (long Id, StoreEntry Entry)? Newest(byte[] key)
     {
-        _newest.Parameters[0].Value = key.ToArray();
+        _newest.Parameters[0].Value = key;
         using SqliteDataReader reader = _newest.ExecuteReader();
         return reader.Read() ? (reader.GetInt64(0), new StoreEntry(key, reader.GetFieldValue<byte[]>(3), reader.GetInt64(2), reader.GetInt64(1))) : null;
     }
 
     /// <summary>Writes one change and returns its event, or null when it changes nothing (a deletion of what is not there).</summary>
-    public StoreEvent? Write(StoreWrite write, long revision)
+    public StoreEvent? Write(byte[] key, byte[]? value, long revision)
     {
-        (long Id, StoreEntry Entry)? before = Newest(write.Key);
-        if (write.Value is null && before is null)
+        (long Id, StoreEntry Entry)? before = Newest(key);
+        if (value is null && before is null)
             return null;
         if (before is { } old)
         {
@@ -52,15 +58,15 @@ internal sealed class Writer : IDisposable
             _end.Parameters[1].Value = old.Id;
             _end.ExecuteNonQuery();
         }
-        long created = write.Value is null || before is null ? revision : before.Value.Entry.CreateRevision;
+        long created = value is null || before is null ? revision : before.Value.Entry.CreateRevision;
         _insert.Parameters[0].Value = revision;
-        _insert.Parameters[1].Value = write.Key.ToArray();
-        _insert.Parameters[2].Value = write.Value is { } value ? value.ToArray() : DBNull.Value;
+        _insert.Parameters[1].Value = key;
+        _insert.Parameters[2].Value = value is null ? DBNull.Value : value;
         _insert.Parameters[3].Value = created;
         _insert.Parameters[4].Value = before is { } previous ? previous.Id : DBNull.Value;
-        _insert.Parameters[5].Value = write.Value is null ? revision : DBNull.Value;
+        _insert.Parameters[5].Value = value is null ? revision : DBNull.Value;
         _insert.ExecuteNonQuery();
-        return new StoreEvent(write.Key, write.Value, created, revision, before?.Entry);
+        return new StoreEvent(key, value is null ? (ReadOnlyMemory<byte>?)null : value, created, revision, before?.Entry);
     }
 
     public void SetRevision(long revision)
@@ -69,12 +75,16 @@ internal sealed class Writer : IDisposable
         _position.ExecuteNonQuery();
     }
 
-    /// <summary>Deletes at most <paramref name="limit"/> rows that were replaced at or before a revision; returns how many.</summary>
-    public int Compact(long revision, int limit)
+    /// <summary>Deletes at most <paramref name="limit"/> rows that were replaced at or before a revision, the oldest first; returns how many and what they cost.</summary>
+    public (int Rows, long Bytes) Compact(long revision, int limit)
     {
         _compact.Parameters[0].Value = revision;
         _compact.Parameters[1].Value = limit;
-        return _compact.ExecuteNonQuery();
+        (int rows, long bytes) = (0, 0);
+        using SqliteDataReader reader = _compact.ExecuteReader();
+        for (; reader.Read(); rows++)
+            bytes += reader.GetInt64(0);
+        return (rows, bytes);
     }
 
     public void SetCompacted(long revision)
@@ -83,27 +93,32 @@ internal sealed class Writer : IDisposable
         _compacted.ExecuteNonQuery();
     }
 
-    /// <summary>Gives free pages back to the file system.</summary>
-    public void Vacuum()
+    /// <summary>Gives up to so many free pages back to the file system; true when there are more.</summary>
+    public bool Vacuum(int pages)
     {
-        using SqliteDataReader reader = _vacuum.ExecuteReader();
-        while (reader.Read())
-        {
-            // Each step frees one page.
-        }
+        long free = (long)_free.ExecuteScalar()!;
+        if (free > 0)
+            Database.Execute(_connection, $"PRAGMA incremental_vacuum({pages})");
+        return free > pages;
     }
 
-    /// <summary>Moves the log into the database and empties its file, unless a reader is in the way.</summary>
-    public void Checkpoint()
+    /// <summary>Moves the log into the database and empties its file, unless a reader is in the way for longer than a moment.</summary>
+    public void Checkpoint(int waitMs)
     {
-        using SqliteCommand command = _connection.CreateCommand();
-        command.CommandText = "PRAGMA wal_checkpoint(TRUNCATE)";
-        command.ExecuteNonQuery();
+        Database.Execute(_connection, $"PRAGMA busy_timeout = {waitMs}");
+        try
+        {
+            Database.Execute(_connection, "PRAGMA wal_checkpoint(TRUNCATE)", timeoutSeconds: 1);
+        }
+        finally
+        {
+            Database.Execute(_connection, $"PRAGMA busy_timeout = {Database.BusyTimeoutMs}");
+        }
     }
 
     public void Dispose()
     {
-        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _vacuum])
+        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _free])
             command.Dispose();
         _connection.Dispose();
     }
