@@ -54,6 +54,9 @@ internal sealed class GatedStream(Stream inner) : Stream
 {
     private volatile TaskCompletionSource _gate = CompletedGate();
 
+    /// <summary>Called by the writer's own loop before each write: what it sees is in step with the line.</summary>
+    public Action? Writing { get; set; }
+
     public override bool CanRead => false;
 
     public override bool CanSeek => false;
@@ -71,6 +74,7 @@ internal sealed class GatedStream(Stream inner) : Stream
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         await _gate.Task.WaitAsync(cancellationToken);
+        Writing?.Invoke();
         await inner.WriteAsync(buffer, cancellationToken);
     }
 
