@@ -12,7 +12,7 @@ internal static class PodRecovery
 {
     public static PodRecord Recover(KubeObject pod, PodRecord? file, IEnumerable<Instance> instances)
     {
-        PodRecord record = file is not null && file.Uid == pod.Uid ? file : FromStatus(pod);
+        PodRecord record = file is not null && file.Uid == pod.Uid ? file with { Conditions = Newest(file.Conditions, pod) } : FromStatus(pod);
         foreach (Instance instance in instances)
         {
             string? name = instance.Labels.GetValueOrDefault(InstanceNames.Container);
@@ -23,6 +23,24 @@ internal static class PodRecovery
                 record = record.With(known with { Attempt = attempt, Launched = true, Ended = null, Last = known.Ended ?? known.Last, Removed = false, Image = instance.Labels.GetValueOrDefault(InstanceNames.Image), ImageId = instance.Labels.GetValueOrDefault(InstanceNames.ImageId), StartedAt = instance.StartedAt, PostStarted = true }) with { Admitted = true };
         }
         return record;
+    }
+
+    // The file is written when something must not be lost, the status whenever it is shown: since when a condition holds is in
+    // whichever saw its last change.
+    private static List<ConditionRecord> Newest(IReadOnlyList<ConditionRecord> known, KubeObject pod)
+    {
+        List<ConditionRecord> newest = [.. known];
+        foreach (Condition shown in pod.View(ApiJson.Default.Pod).Status?.Conditions ?? [])
+        {
+            if (shown.LastTransitionTime is not { } since)
+                continue;
+            int at = newest.FindIndex(c => c.Type == shown.Type);
+            if (at < 0)
+                newest.Add(new ConditionRecord(shown.Type, shown.Status, since));
+            else if (newest[at].Since < since)
+                newest[at] = new ConditionRecord(shown.Type, shown.Status, since);
+        }
+        return newest;
     }
 
     /// <summary>The record's file is lost: the API's last status keeps restart counts, and a pod that ended stays ended.</summary>
@@ -44,7 +62,7 @@ internal static class PodRecovery
         {
             Admitted = record.Containers.Count > 0,
             Initialized = pod.Status?.Condition("Initialized")?.Status == "True" && record.Containers.Count > 0,
-            Conditions = [.. (pod.Status?.Conditions ?? []).Where(c => c.LastTransitionTime is not null).Select(c => new ConditionRecord(c.Type, c.Status, c.LastTransitionTime!.Value))],
+            Conditions = Newest([], value),
             Addresses = [.. (pod.Status?.PodIPs ?? []).Select(a => a.Ip)],
         };
         if (!over)
