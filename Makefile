@@ -4,6 +4,8 @@ MAKEFLAGS += --no-print-directory
 export DOTNET_CLI_TELEMETRY_OPTOUT = 1
 export DOTNET_NOLOGO = 1
 export MSBUILDDISABLENODEREUSE = 1
+# Programs that need the shared runtime find it under sudo too, wherever the SDK is.
+export DOTNET_ROOT ?= $(dir $(realpath $(shell command -v dotnet)))
 
 OUT := artifacts
 ATOLL := $(OUT)/atoll/atoll

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
+using Atoll.Api.Selectors;
 
 namespace Atoll.Scheduling.Online;
 
@@ -139,6 +140,8 @@ public static class Scheduler
             double score = ((cpu + memory) * 50) + (100 * (1 - Math.Abs(cpu - memory)));
             foreach (SpreadCounts counts in template.Spread)
                 score -= 200.0 * counts.CountAt(node) / (counts.CountAt(node) + 1.0);
+            // Pods that ask for nothing still fill a node.
+            score += 10 * Free(ResourceNames.Pods, template, node);
             score += 2 * Math.Min(100, NodeMatch.Preference(template.Spec, node));
             return score - (300 * NodeMatch.Disliked(template.Spec, node));
         }
@@ -171,7 +174,7 @@ public static class Scheduler
             for (int row = 0; row < reasons.Length; row++)
                 reasons[row] = _snapshot.Nodes[row] is { } node ? NodeMatch.Reason(pod.Spec, node) : null;
             var spread = new List<SpreadCounts>();
-            foreach (TopologySpreadConstraint constraint in pod.Spec.TopologySpreadConstraints ?? [])
+            foreach (TopologySpreadConstraint constraint in pod.Spec.TopologySpreadConstraints ?? Usual(value))
                 spread.Add(new SpreadCounts(constraint, value.Namespace, pod.Spec, labels, _snapshot));
             // Counted from the snapshot: what this plan has already placed comes on top.
             foreach (SpreadCounts counts in spread)
@@ -183,9 +186,23 @@ public static class Scheduler
             return template;
         }
 
+        // Replicas that say nothing are spread over sites and, inside one, over nodes where that costs nothing else, as
+        // Kubernetes' default constraints do. Pods of one controller share their labels.
+        private static List<TopologySpreadConstraint> Usual(KubeObject value)
+        {
+            if (value.Metadata.Controller() is null || value.Metadata.Labels is not { Count: > 0 } labels)
+                return [];
+            var selector = new LabelSelector { MatchLabels = labels };
+            return
+            [
+                new TopologySpreadConstraint { TopologyKey = WellKnown.ZoneLabel, MaxSkew = 3, WhenUnsatisfiable = "ScheduleAnyway", LabelSelector = selector },
+                new TopologySpreadConstraint { TopologyKey = WellKnown.HostnameLabel, MaxSkew = 5, WhenUnsatisfiable = "ScheduleAnyway", LabelSelector = selector },
+            ];
+        }
+
         // Everything of a pod that a decision depends on. Pods of one controller differ in none of it.
         private static string KeyOf(KubeObject value, Pod pod) => JsonSerializer.Serialize(
-            new Pod { Metadata = new ObjectMeta { Namespace = value.Namespace, Labels = pod.Spec.TopologySpreadConstraints is null ? null : value.Metadata.Labels }, Spec = Relevant(pod.Spec) }, ApiJson.Default.Pod);
+            new Pod { Metadata = new ObjectMeta { Namespace = value.Namespace, Labels = pod.Spec.TopologySpreadConstraints is null && value.Metadata.Controller() is null ? null : value.Metadata.Labels }, Spec = Relevant(pod.Spec) }, ApiJson.Default.Pod);
 
         private static PodSpec Relevant(PodSpec spec) => new()
         {
