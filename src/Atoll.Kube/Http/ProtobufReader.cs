@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Unicode;
 using Atoll.Api;
 using Atoll.Kube.Resources;
 
@@ -22,33 +24,52 @@ internal static class ProtobufReader
     {
         if (!body.StartsWith(s_magic))
             throw new FormatException("the body does not start as Kubernetes' protobuf does");
-        ReadOnlySpan<byte> raw = default;
-        string apiVersion = "", kind = "";
-        var envelope = new Wire(body[s_magic.Length..]);
-        while (envelope.Next(out int field))
+        Envelope envelope = ReadEnvelope(body[s_magic.Length..]);
+        // The group's own Event is shaped otherwise than the core's.
+        string message = envelope.ApiVersion.StartsWith("events.k8s.io/", StringComparison.Ordinal) ? "Events" + envelope.Kind : envelope.Kind;
+        if (!s_messages.Value.ContainsKey(message))
+            throw new FormatException($"{envelope.ApiVersion} {envelope.Kind} is not read as protobuf: send JSON");
+        if (envelope.IsEncoded)
+            throw new FormatException("an encoded protobuf message is not read: send it plain");
+        JsonObject document = new() { ["kind"] = envelope.Kind, ["apiVersion"] = envelope.ApiVersion };
+        try
+        {
+            ReadMessage(envelope.Raw, message, document, 0);
+        }
+        catch (Exception e) when (e is FormatException or JsonException)
+        {
+            throw new FormatException($"the body is not valid protobuf of {envelope.Kind}: {e.Message}", e);
+        }
+        return document;
+    }
+
+    private static Envelope ReadEnvelope(ReadOnlySpan<byte> data)
+    {
+        var envelope = new Envelope { ApiVersion = "", Kind = "" };
+        var wire = new Wire(data);
+        while (wire.Next(out int field))
         {
             if (field == 1)
             {
-                var typeMeta = new Wire(envelope.Bytes);
+                var typeMeta = new Wire(wire.Bytes);
                 while (typeMeta.Next(out int part))
                 {
                     if (part == 1)
-                        apiVersion = Encoding.UTF8.GetString(typeMeta.Bytes);
+                        envelope.ApiVersion = Text(typeMeta.Bytes);
                     else if (part == 2)
-                        kind = Encoding.UTF8.GetString(typeMeta.Bytes);
+                        envelope.Kind = Text(typeMeta.Bytes);
                 }
             }
             else if (field == 2)
             {
-                raw = envelope.Bytes;
+                envelope.Raw = wire.Bytes;
+            }
+            else if (field == 3)
+            {
+                envelope.IsEncoded = wire.Bytes.Length > 0;
             }
         }
-        string message = apiVersion.StartsWith("events.k8s.io/", StringComparison.Ordinal) ? "EventsEvent" : kind;
-        if (!s_messages.Value.ContainsKey(message))
-            throw new FormatException($"{apiVersion} {kind} is not read as protobuf: send JSON");
-        JsonObject document = new() { ["kind"] = kind, ["apiVersion"] = apiVersion };
-        ReadMessage(raw, message, document, 0);
-        return document;
+        return envelope;
     }
 
     private static void ReadMessage(ReadOnlySpan<byte> data, string message, JsonObject into, int depth)
@@ -60,11 +81,11 @@ internal static class ProtobufReader
         while (wire.Next(out int number))
         {
             if (!fields.TryGetValue(number, out Field? field))
-                continue; // Newer than the table, or of no use here (managedFields).
+                continue; // Newer than the table: Kubernetes, too, drops it silently from protobuf.
             if (field.Name.Length == 0)
                 ReadMessage(wire.Bytes, field.Type[1..], into, depth + 1);
             else if (field.Type[0] == '*')
-                Append(into, field.Name, Value(ref wire, field.Type[1..], depth));
+                ReadElements(ref wire, field, into, depth);
             else if (field.Type[0] == '{')
                 ReadEntry(wire.Bytes, field, into, depth);
             else if (Value(ref wire, field.Type, depth) is { } value && !(field.DropsZero && IsZero(value)))
@@ -72,11 +93,19 @@ internal static class ProtobufReader
         }
     }
 
-    private static void Append(JsonObject into, string name, JsonNode? value)
+    private static void ReadElements(ref Wire wire, Field field, JsonObject into, int depth)
     {
-        if (into[name] is not JsonArray list)
-            into[name] = list = [];
-        list.Add(value);
+        if (into[field.Name] is not JsonArray list)
+            into[field.Name] = list = [];
+        if (field.Type[1] == 'i' && wire.IsBytes)
+        {
+            // Numbers may come packed, though Go's clients send them one by one.
+            var packed = new Wire(wire.Bytes);
+            while (packed.NextNumber(out ulong number))
+                list.Add((JsonNode)JsonValue.Create((long)number));
+            return;
+        }
+        list.Add(Value(ref wire, field.Type[1..], depth));
     }
 
     private static void ReadEntry(ReadOnlySpan<byte> entry, Field field, JsonObject into, int depth)
@@ -87,11 +116,11 @@ internal static class ProtobufReader
         while (wire.Next(out int number))
         {
             if (number == 1)
-                key = Encoding.UTF8.GetString(wire.Bytes);
+                key = Text(wire.Bytes);
             else if (number == 2)
                 value = Value(ref wire, field.Type[1..], depth);
         }
-        into.Ensure(field.Name)[key] = value ?? "";
+        into.Ensure(field.Name)[key] = value ?? (field.Type[1] == 'q' ? "0" : "");
     }
 
     private static JsonNode? Value(ref Wire wire, string type, int depth)
@@ -99,24 +128,22 @@ internal static class ProtobufReader
         switch (type[0])
         {
             case 's':
-                return Encoding.UTF8.GetString(wire.Bytes);
+                return Text(wire.Bytes);
             case 'b':
                 return wire.Number != 0;
             case 'i':
                 return (long)wire.Number;
-            case 'd':
-                return BitConverter.UInt64BitsToDouble(wire.Number);
             case 'y':
                 return Convert.ToBase64String(wire.Bytes);
             case 't' or 'u':
                 return Time(wire.Bytes, micro: type[0] == 'u');
             case 'q':
-                return Inner(wire.Bytes, 1, out ReadOnlySpan<byte> quantity, out _) ? Encoding.UTF8.GetString(quantity) : "0";
+                return Inner(wire.Bytes, 1, out ReadOnlySpan<byte> quantity, out _) ? Text(quantity) : "0";
             case 'o':
                 Inner(wire.Bytes, 1, out _, out ulong isText);
                 Inner(wire.Bytes, 2, out _, out ulong number);
                 Inner(wire.Bytes, 3, out ReadOnlySpan<byte> text, out _);
-                return isText == 1 ? Encoding.UTF8.GetString(text) : (long)number;
+                return isText == 1 ? Text(text) : (long)number;
             case 'r':
                 return Inner(wire.Bytes, 1, out ReadOnlySpan<byte> raw, out _) && raw.Length > 0 ? Json.Parse(raw, null) : null;
             case '@':
@@ -124,16 +151,21 @@ internal static class ProtobufReader
                 ReadMessage(wire.Bytes, type[1..], nested, depth + 1);
                 return nested;
             default:
-                return null;
+                throw new InvalidOperationException($"the table has no type {type}");
         }
     }
+
+    private static string Text(ReadOnlySpan<byte> bytes) =>
+        Utf8.IsValid(bytes) ? Encoding.UTF8.GetString(bytes) : throw new FormatException("text is not UTF-8");
 
     private static JsonValue? Time(ReadOnlySpan<byte> message, bool micro)
     {
         Inner(message, 1, out _, out ulong seconds);
         Inner(message, 2, out _, out ulong nanos);
-        if (message.IsEmpty || (long)seconds is < -62_135_596_800 or > 253_402_300_799)
-            return null;
+        if (message.IsEmpty || (long)seconds is <= -62_135_596_800 or > 253_402_300_799)
+            return null; // No time, or Go's zero time.
+        if (nanos > 999_999_999)
+            throw new FormatException("a time has more nanoseconds than a second");
         DateTimeOffset time = DateTimeOffset.FromUnixTimeSeconds((long)seconds).AddTicks((long)nanos / 100);
         return JsonValue.Create(micro ? KubeTime.FormatMicro(time) : KubeTime.Format(time));
     }
@@ -145,8 +177,8 @@ internal static class ProtobufReader
         {
             if (at != field)
                 continue;
-            bytes = wire.Bytes;
-            number = wire.Number;
+            bytes = wire.IsBytes ? wire.Bytes : default;
+            number = wire.IsBytes ? 0 : wire.Number;
             return true;
         }
         bytes = default;
@@ -179,14 +211,27 @@ internal static class ProtobufReader
 
     private sealed record Field(string Name, string Type, bool DropsZero);
 
-    /// <summary>The fields of one message, in order.</summary>
+    private ref struct Envelope
+    {
+        public string ApiVersion;
+        public string Kind;
+        public bool IsEncoded;
+        public ReadOnlySpan<byte> Raw;
+    }
+
+    /// <summary>The fields of one message, in order. A value asked as what it is not is broken data.</summary>
     private ref struct Wire(ReadOnlySpan<byte> data)
     {
         private ReadOnlySpan<byte> _rest = data;
 
-        public ReadOnlySpan<byte> Bytes { get; private set; }
+        private ReadOnlySpan<byte> _bytes;
+        private ulong _number;
 
-        public ulong Number { get; private set; }
+        public bool IsBytes { get; private set; }
+
+        public readonly ReadOnlySpan<byte> Bytes => IsBytes ? _bytes : throw new FormatException("a number stands where text or a message belongs");
+
+        public readonly ulong Number => IsBytes ? throw new FormatException("text or a message stands where a number belongs") : _number;
 
         public bool Next(out int field)
         {
@@ -194,27 +239,37 @@ internal static class ProtobufReader
             if (_rest.IsEmpty)
                 return false;
             ulong tag = Varint();
+            if (tag >> 3 is 0 or > 536_870_911)
+                throw new FormatException("the protobuf body is broken");
             field = (int)(tag >> 3);
-            Bytes = default;
-            Number = 0;
+            IsBytes = (tag & 7) == 2;
+            _bytes = default;
+            _number = 0;
             switch (tag & 7)
             {
                 case 0:
-                    Number = Varint();
+                    _number = Varint();
                     break;
                 case 1:
-                    Number = BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
+                    _number = BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
                     break;
                 case 2:
-                    Bytes = Take(Varint());
+                    _bytes = Take(Varint());
                     break;
                 case 5:
-                    Number = BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
+                    _number = BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
                     break;
                 default:
                     throw new FormatException("the protobuf body is broken");
             }
             return true;
+        }
+
+        public bool NextNumber(out ulong number)
+        {
+            bool more = !_rest.IsEmpty;
+            number = more ? Varint() : 0;
+            return more;
         }
 
         private ReadOnlySpan<byte> Take(ulong length)
