@@ -19,7 +19,7 @@ for project in $projects; do
   log="$out/$name.log"
   sudo=""
   [ "$name" = Atoll.EndToEnd ] && [ "$(id -u)" -ne 0 ] && sudo="sudo --preserve-env"
-  $sudo dotnet run --project "$project" -c Release --no-build -- --no-progress 2>&1 | tee "$log" | grep -Ev '^(passed|  from )' 
+  $sudo dotnet run --project "$project" -c Release --no-build -- --progress off 2>&1 | tee "$log" | grep -Ev '^(passed|  from )' 
   code=${PIPESTATUS[0]}
   count() { sed -nE "s/^ *$1: *([0-9]+).*/\1/p" "$log" | tail -1; }
   p=$(count succeeded) f=$(count failed) s=$(count skipped)
