@@ -1,4 +1,4 @@
-using System.Net.Http.Headers;
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
@@ -13,6 +13,10 @@ public sealed partial class ImageStore
     private const int MaxLayers = 256;
 
     private const int MaxIndexDepth = 3;
+
+    /// <summary>High half of the HResult of exceptions that .NET or we make, not the system.</summary>
+    private const uint ManagedError = 0x8013;
+    private readonly ConcurrentDictionary<string, long> outOfReach = new(StringComparer.Ordinal);
     private readonly Dictionary<string, SharedWork<ImagePull>> pulls = new(StringComparer.Ordinal);
     private readonly Dictionary<string, SharedWork<bool>> layerWork = new(StringComparer.Ordinal);
 
@@ -32,7 +36,8 @@ public sealed partial class ImageStore
         try
         {
             IImageSource source = reference.LayoutPath is { } folder ? new LayoutSource(folder) : new RegistrySource(http, options, reference, credential);
-            var (digest, manifest) = await ResolveAsync(source, reference.Digest ?? reference.Tag!, cancellation).ConfigureAwait(false);
+            var (digest, manifest) = await ResolveInTimeAsync(source, reference, cancellation).ConfigureAwait(false);
+            if (Refresh(reference, digest) is { } same) return new ImagePull(same, null, null);
             var config = await ConfigAsync(source, manifest, cancellation).ConfigureAwait(false);
             Hold(config.Rootfs!.DiffIds, held);
             await Task.WhenAll(manifest.Layers.Select((layer, i) => EnsureLayerAsync(source, layer, config.Rootfs.DiffIds[i], cancellation))).ConfigureAwait(false);
@@ -40,12 +45,54 @@ public sealed partial class ImageStore
         }
         catch (Exception e) when (e is ImageSourceException or InvalidDataException or IOException or System.ComponentModel.Win32Exception or HttpRequestException or JsonException or UnauthorizedAccessException)
         {
-            return new ImagePull(null, "ErrImagePull", $"failed to pull image \"{reference.Canonical}\": {e.Message}");
+            return new ImagePull(null, reference.LayoutPath is null && IsOutage(e) ? "RegistryUnavailable" : "ErrImagePull", $"failed to pull image \"{reference.Canonical}\": {e.Message}");
         }
         finally
         {
             Release(held);
         }
+    }
+
+    /// <summary>
+    /// Trouble of the line or the registry that passes, as against an answer. A failure to write here (a full disk) is an
+    /// IOException too: it carries the system's error number, where the line's wrap a socket's or are the runtime's own.
+    /// </summary>
+    private static bool IsOutage(Exception e) => e switch
+    {
+        ImageSourceException source => source.Transient,
+        HttpRequestException or EndOfStreamException => true,
+        IOException io => io.InnerException is System.Net.Sockets.SocketException || (uint)io.HResult >> 16 == ManagedError,
+        _ => false,
+    };
+
+    /// <summary>With an image of that name here the registry gets little time, and none for a while after it gave no answer.</summary>
+    private async Task<(string Digest, ImageManifest Manifest)> ResolveInTimeAsync(IImageSource source, ImageReference reference, CancellationToken cancellation)
+    {
+        var name = reference.Digest ?? reference.Tag!;
+        bool here;
+        lock (gate) here = Find(reference.Canonical) is not null;
+        if (reference.LayoutPath is not null || !here) return await ResolveAsync(source, name, cancellation).ConfigureAwait(false);
+        if (outOfReach.TryGetValue(reference.Registry, out var since) && time.GetElapsedTime(since) < options.OutOfReachMemory) throw new ImageSourceException($"{reference.Registry} did not answer a moment ago", transient: true);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var timer = time.CreateTimer(_ => patience.Cancel(), null, options.RefreshPatience, Timeout.InfiniteTimeSpan);
+        try
+        {
+            var resolved = await ResolveAsync(source, name, patience.Token).ConfigureAwait(false);
+            outOfReach.TryRemove(reference.Registry, out _);
+            return resolved;
+        }
+        catch (Exception e) when (e is OperationCanceledException && !cancellation.IsCancellationRequested || IsOutage(e))
+        {
+            outOfReach[reference.Registry] = time.GetTimestamp();
+            throw e is ImageSourceException ? e : new ImageSourceException($"{reference.Registry} does not answer", transient: true);
+        }
+    }
+
+    /// <summary>The image that the name already means here: nothing to fetch.</summary>
+    private ImageInfo? Refresh(ImageReference reference, string digest)
+    {
+        lock (gate)
+            return images.TryGetValue(digest, out var image) && image.References.Contains(reference.Canonical) ? Info(images[digest] = image with { UsedAt = time.GetUtcNow() }) : null;
     }
 
     /// <summary>Follows an index to the manifest of this platform. Whatever is named by digest is checked against it.</summary>

@@ -27,6 +27,15 @@ public sealed record ImageStoreOptions
     /// <summary>How long a registry may be silent.</summary>
     public TimeSpan ReadTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// How long a registry may take to name the image of a tag of which there is one here already: a line that swallows
+    /// packets must not hold up a start. What is new then is still downloaded with full patience.
+    /// </summary>
+    public TimeSpan RefreshPatience { get; init; } = TimeSpan.FromSeconds(1.5);
+
+    /// <summary>How long a registry that was out of reach is not asked again for an image that is here.</summary>
+    public TimeSpan OutOfReachMemory { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>Largest compressed layer in bytes.</summary>
     public long MaxLayerBytes { get; init; } = 8L << 30;
 

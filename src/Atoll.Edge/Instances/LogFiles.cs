@@ -22,8 +22,9 @@ internal static class LogFiles
         string current = Path.Combine(folder, $"{attempt}.log");
         var files = new List<string>();
         if (Directory.Exists(folder))
-            foreach (string path in Directory.EnumerateFiles(folder, $"{attempt}.log.*"))
-                files.Add(path);
+            foreach (string path in Directory.EnumerateFiles(folder))
+                if (path.StartsWith(current + ".", StringComparison.Ordinal)) // A search pattern "0.log.*" would take "0.log" too.
+                    files.Add(path);
         files.Sort(StringComparer.Ordinal);
         if (File.Exists(current))
             files.Add(current);

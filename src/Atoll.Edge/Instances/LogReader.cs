@@ -15,46 +15,48 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(100);
 
     private readonly DateTimeOffset? _since = request.SinceTime ?? (request.SinceSeconds is { } seconds ? time.GetUtcNow().AddSeconds(-seconds) : null);
+    private readonly string _current = Path.Combine(folder, $"{attempt}.log");
     private long _left = request.LimitBytes ?? long.MaxValue;
     private bool _inLine;
 
-    /// <summary>Copies until the end, or with follow until <paramref name="alive"/> says that no more will come.</summary>
+    /// <summary>
+    /// Copies until the end, or with follow until <paramref name="alive"/> says that no more will come. Goes from file to
+    /// file by name, and a file is known by the name that it has when its end is reached: rotation under way loses nothing.
+    /// </summary>
     public async Task CopyAsync(Stream output, Func<bool> alive, CancellationToken cancellation)
     {
         List<string> files = LogFiles.Files(folder, attempt);
         (int first, long offset) = request.TailLines is { } tail ? TailStart(files, tail) : (0, 0);
-        string current = Path.Combine(folder, $"{attempt}.log");
-        for (int i = first; i < files.Count && _left > 0; i++)
-        {
-            using FileStream? file = Open(files[i]);
-            if (file is null)
-                continue;
-            file.Position = i == first ? offset : 0;
-            bool last = files[i] == current;
-            await CopyFileAsync(file, output, last && request.Follow ? alive : null, cancellation).ConfigureAwait(false);
-        }
-        if (request.Follow && _left > 0)
-            await FollowAsync(current, files.Contains(current), output, alive, cancellation).ConfigureAwait(false);
-    }
-
-    /// <summary>After the file that was current has ended: it was rotated (its successor is read), or nothing more comes.</summary>
-    private async Task FollowAsync(string current, bool seen, Stream output, Func<bool> alive, CancellationToken cancellation)
-    {
+        string? next = first < files.Count ? files[first] : null, done = null;
         while (_left > 0)
         {
-            bool more = alive();
-            if (File.Exists(current) && (!seen || more))
+            bool more = request.Follow && alive(); // Before looking: what was written before the end is seen after it.
+            next ??= NextAfter(done);
+            using FileStream? file = next is null ? null : Open(next);
+            if (file is not null)
             {
-                using FileStream? file = Open(current);
-                if (file is not null)
-                    await CopyFileAsync(file, output, alive, cancellation).ConfigureAwait(false);
-                seen = true;
+                file.Position = Math.Min(offset, file.Length);
+                done = await CopyFileAsync(file, output, request.Follow && next == _current ? alive : null, cancellation).ConfigureAwait(false);
+                if (done == _current)
+                    return;
             }
-            if (!more)
-                return;
-            await output.FlushAsync(cancellation).ConfigureAwait(false);
-            await Task.Delay(s_poll, time, cancellation).ConfigureAwait(false);
+            else if (next is null)
+            {
+                if (!more)
+                    return;
+                await output.FlushAsync(cancellation).ConfigureAwait(false);
+                await Task.Delay(s_poll, time, cancellation).ConfigureAwait(false);
+            }
+            (next, offset) = (null, 0);
         }
+    }
+
+    private string? NextAfter(string? done)
+    {
+        foreach (string path in LogFiles.Files(folder, attempt))
+            if (done is null || path == _current || string.CompareOrdinal(path, done) > 0)
+                return path;
+        return null;
     }
 
     private static FileStream? Open(string path)
@@ -69,7 +71,8 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
         }
     }
 
-    private async Task CopyFileAsync(FileStream file, Stream output, Func<bool>? alive, CancellationToken cancellation)
+    /// <summary>Reads on while <paramref name="alive"/> says so and the file is the newest; returns the name that it has in the end.</summary>
+    private async Task<string> CopyFileAsync(FileStream file, Stream output, Func<bool>? alive, CancellationToken cancellation)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(BlockBytes);
         try
@@ -77,18 +80,20 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
             int held = 0;
             while (_left > 0)
             {
-                bool more = alive?.Invoke() ?? false; // Before reading: what was written before the end is read after it.
+                // Before reading. A rotated file may still be written to until its successor is there.
+                bool over = alive is null || !alive() || (NameOf(file) != file.Name && File.Exists(_current));
                 int read = await file.ReadAsync(buffer.AsMemory(held, buffer.Length - held), cancellation).ConfigureAwait(false);
                 if (read == 0)
                 {
-                    if (!more || IsRotated(file))
-                        return;
+                    if (over)
+                        break;
                     await output.FlushAsync(cancellation).ConfigureAwait(false);
                     await Task.Delay(s_poll, time, cancellation).ConfigureAwait(false);
                     continue;
                 }
                 held = await TakeAsync(buffer, held + read, output, cancellation).ConfigureAwait(false);
             }
+            return NameOf(file);
         }
         finally
         {
@@ -96,9 +101,13 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
         }
     }
 
-    /// <summary>True when the open file no longer has its name.</summary>
-    private static bool IsRotated(FileStream file) =>
-        new FileInfo($"/proc/self/fd/{file.SafeFileHandle.DangerousGetHandle()}").LinkTarget is { } name && name != file.Name;
+    /// <summary>The name that the open file has now: rotation renames it, and the oldest is deleted.</summary>
+    private static string NameOf(FileStream file)
+    {
+        const string Deleted = " (deleted)";
+        string name = new FileInfo($"/proc/self/fd/{file.SafeFileHandle.DangerousGetHandle()}").LinkTarget ?? file.Name;
+        return name.EndsWith(Deleted, StringComparison.Ordinal) ? name[..^Deleted.Length] : name;
+    }
 
     /// <summary>Writes the complete records of the buffer and returns how many bytes of an incomplete one were kept.</summary>
     private async Task<int> TakeAsync(byte[] buffer, int length, Stream output, CancellationToken cancellation)
@@ -175,7 +184,7 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
                 continue;
             if (needed == 0)
                 return (i, file.Length);
-            (long offset, long found) = TailStart(file, needed);
+            (long offset, long found) = TailStart(file, needed, newest: i == files.Count - 1);
             if (found > needed || i == 0)
                 return (i, offset);
             if (found == needed && offset > 0)
@@ -187,13 +196,13 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
         return (0, 0);
     }
 
-    private static (long Offset, long Found) TailStart(FileStream file, long needed)
+    private static (long Offset, long Found) TailStart(FileStream file, long needed, bool newest)
     {
         for (long span = BlockBytes; ; span *= 4)
         {
             long from = Math.Max(0, file.Length - span);
             var starts = new Queue<long>();
-            long found = Scan(file, from, needed, starts);
+            long found = Scan(file, from, needed, starts, newest);
             if (found >= needed)
                 return (starts.Dequeue(), found);
             if (from == 0)
@@ -202,13 +211,14 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
     }
 
     /// <summary>Counts whole lines after <paramref name="from"/> and keeps where the last <paramref name="needed"/> begin.</summary>
-    private static long Scan(FileStream file, long from, long needed, Queue<long> starts)
+    private static long Scan(FileStream file, long from, long needed, Queue<long> starts, bool newest)
     {
         file.Position = from;
-        using var reader = new BufferedStream(file, BlockBytes);
+        var reader = new BufferedStream(file, BlockBytes); // Not disposed: it would close the file, which is scanned again from further back.
         var head = new List<byte>(96);
         long position = from, begin = from, found = 0;
-        bool skip = from > 0, open = false;
+        // In the middle of the file it is not known, before a line's end was seen, whether a record begins one.
+        bool skip = from > 0, open = false, begins = from == 0;
         long lineStart = from;
         for (int b; (b = reader.ReadByte()) >= 0;)
         {
@@ -224,18 +234,24 @@ internal sealed class LogReader(string folder, int attempt, LogRequest request, 
                 if (!open)
                     lineStart = begin;
                 open = partial;
-                if (!partial)
-                {
-                    found++;
-                    starts.Enqueue(lineStart);
-                    if (starts.Count > needed)
-                        starts.Dequeue();
-                }
+                if (!partial && begins)
+                    Found(lineStart);
+                begins |= !partial;
             }
             skip = false;
             begin = position;
             head.Clear();
         }
+        if (open && newest && begins)
+            Found(lineStart); // The last line is being written, or ended without a newline.
         return Math.Min(found, needed);
+
+        void Found(long at)
+        {
+            found++;
+            starts.Enqueue(at);
+            if (starts.Count > needed)
+                starts.Dequeue();
+        }
     }
 }

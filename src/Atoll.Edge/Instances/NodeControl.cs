@@ -86,6 +86,7 @@ public sealed partial class NodeControl
             Log = _log,
             Node = () => _reporter.Facts,
             Admit = Admit,
+            Since = time.GetUtcNow(),
         };
         _streams = new PodStreams(options, runtime, network, time, RecordOf);
     }

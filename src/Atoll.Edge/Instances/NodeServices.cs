@@ -28,6 +28,15 @@ internal sealed class NodeServices
     /// <summary>Whether the node takes a pod: null reason is yes.</summary>
     public required Func<Pod, (string? Reason, string? Message)> Admit { get; init; }
 
+    /// <summary>
+    /// Starts going on at once, two a core: after a reboot all pods want to start, and more at a time only make each slower
+    /// and the memory peak higher.
+    /// </summary>
+    public SemaphoreSlim Starts { get; } = new(Math.Max(2, Environment.ProcessorCount * 2));
+
+    /// <summary>When this agent began: ends from before are not waited for, as after a reboot.</summary>
+    public required DateTimeOffset Since { get; init; }
+
     /// <summary>Name of the runtime in container ids.</summary>
     public string RuntimeName { get; set; } = "unknown";
 

@@ -42,6 +42,9 @@ internal sealed record PodFacts
     public required Pod Pod { get; init; }
     public required PodRecord Record { get; init; }
     public required DateTimeOffset Now { get; init; }
+
+    /// <summary>When the agent began.</summary>
+    public DateTimeOffset AgentSince { get; init; } = DateTimeOffset.MinValue;
     public required string RuntimeName { get; init; }
     public required string HostIp { get; init; }
     public required BackoffRule Backoff { get; init; }

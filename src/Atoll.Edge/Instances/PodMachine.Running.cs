@@ -122,6 +122,10 @@ internal sealed partial class PodMachine
         EndRecord ended = record.Ended!;
         if (ended.Reason is "ContainerStatusUnknown" or "Rerun")
             return true;
+        // What ended before the agent began (a reboot, as a rule) starts again at once; so does what seems to have ended in
+        // the future, when the clock was set back. The delay that the next end meets still doubles.
+        if (ended.FinishedAt < _facts.AgentSince || ended.FinishedAt > Now.AddSeconds(1))
+            return true;
         TimeSpan delay = _facts.Backoff.Delay(record, ended.FinishedAt);
         DateTimeOffset due = ended.FinishedAt + delay;
         if (Now >= due)

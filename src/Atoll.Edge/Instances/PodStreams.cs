@@ -107,7 +107,7 @@ internal sealed class PodStreams(NodeControlOptions options, IRuntime runtime, I
         }
         catch (Exception e) when (e is SocketException or IOException)
         {
-            return ApiStatus.InternalError($"failed to connect to localhost:{port} inside namespace \"{pod.Uid}\": {(e is SocketException { SocketErrorCode: SocketError.ConnectionRefused } ? "connection refused" : e.Message)}");
+            return ApiStatus.InternalError($"failed to connect to localhost:{port} inside namespace \"{pod.Uid}\": {((e as SocketException ?? e.InnerException as SocketException)?.SocketErrorCode is SocketError.ConnectionRefused ? "connection refused" : e.Message)}");
         }
     }
 }

@@ -30,9 +30,17 @@ internal sealed partial class PodWorker
             _node.Tell(_object, true, "Failed", $"Error: {e.Message}", start.Name);
             return;
         }
-        cancellation.ThrowIfCancellationRequested();
-        // From here on the start is not interrupted: a half-made instance would have to be found again.
-        RuntimeOutcome outcome = await _node.Runtime.StartAsync(spec, CancellationToken.None).ConfigureAwait(false);
+        // From the moment it has its turn the start is not interrupted: a half-made instance would have to be found again.
+        RuntimeOutcome outcome;
+        await _node.Starts.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            outcome = await _node.Runtime.StartAsync(spec, CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            _node.Starts.Release();
+        }
         lock (_gate)
             _dirty.Add(spec.Id);
         if (outcome.Ok)
@@ -116,7 +124,7 @@ internal sealed partial class PodWorker
             _node.Tell(_object, true, "PullSkipped", $"Registry of image \"{reference}\" is out of reach, using the image on this node: {pull.Message}", container.Name);
             return local;
         }
-        string reason = pull.Reason ?? "ErrImagePull";
+        string reason = pull.Reason is null or "RegistryUnavailable" ? "ErrImagePull" : pull.Reason; // People know it by this name.
         string error = pull.Message ?? "unknown error";
         _node.Tell(_object, true, "Failed", $"Failed to pull image \"{reference}\": {error}", container.Name);
         _node.Tell(_object, true, "Failed", $"Error: {reason}", container.Name);

@@ -229,6 +229,7 @@ internal sealed partial class PodWorker
             Pod = _pod,
             Record = _record,
             Now = _node.Time.GetUtcNow(),
+            AgentSince = _node.Since,
             RuntimeName = _node.RuntimeName,
             HostIp = _node.Node().HostIp,
             Backoff = new BackoffRule(_node.Options.RestartBackoff, _node.Options.RestartBackoffMax),

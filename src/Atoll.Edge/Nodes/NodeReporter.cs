@@ -125,6 +125,8 @@ internal sealed class NodeReporter
             ApiResult have = await _resources.GetAsync(Kinds.Node, null, _options.NodeName, cancellation).ConfigureAwait(false);
             if (have.IsNotFound)
                 have = await _resources.CreateAsync(Kinds.Node, null, Registration(), cancellation).ConfigureAwait(false);
+            if (have.IsAlreadyExists) // It came from the parent between the two.
+                have = await _resources.GetAsync(Kinds.Node, null, _options.NodeName, cancellation).ConfigureAwait(false);
             if (have.Object is not { } node)
             {
                 _log.LogWarning("Node {Node} is not registered yet: {Error}", _options.NodeName, have.Error?.Message);

@@ -127,7 +127,7 @@ internal static class BusyboxImage
     {
         var busybox = new PaxTarEntry(TarEntryType.RegularFile, "bin/busybox") { DataStream = File.OpenRead("/bin/busybox"), Mode = (UnixFileMode)0b111_101_101 };
         var entries = new List<TarEntry> { TestImage.Folder("bin"), busybox, TestImage.Folder("etc"), TestImage.Folder("tmp") };
-        foreach (var name in (string[])["sh", "sleep", "echo", "cat", "id", "seq", "stty", "head", "tail", "dd", "mount", "unshare", "hostname", "ls", "true", "false", "env", "wc", "pwd", "touch", "kill", "ps", "mkdir", "nc", "httpd", "wget", "ip", "grep", "chmod", "yes"])
+        foreach (var name in (string[])["sh", "echo", "cat", "id", "seq", "stty", "head", "tail", "dd", "mount", "unshare", "hostname", "ls", "true", "false", "env", "wc", "pwd", "touch", "kill", "ps", "mkdir", "nc", "httpd", "wget", "ip", "grep", "chmod", "yes", "stat", "date", "tr", "sort", "rm", "ln", "readlink", "tee", "usleep", "cp", "sleep"])
             entries.Add(TestImage.Link("bin/" + name, "busybox"));
         entries.Add(TestImage.Text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n"));
         entries.Add(TestImage.Text("etc/group", "root:x:0:\nweb:x:1001:\nlogs:x:2000:web\n"));

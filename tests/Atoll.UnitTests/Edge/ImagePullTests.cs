@@ -120,6 +120,35 @@ public sealed class ImagePullTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_registry_out_of_reach_is_said_to_be_so_and_holds_up_nothing_that_is_here()
+    {
+        var name = await StartAsync();
+        using var store = Open();
+        Assert.NotNull((await store.PullAsync(name, null, CancellationToken.None)).Image);
+        var asked = requests.Count;
+        Assert.NotNull((await store.PullAsync(name, null, CancellationToken.None)).Image);
+        Assert.Equal(asked + 1, requests.Count); // The manifest alone: nothing new to fetch.
+
+        // A line that swallows everything: the first pull waits as long as its patience, the next not at all.
+        using var silence = new SemaphoreSlim(0);
+        trouble = async (context, _, _) =>
+        {
+            await silence.WaitAsync(context.RequestAborted);
+            return true;
+        };
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Equal("RegistryUnavailable", (await store.PullAsync(name, null, CancellationToken.None)).Reason);
+        Assert.InRange(watch.Elapsed.TotalSeconds, 1.4, 5);
+        var quick = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Equal("RegistryUnavailable", (await store.PullAsync(name, null, CancellationToken.None)).Reason);
+        Assert.True(quick.Elapsed < TimeSpan.FromSeconds(1));
+        await server!.DisposeAsync();
+        server = null;
+        Assert.Equal("RegistryUnavailable", (await store.PullAsync(name + ":never-here", null, CancellationToken.None)).Reason);
+        Assert.Equal("ErrImagePull", (await store.PullAsync($"oci:{folder}/nowhere:v1", null, CancellationToken.None)).Reason);
+    }
+
+    [Fact]
     public async Task Tokens_are_asked_for_with_the_credential()
     {
         trouble = (context, path, _) =>

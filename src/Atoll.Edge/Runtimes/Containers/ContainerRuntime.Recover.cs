@@ -32,7 +32,8 @@ public sealed partial class ContainerRuntime
     private async Task<Ready> PrepareAsync()
     {
         folders.Create();
-        var host = new HostFacts(Capabilities.ReadHeld(), cgroups.LimitsSwap, HostFacts.ReadOpenFiles(), []);
+        var held = Capabilities.ReadHeld();
+        var host = new HostFacts(held, cgroups.LimitsSwap, HostFacts.ReadOpenFiles(), []) { LowestOomScoreAdj = HostFacts.ReadLowestOomScoreAdj(held) };
         var (oci, reason) = await OciRuntime.FindAsync(options.OciRuntime, folders.RuntimeRoot, options.RunFolder, cgroupRoot, closing.Token).ConfigureAwait(false);
         var conmonPath = Child.Find("conmon");
         if (oci is not null && conmonPath is null) (oci, reason) = (null, "conmon is not installed");

@@ -7,6 +7,14 @@ internal readonly record struct HostDevice(string Path, bool Block, int Major, i
 internal sealed record HostFacts(ulong Capabilities, bool LimitsSwap, long OpenFiles, IReadOnlyList<HostDevice> Devices)
 {
     private const long MostOpenFiles = 1_048_576;
+    private const int SysResource = 24;
+
+    /// <summary>Below this the OCI runtime may not go: it would end with an error that nobody understands.</summary>
+    internal int LowestOomScoreAdj { get; init; } = -1000;
+
+    /// <summary>Without CAP_SYS_RESOURCE (an agent inside a container) a process cannot be protected more than the agent itself is.</summary>
+    internal static int ReadLowestOomScoreAdj(ulong capabilities) =>
+        (capabilities >> SysResource & 1) != 0 ? -1000 : int.Parse(File.ReadAllText("/proc/self/oom_score_adj"), System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>How many files a container may have open: as many as the agent may itself, for raising a limit is not always allowed, even for root.</summary>
     internal static long ReadOpenFiles()

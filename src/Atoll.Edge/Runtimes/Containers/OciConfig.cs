@@ -63,7 +63,7 @@ internal static class OciConfig
         json.WriteEndObject();
         json.WriteEndArray();
         json.WriteBoolean("noNewPrivileges", spec.NoNewPrivileges);
-        json.WriteNumber("oomScoreAdj", spec.Limits.OomScoreAdj);
+        json.WriteNumber("oomScoreAdj", Math.Max(spec.Limits.OomScoreAdj, host.LowestOomScoreAdj));
         json.WriteEndObject();
     }
 
