@@ -52,6 +52,7 @@ internal sealed record Daemon(string Name, string Folder, string Executable, IRe
     {
         if (Pid is { } pid)
             await Tool.RunAsync(cancellation, "start-stop-daemon", "--stop", "--oknodo", "--retry", "TERM/10/KILL/5", "--pid", pid.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        File.Delete(PidPath);
+        if (File.Exists(PidPath))
+            File.Delete(PidPath);
     }
 }

@@ -212,6 +212,7 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
         // The pair goes first: a namespace that a process still holds would keep its end for as long.
         await DeleteLinkAsync(Veth(uid)).ConfigureAwait(false);
         var path = NamespacePath(uid);
+        if (!File.Exists(path)) return; // A reboot took it, and the folder as well.
         Posix.Unmount(path);
         File.Delete(path);
     }

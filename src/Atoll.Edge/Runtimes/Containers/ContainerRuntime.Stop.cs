@@ -133,7 +133,7 @@ public sealed partial class ContainerRuntime
         Delete(Path.Join(folders.RuntimeRoot, id));
         var folder = folders.Instance(id);
         foreach (var part in (string[])["upper", "work", "l", "root"]) Delete(Path.Join(folder, part));
-        File.Delete(folders.Exit(id));
+        if (File.Exists(folders.Exit(id))) File.Delete(folders.Exit(id)); // A reboot may have taken its folder.
         Delete(folder);
         if (records.TryRemove(id, out _)) changes.Tell(id);
         watched.TryRemove(id, out _);

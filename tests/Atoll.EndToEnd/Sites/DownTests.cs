@@ -1,0 +1,26 @@
+namespace Atoll.EndToEnd.Sites;
+
+/// <summary><c>atoll up</c> twice changes nothing; <c>atoll down</c> leaves nothing; up works again after it.</summary>
+[Collection(SitesGroup.Name)]
+public sealed class DownTests(LocalRig rig)
+{
+    [Fact]
+    public async Task Down_leaves_no_process_mount_namespace_control_group_link_table_or_file()
+    {
+        rig.Need();
+        Dictionary<string, PodFact> first = (await rig.Centre.PodsAsync())!;
+        await rig.UpAsync();
+        Dictionary<string, PodFact> second = (await rig.Centre.PodsAsync())!;
+        foreach ((string name, PodFact pod) in first.Where(p => p.Key.StartsWith("hello-", StringComparison.Ordinal)))
+            Assert.Equal((pod.Uid, pod.ContainerId, pod.Restarts), (second[name].Uid, second[name].ContainerId, second[name].Restarts));
+
+        Assert.Contains(await Listing.TakeAsync(), line => Listing.IsOfInstance(line, rig.Instance)); // The listing sees what is up.
+        await rig.DownAsync();
+        string[] left = [.. (await Listing.TakeAsync()).Where(line => Listing.IsOfInstance(line, rig.Instance))];
+        await rig.DownAsync(); // With nothing up it is no error.
+        await rig.UpAsync(); // For the tests that follow, whatever was found.
+        Assert.Empty(left);
+        foreach (RigSite site in rig.All)
+            await rig.ConnectedAsync(site);
+    }
+}
