@@ -84,7 +84,7 @@ internal static class AgentHost
         File.SetUnixFileMode(options.Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         log.LogInformation("Site {Site}, node {Node}: up; the site's API is https://127.0.0.1:{Port}, kubeconfig {Kubeconfig}", identity.Enrolment.Site, options.NodeName, options.ApiPort, Path.Combine(options.State, "kubeconfig"));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        Task[] parts = [uplink.RunAsync(stop.Token), control.RunAsync(stop.Token), link.RunAsync(stop.Token), certificate.RunAsync(stop.Token), store.Completion];
+        Task[] parts = [uplink.RunAsync(stop.Token), control.RunAsync(stop.Token), link.RunAsync(stop.Token), certificate.RunAsync(stop.Token), ResidentMemory.RunAsync(time, stop.Token), store.Completion];
         try
         {
             Task ended = await Task.WhenAny(parts);

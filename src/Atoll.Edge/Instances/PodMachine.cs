@@ -34,7 +34,8 @@ internal sealed partial class PodMachine
     {
         var machine = new PodMachine(facts);
         machine.Run();
-        return new PodPlan(machine._record, machine._actions, machine.MakeStatus(), machine._wake);
+        PodStatus status = machine.MakeStatus(); // First: it notes in the record since when each condition holds.
+        return new PodPlan(machine._record, machine._actions, status, machine._wake);
     }
 
     /// <summary>Init containers with restartPolicy Always are sidecars.</summary>

@@ -31,6 +31,20 @@ public sealed class NodeControlTests
         await NodeWorld.UntilAsync(() => world.EventsAsync("p").Result is { Count: >= 4 } events && events.Exists(e => e.Reason == "Started") && events.Exists(e => e.Reason == "Pulled"), "events");
     }
 
+    [Fact]
+    public async Task A_pod_that_only_runs_is_not_written_again_however_often_it_is_looked_at()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        Pod before = await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        // Times are told in seconds: four looks, in at least two different ones.
+        await Task.Delay(world.Options.ResyncPeriod * 4);
+        Pod after = (await world.Api.GetAsync(Kinds.Pod, "default", "p", default)).Object!.View(ApiJson.Default.Pod);
+        Assert.Equal(before.Status!.Conditions!.Select(c => (c.Type, c.LastTransitionTime)), after.Status!.Conditions!.Select(c => (c.Type, c.LastTransitionTime)));
+        Assert.Equal(before.Metadata.ResourceVersion, after.Metadata.ResourceVersion);
+    }
+
     [Theory]
     [InlineData(0, "Succeeded", "Completed")]
     [InlineData(3, "Failed", "Error")]
