@@ -80,7 +80,7 @@ for i in $(seq "$rounds"); do
   [ -n "$seen" ] && [ -n "$came" ] && [ -n "$ran" ] || { echo "error: pod bench-$i-x did not run" >&2; exit 1; }
   echo $(((seen - begun) / 1000)) >> "$home/whole"
   echo $(((ran - came) / 1000)) >> "$home/start"
-  [ "$i" -le 9 ] || api -o /dev/null -X DELETE "$server/api/v1/namespaces/default/pods/bench-$i-x"
+  [ "$i" -gt $((rounds - 9)) ] || api -o /dev/null -X DELETE "$server/api/v1/namespaces/default/pods/bench-$i-x"
 done
 
 echo "settling ($settle s) with 10 pods"
