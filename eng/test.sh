@@ -21,7 +21,8 @@ for project in $projects; do
   [ "$name" = Atoll.EndToEnd ] && [ "$(id -u)" -ne 0 ] && sudo="sudo --preserve-env"
   $sudo dotnet run --project "$project" -c Release --no-build -- --progress off 2>&1 | tee "$log" | grep -Ev '^(passed|  from )' 
   code=${PIPESTATUS[0]}
-  count() { sed -nE "s/^ *$1: *([0-9]+).*/\1/p" "$log" | tail -1; }
+  # Where CI is set the runner colours its summary, terminal or not.
+  count() { sed -E 's/\x1b\[[0-9;]*m//g' "$log" | sed -nE "s/^ *$1: *([0-9]+).*/\1/p" | tail -1; }
   p=$(count succeeded) f=$(count failed) s=$(count skipped)
   passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
   # A project that ended badly without counting a failure (a crash, no test found) is a failure.

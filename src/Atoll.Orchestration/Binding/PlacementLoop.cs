@@ -92,9 +92,28 @@ internal sealed class PlacementLoop
             _assumed.Add(placement.Pod.Uid);
             _snapshot.UpsertPod(placement.Pod, placement.Node);
         }
+        else
+        {
+            // Known as answered before the lock is let go: what may help it from now on wakes it.
+            _unschedulable.TryAdd(placement.Pod.Uid, "");
+        }
     }
 
     private async Task CarryOutAsync(Placement placement, CancellationToken cancellation)
+    {
+        try
+        {
+            await TryCarryOutAsync(placement, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            // The API is out of reach: whether the binding was made is told by the mirror when it is back.
+            _log.LogWarning("Pod {Pod}: its placement was not carried out: {Reason}", placement.Pod.Key, e.Message);
+            TakeBack(placement.Pod);
+        }
+    }
+
+    private async Task TryCarryOutAsync(Placement placement, CancellationToken cancellation)
     {
         KubeObject pod = placement.Pod;
         if (placement.Node is null)
@@ -117,6 +136,42 @@ internal sealed class PlacementLoop
             _cluster.Events.Normal(pod, "Scheduled", $"Successfully assigned {pod.Key} to {placement.Node}");
             return;
         }
+        TakeBack(pod);
+        if (!result.IsNotFound)
+            _log.LogInformation("Pod {Pod} was not bound to {Node}: {Reason}", pod.Key, placement.Node, result.Error!.Message);
+    }
+
+    private async Task TellAsync(KubeObject pod, string message, CancellationToken cancellation)
+    {
+        lock (_lock)
+        {
+            if (!_unschedulable.TryGetValue(pod.Uid, out string? before) || before == message)
+                return;
+        }
+        Condition? shown = pod.View(ApiJson.Default.Pod).Status?.Condition("PodScheduled");
+        if (shown is { Status: "False", Reason: "Unschedulable" } && shown.Message == message)
+        {
+            Told(pod.Uid, message);
+            return;
+        }
+        var condition = new JsonObject
+        {
+            ["type"] = "PodScheduled",
+            ["status"] = "False",
+            ["reason"] = "Unschedulable",
+            ["message"] = message,
+            ["lastTransitionTime"] = KubeTime.Format(shown is { Status: "False", LastTransitionTime: { } since } ? since : _cluster.Now),
+        };
+        var patch = new JsonObject { ["metadata"] = new JsonObject { ["uid"] = pod.Uid }, ["status"] = new JsonObject { ["conditions"] = new JsonArray(condition) } };
+        ApiResult result = await _cluster.Api.PatchAsync(Kinds.Pod, pod.Namespace, pod.Name, PatchType.StrategicMerge, patch, cancellation, "status").ConfigureAwait(false);
+        if (!result.Ok)
+            return; // Told again at the next answer.
+        Told(pod.Uid, message);
+        _cluster.Events.Warning(pod, "FailedScheduling", message);
+    }
+
+    private void TakeBack(KubeObject pod)
+    {
         lock (_lock)
         {
             _assumed.Remove(pod.Uid);
@@ -129,33 +184,13 @@ internal sealed class PlacementLoop
                     _refused[pod.Uid] = _cluster.Now + s_refused;
             }
         }
-        if (!result.IsNotFound)
-            _log.LogInformation("Pod {Pod} was not bound to {Node}: {Reason}", pod.Key, placement.Node, result.Error!.Message);
     }
 
-    private async Task TellAsync(KubeObject pod, string message, CancellationToken cancellation)
+    private void Told(string uid, string message)
     {
         lock (_lock)
-        {
-            bool told = _unschedulable.TryGetValue(pod.Uid, out string? before) && before == message;
-            _unschedulable[pod.Uid] = message;
-            if (told)
-                return;
-        }
-        Condition? shown = pod.View(ApiJson.Default.Pod).Status?.Condition("PodScheduled");
-        if (shown is { Status: "False", Reason: "Unschedulable" } && shown.Message == message)
-            return;
-        var condition = new JsonObject
-        {
-            ["type"] = "PodScheduled",
-            ["status"] = "False",
-            ["reason"] = "Unschedulable",
-            ["message"] = message,
-            ["lastTransitionTime"] = KubeTime.Format(shown is { Status: "False", LastTransitionTime: { } since } ? since : _cluster.Now),
-        };
-        var patch = new JsonObject { ["metadata"] = new JsonObject { ["uid"] = pod.Uid }, ["status"] = new JsonObject { ["conditions"] = new JsonArray(condition) } };
-        await _cluster.Api.PatchAsync(Kinds.Pod, pod.Namespace, pod.Name, PatchType.StrategicMerge, patch, cancellation, "status").ConfigureAwait(false);
-        _cluster.Events.Warning(pod, "FailedScheduling", message);
+            if (_unschedulable.ContainsKey(uid))
+                _unschedulable[uid] = message;
     }
 
     // Highest priority first, then the oldest; pods that were answered wait until something that may help them happens.
@@ -215,13 +250,14 @@ internal sealed class PlacementLoop
         {
             if (old is not null && old.Uid != now?.Uid)
                 Forget(old.Uid);
+            // An answer that was told is no news; a toleration that was added is.
             if (now is not null)
-                Take(now);
+                Take(now, old is not null && old.Metadata.Generation != now.Metadata.Generation);
         }
         Wake();
     }
 
-    private void Take(KubeObject pod)
+    private void Take(KubeObject pod, bool specChanged = false)
     {
         string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName;
         if (string.IsNullOrEmpty(node))
@@ -230,14 +266,18 @@ internal sealed class PlacementLoop
             if (_assumed.Contains(pod.Uid))
                 return;
             if (!Waits(pod))
+            {
                 _pending.Remove(pod.Uid);
-            else if (!_unschedulable.ContainsKey(pod.Uid) || _pending.ContainsKey(pod.Uid))
+                _refused.Remove(pod.Uid);
+            }
+            else if (specChanged || !_unschedulable.ContainsKey(pod.Uid) || _pending.ContainsKey(pod.Uid))
                 _pending[pod.Uid] = pod;
             return;
         }
         _assumed.Remove(pod.Uid);
         _pending.Remove(pod.Uid);
         _unschedulable.Remove(pod.Uid);
+        _refused.Remove(pod.Uid);
         bool ended = pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" or "Failed";
         _snapshot.UpsertPod(pod);
         if (ended)

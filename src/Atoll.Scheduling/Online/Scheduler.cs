@@ -59,6 +59,9 @@ public static class Scheduler
             if (_snapshot.NodeCount == 0)
                 return new Placement(value, null, "no nodes available to schedule pods");
             Pod pod = value.View(ApiJson.Default.Pod);
+            // Not placed rather than placed as if it had not said so.
+            if (pod.Spec.Affinity?.PodAffinity?.RequiredDuringSchedulingIgnoredDuringExecution is { Count: > 0 } || pod.Spec.Affinity?.PodAntiAffinity?.RequiredDuringSchedulingIgnoredDuringExecution is { Count: > 0 })
+                return new Placement(value, null, "required pod affinity and anti-affinity are not supported yet: use spec.topologySpreadConstraints");
             Dictionary<string, string> labels = value.Metadata.Labels ?? [];
             Template template = TemplateOf(value, pod, labels);
             _reasons.Clear();
