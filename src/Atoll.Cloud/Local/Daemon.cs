@@ -39,6 +39,8 @@ internal sealed record Daemon(string Name, string Folder, string Executable, IRe
         if (Pid is not null)
             return false;
         Directory.CreateDirectory(Folder);
+        // It names nobody of ours: at most one that was just killed and not yet reaped.
+        File.Delete(PidPath);
         // nsenter keeps the mount namespace ('ip netns exec' would not), so what an agent mounts is there for its successor.
         List<string> command = NetworkNamespace is null ? [Executable] : ["/usr/bin/nsenter"];
         List<string> arguments = NetworkNamespace is null ? [.. Arguments] : [$"--net=/run/netns/{NetworkNamespace}", Executable, .. Arguments];
