@@ -10,6 +10,8 @@ using Atoll.Kube.Client;
 namespace Atoll.EndToEnd.Sites;
 
 /// <summary>kill -9 of a real centre under write load: what it acknowledged is there when it is back.</summary>
+[Collection(nameof(CentreKillTests))]
+[CollectionDefinition(nameof(CentreKillTests), DisableParallelization = true)]
 public sealed class CentreKillTests
 {
     private const int Kills = 50, Writers = 4;
