@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Kube.Access;
@@ -78,7 +79,7 @@ public sealed class ApiServer : IAsyncDisposable
         var server = new ApiServer(store, options);
         await server._feed.StartAsync(cancellation).ConfigureAwait(false);
         if (options.CreateDefaultNamespaces)
-            await server.CreateNamespacesAsync(cancellation).ConfigureAwait(false);
+            await server.CreateSystemObjectsAsync(cancellation).ConfigureAwait(false);
         server._sweeper.Start();
         return server;
     }
@@ -97,14 +98,20 @@ public sealed class ApiServer : IAsyncDisposable
 
     internal ResourceCache CacheOf(ResourceType type) => _caches[type];
 
-    private async Task CreateNamespacesAsync(CancellationToken cancellation)
+    private async Task CreateSystemObjectsAsync(CancellationToken cancellation)
     {
         IResources system = As(Identity.Trusted("system:apiserver"));
         foreach (string name in s_defaultNamespaces)
+            await EnsureAsync(Kinds.Namespace, name, []).ConfigureAwait(false);
+        foreach ((string name, long value, string description) in PodAdmission.SystemClasses)
+            await EnsureAsync(Kinds.PriorityClass, name, new JsonObject { ["value"] = value, ["description"] = description }).ConfigureAwait(false);
+
+        async Task EnsureAsync(ResourceType type, string name, JsonObject document)
         {
-            ApiResult result = await system.CreateAsync(Kinds.Namespace, null, new() { ["metadata"] = new System.Text.Json.Nodes.JsonObject { ["name"] = name } }, cancellation).ConfigureAwait(false);
+            document["metadata"] = new JsonObject { ["name"] = name };
+            ApiResult result = await system.CreateAsync(type, null, document, cancellation).ConfigureAwait(false);
             if (!result.Ok && !result.IsAlreadyExists)
-                throw new InvalidOperationException($"Namespace {name} cannot be made: {result.Error}");
+                throw new InvalidOperationException($"{type.Kind} {name} cannot be made: {result.Error}");
         }
     }
 

@@ -19,7 +19,7 @@ public sealed record ApiServerOptions
     /// <summary>Where unexpected failures are logged; bodies and tokens never are.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
-    /// <summary>True (centre) makes default, kube-system, kube-public and kube-node-lease at start.</summary>
+    /// <summary>True (centre) makes the namespaces default, kube-system, kube-public and kube-node-lease and the two system PriorityClasses at start.</summary>
     public bool CreateDefaultNamespaces { get; init; }
 
     /// <summary>True (centre) refuses objects in a namespace that does not exist.</summary>

@@ -25,6 +25,9 @@ internal sealed partial class Verbs
             return ApiStatus.BadRequest("an empty namespace may not be set during creation");
         bool generate = string.IsNullOrEmpty(meta.Text("name")) && meta.Text("generateName") is { Length: > 0 };
         Stamp(type, meta, call);
+        // Admission reads classes: those that were acknowledged before this call count.
+        if (type == Kinds.Pod || type == Kinds.PriorityClass)
+            await feed.WaitFreshAsync(call.Cancellation).ConfigureAwait(false);
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
             if (generate)
@@ -77,6 +80,10 @@ internal sealed partial class Verbs
         causes.AddRange(ObjectSchemas.Validate(stored, document, null, null));
         if (causes.Count > 0)
             return ApiStatus.Invalid(type, name, causes);
+        if (type == Kinds.Pod && PodAdmission.Admit(document, cacheOf, call.Identity.IsTrusted) is { } refused)
+            return refused;
+        if (type == Kinds.PriorityClass && PodAdmission.CheckOneDefault(document, cacheOf(type)) is { } second)
+            return second;
         return AskPolicy(call, "create", type, null, null, document);
     }
 

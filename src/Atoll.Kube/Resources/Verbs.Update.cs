@@ -132,6 +132,10 @@ internal sealed partial class Verbs
         if (causes.Count > 0)
             return ApiStatus.Invalid(type, name, causes);
         ObjectSchemas.ApplyDefaults(stored, next);
+        if (stored.Equals(Kinds.Pod))
+            PodAdmission.CarryOver(old, next);
+        if (stored.Equals(Kinds.PriorityClass) && PodAdmission.CheckOneDefault(next, cacheOf(stored)) is { } second)
+            return second;
         Strategy.BumpGeneration(stored, old, next);
         causes.AddRange(ObjectSchemas.Validate(stored, next, old, subresource));
         if (causes.Count > 0)
