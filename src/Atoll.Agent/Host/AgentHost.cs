@@ -58,9 +58,9 @@ internal static class AgentHost
         }, cancellation);
         IResources resources = api.As(Kube.Access.Identity.Trusted("system:agent"));
 
-        var uplink = new SiteUplink(store, api, resources, time, loggers.CreateLogger("Atoll.Uplink"), (state, error, parent) => Report(log, certificate, state, error, parent));
-        await uplink.OpenAsync(cancellation);
         var dialer = new LinkDialer(() => certificate.Link(options.IgnoreDates), time);
+        var uplink = new SiteUplink(store, api, resources, time, loggers.CreateLogger("Atoll.Uplink"), (state, error, parent) => Report(log, certificate, dialer.Line, state, error, parent));
+        await uplink.OpenAsync(cancellation);
         var link = new SiteLink(new SiteLinkOptions
         {
             Parents = [.. identity.Enrolment.Servers.Select(s => new Uri(s))],
@@ -144,10 +144,10 @@ internal static class AgentHost
         return app;
     }
 
-    private static void Report(ILogger log, SiteCertificate certificate, LinkState state, LinkError error, Uri parent)
+    private static void Report(ILogger log, SiteCertificate certificate, LineBytes line, LinkState state, LinkError error, Uri parent)
     {
         if (state == LinkState.Live)
-            log.LogInformation("Link to {Parent} is up", parent);
+            log.LogInformation("Link to {Parent} is up after {Sent} bytes sent and {Received} received inside TLS", parent, line.Sent, line.Received);
         else if (state == LinkState.Closed)
         {
             log.LogWarning("Link to {Parent} is down: {Reason}", parent, error);

@@ -49,6 +49,9 @@ internal sealed class LinkHub
     /// <summary>Bytes to and from a site, by class, since the hub started.</summary>
     public LinkTraffic TrafficOf(string site) => _traffic.GetOrAdd(site, static _ => new LinkTraffic());
 
+    /// <summary>Bytes of every site that was connected since the hub started.</summary>
+    public IEnumerable<KeyValuePair<string, LinkTraffic>> Traffic => _traffic;
+
     /// <summary>Every Site object.</summary>
     public ResourceMirror Sites { get; }
 

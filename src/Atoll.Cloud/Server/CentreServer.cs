@@ -95,6 +95,7 @@ internal static class CentreServer
         "/join/v1" => enrolment.JoinAsync(context),
         "/join/v1/ca" => enrolment.WriteAuthorityAsync(context),
         "/renew/v1" => enrolment.RenewAsync(context),
+        "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub),
         _ => api.HandleAsync(context),
     };
 

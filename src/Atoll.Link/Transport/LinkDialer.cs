@@ -45,6 +45,9 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
 {
     private readonly TimeSpan _timeout = timeout ?? TimeSpan.FromSeconds(5);
 
+    /// <summary>Bytes of the newest connection, from the end of its TLS handshake on.</summary>
+    public LineBytes Line { get; private set; } = new();
+
     /// <summary>Dials <c>https://host:port</c>; throws <see cref="LinkDialException"/>.</summary>
     public async ValueTask<Stream> DialAsync(Uri address, CancellationToken cancellation)
     {
@@ -59,6 +62,9 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
             await socket.ConnectAsync(address.IdnHost, address.Port, both.Token).ConfigureAwait(false);
             stream = new NetworkStream(socket, ownsSocket: true);
             stream = await SecureAsync(stream, address, both.Token).ConfigureAwait(false);
+            LineBytes bytes = new();
+            stream = new CountedStream(stream, bytes);
+            Line = bytes;
             await WebSocketUpgrade.RequestAsync(stream, address, LinkEndpoint.Path, both.Token).ConfigureAwait(false);
             WebSocket web = WebSocket.CreateFromStream(stream, new WebSocketCreationOptions { IsServer = false, KeepAliveInterval = TimeSpan.Zero });
             return new WebSocketLine(web, stream);

@@ -238,10 +238,12 @@ internal sealed class TestSite : IAsyncDisposable
     public TestSite(LinkServer server, Func<LinkStream, CancellationToken, Task>? accept = null, LinkIdentity? identity = null)
     {
         LinkIdentity me = identity ?? new LinkIdentity(server.Certificates.Client, [server.Certificates.Authority]);
-        LinkDialer dialer = new(() => me, TimeProvider.System);
-        Link = new SiteLink(new SiteLinkOptions { Parents = [server.Address], Dial = dialer.DialAsync, AcceptStream = accept, Backoff = new Backoff(20, 200) }, Owner, TimeProvider.System, new Random(3));
+        Dialer = new LinkDialer(() => me, TimeProvider.System);
+        Link = new SiteLink(new SiteLinkOptions { Parents = [server.Address], Dial = Dialer.DialAsync, AcceptStream = accept, Backoff = new Backoff(20, 200) }, Owner, TimeProvider.System, new Random(3));
         _running = Link.RunAsync(_stop.Token);
     }
+
+    public LinkDialer Dialer { get; }
 
     public TestSiteOwner Owner { get; } = new();
 

@@ -44,6 +44,8 @@ public sealed class LoopbackTests
         await site.Owner.Until(() => site.Owner.LiveCount == 2);
         long cost = site.Link.Traffic.Sent(LinkClass.Session) + site.Link.Traffic.Received(LinkClass.Session) - before;
         Assert.InRange(cost, 1, 200);
+        // Upgrade request and answer, WebSocket frames, hello, welcome: all that a reconnect costs inside TLS.
+        Assert.InRange(site.Dialer.Line.Sent + site.Dialer.Line.Received, 1, 1024);
     }
 
     [Fact]

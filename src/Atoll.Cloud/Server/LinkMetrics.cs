@@ -1,0 +1,40 @@
+using System.Globalization;
+using System.Text;
+using Atoll.Api.Objects;
+using Atoll.Cloud.Hub;
+using Atoll.Kube.Access;
+using Atoll.Link;
+using Microsoft.AspNetCore.Http;
+
+namespace Atoll.Cloud.Server;
+
+/// <summary><c>GET /metrics</c>: the links in Prometheus' text format, for administrators.</summary>
+internal static class LinkMetrics
+{
+    public static async Task ServeAsync(HttpContext context, IReadOnlyList<IAuthenticator> authenticators, LinkHub hub)
+    {
+        Identity? identity = null;
+        foreach (IAuthenticator authenticator in authenticators)
+            if ((identity = await authenticator.AuthenticateAsync(context)) is not null)
+                break;
+        if (identity is not { IsMaster: true })
+        {
+            await Enrolment.WriteAsync(context, identity is null ? ApiStatus.Unauthorized() : ApiStatus.Forbidden(null, "", "/metrics is for administrators"));
+            return;
+        }
+        var text = new StringBuilder();
+        text.Append("# HELP atoll_site_connected Whether the site's link is up.\n# TYPE atoll_site_connected gauge\n");
+        foreach (KubeObject site in hub.Sites.Items)
+            text.Append(CultureInfo.InvariantCulture, $"atoll_site_connected{{site=\"{site.Name}\"}} {(hub.SessionOf(site.Name) is { IsLive: true } ? 1 : 0)}\n");
+        text.Append("# HELP atoll_link_bytes_total Bytes of a site's link as multiplexer frames; WebSocket, TLS and TCP come on top.\n# TYPE atoll_link_bytes_total counter\n");
+        foreach ((string site, LinkTraffic traffic) in hub.Traffic)
+            foreach (LinkClass of in Enum.GetValues<LinkClass>())
+            {
+                string name = of.ToString().ToLowerInvariant();
+                text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"down\"}} {traffic.Sent(of)}\n");
+                text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"up\"}} {traffic.Received(of)}\n");
+            }
+        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
+        await context.Response.WriteAsync(text.ToString(), context.RequestAborted);
+    }
+}
