@@ -12,7 +12,7 @@ case "${1:-}" in
   *) echo "usage: $0 build|run|test" >&2; exit 2 ;;
 esac
 # kubectl is what people use with it; an own one, of whatever version, is left alone.
-case "${1:-}" in run) command -v kubectl >/dev/null || wanted="$wanted kubernetes-client" ;; esac
+case "${1:-}" in run | test) command -v kubectl >/dev/null || wanted="$wanted kubernetes-client" ;; esac
 missing=""
 for package in $wanted; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

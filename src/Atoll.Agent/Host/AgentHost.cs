@@ -74,7 +74,6 @@ internal static class AgentHost
             NodeName = options.NodeName,
             StateFolder = options.State,
             HostIp = options.NodeAddress,
-            CgroupRoot = $"atoll-{options.NodeName}",
             ScopeKnown = () => uplink.IsScopeKnown,
             Node = new NodeOptions { Site = identity.Enrolment.Site, Region = identity.Enrolment.Region, CapacityShare = options.CapacityShare },
         }, resources, node.Runtime, node.Images, node.Network, time, Random.Shared, loggers);

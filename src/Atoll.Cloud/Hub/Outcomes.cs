@@ -62,6 +62,12 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
     private async Task<ApiStatus?> RegisterAsync(KubeObject site, Outcome outcome, JsonObject node, CancellationToken cancellation)
     {
         ApiResult existing = await resources.GetAsync(Kinds.Node, null, outcome.Name, cancellation);
+        if (existing.Object is { } old && old.Metadata.Label(WellKnown.SiteLabel) == site.Name && !IsOf(old, site))
+        {
+            // Left over from a site of the same name that was deleted: this one starts anew.
+            await resources.DeleteAsync(Kinds.Node, null, old.Name, new DeleteOptions { Uid = old.Uid }, cancellation);
+            existing = await resources.GetAsync(Kinds.Node, null, outcome.Name, cancellation);
+        }
         if (existing.Object is { } known)
         {
             if (known.Metadata.Label(WellKnown.SiteLabel) != site.Name)
@@ -74,6 +80,8 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
             return created.Error;
         return node["status"] is JsonObject status ? await StatusAsync(new ObjectKey(Kinds.Node, outcome.Name), outcome.Uid, status, cancellation) : null;
     }
+
+    private static bool IsOf(KubeObject node, KubeObject site) => node.Metadata.OwnerReferences?.Exists(o => o.Uid == site.Uid) == true;
 
     // Registration creates and never overwrites. Where a node is (site, region, kind, carrier) is the operator's word, not the node's.
     private static JsonObject Labelled(KubeObject site, Outcome outcome, JsonObject node)
@@ -94,7 +102,14 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         {
             ["apiVersion"] = "v1",
             ["kind"] = "Node",
-            ["metadata"] = new JsonObject { ["name"] = outcome.Name, ["uid"] = outcome.Uid, ["labels"] = labels },
+            ["metadata"] = new JsonObject
+            {
+                ["name"] = outcome.Name,
+                ["uid"] = outcome.Uid,
+                ["labels"] = labels,
+                // A deleted site takes its nodes along.
+                ["ownerReferences"] = new JsonArray(new JsonObject { ["apiVersion"] = Kinds.Site.ApiVersion, ["kind"] = Kinds.Site.Kind, ["name"] = site.Name, ["uid"] = site.Uid }),
+            },
             ["spec"] = new JsonObject(),
         };
 

@@ -40,7 +40,7 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
             HostPid = pod.Spec.HostPID == true,
             HostIpc = pod.Spec.HostIPC == true,
             Sysctls = (podSecurity.Sysctls ?? []).ToDictionary(s => s.Name, s => s.Value),
-            CgroupParent = CgroupParent(uid),
+            CgroupParent = Cgroup,
             Limits = PodResources.Limits(pod.Spec, container, options.PidsLimit, node.AllocatableMemoryBytes),
             LogPath = folders.Log(container.Name, attempt),
             Tty = container.Tty == true,
@@ -49,7 +49,8 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
         };
     }
 
-    public string CgroupParent(string uid) => $"{options.CgroupRoot}/pod-{InstanceNames.PodPart(uid)}";
+    /// <summary>Parent of every container's cgroup. One for all, because cpu shares count only among siblings: a container's weight then is its request, whosever pod it is in.</summary>
+    public const string Cgroup = "pods";
 
     private static Dictionary<string, string> Labels(Pod pod, Container container, int attempt, ImageInfo image) => new(StringComparer.Ordinal)
     {

@@ -27,9 +27,6 @@ public sealed record NodeControlOptions
     /// <summary>Handlers of RuntimeClasses that this node runs; pods of another class are refused.</summary>
     public IReadOnlyList<string> RuntimeHandlers { get; init; } = ["container", "crun", "runc"];
 
-    /// <summary>Parent of all pods' cgroups, relative.</summary>
-    public string CgroupRoot { get; init; } = "atoll";
-
     /// <summary>Processes in one container; 0 is no limit.</summary>
     public long PidsLimit { get; init; } = 4096;
 
@@ -59,7 +56,4 @@ public sealed record NodeControlOptions
 
     /// <summary>Image bytes to shrink to.</summary>
     public long ImageLowBytes { get; init; }
-
-    /// <summary>Allowed unsafe sysctls and privileged pods.</summary>
-    public bool AllowPrivileged { get; init; } = true;
 }

@@ -35,6 +35,8 @@ public sealed class AgentTests(PodNode shared, ITestOutputHelper output)
         Assert.Equal(0, (await node.PhaseAsync("done", "Succeeded")).Status!.ContainerStatuses![0].RestartCount);
         Assert.Equal((0, "alive\n", ""), await node.ExecAsync("stays", "echo alive"));
 
+        // What is looked for below is there while they run.
+        Assert.NotEmpty(node.Cgroups());
         await node.DeleteAsync("stays", "once", "dies", "done");
         await PodNode.UntilAsync(async () => (await node.LeftoversAsync()).Count == 0, "everything gone", 5);
         Assert.Empty(await node.LeftoversAsync());

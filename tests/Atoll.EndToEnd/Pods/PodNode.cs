@@ -218,8 +218,7 @@ public sealed class PodNode : IAsyncLifetime
             if (Directory.Exists(Path.Join(StateFolder, part)))
                 left.AddRange(Directory.EnumerateFileSystemEntries(Path.Join(StateFolder, part)));
         left.AddRange(await Network.ListAsync(CancellationToken.None));
-        foreach (string root in Directory.EnumerateDirectories("/sys/fs/cgroup", Name, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 3, IgnoreInaccessible = true }).Concat(Directory.EnumerateDirectories("/sys/fs/cgroup", "*" + Name + "*")))
-            left.AddRange(Directory.EnumerateDirectories(root, "pod-*", SearchOption.AllDirectories));
+        left.AddRange(Cgroups());
         foreach (string process in Directory.EnumerateDirectories("/proc").Where(p => int.TryParse(Path.GetFileName(p), out _)))
             try
             {
@@ -233,6 +232,13 @@ public sealed class PodNode : IAsyncLifetime
             }
         return left;
     }
+
+    /// <summary>Containers' cgroups of this node, on every controller (v1) or in the one tree (v2).</summary>
+    internal List<string> Cgroups() =>
+    [
+        .. Directory.EnumerateDirectories("/sys/fs/cgroup").Append("/sys/fs/cgroup")
+            .Select(tree => Path.Join(tree, $"atoll-{Name}", InstanceSpecs.Cgroup)).Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories),
+    ];
 
     public async ValueTask DisposeAsync()
     {

@@ -50,9 +50,9 @@ public sealed class CutTests(LocalRig rig)
         string keepMark = Pods.Mark(), deleteMark = Pods.Mark(), oldMark = Pods.Mark(), newMark = Pods.Mark();
         PodFact keep = await rig.PodAsync(rig.Bravo, Pods.Sleeping("heal-keep", rig.Bravo, keepMark));
         await rig.PodAsync(rig.Bravo, Pods.Sleeping("heal-delete", rig.Bravo, deleteMark));
-        PodFact old = await rig.PodAsync(rig.Bravo, Pods.Sleeping("heal-again", rig.Bravo, oldMark));
+        await rig.PodAsync(rig.Bravo, Pods.Sleeping("heal-again", rig.Bravo, oldMark));
         Dictionary<string, PodFact> start = (await rig.Centre.PodsAsync())!;
-        string greeting = $"Greeting {keepMark}";
+        string greeting = $"Greeting {keepMark}", again;
         await using (await rig.CutAsync(rig.Bravo))
         {
             var clock = Stopwatch.StartNew();
@@ -64,7 +64,7 @@ public sealed class CutTests(LocalRig rig)
             await rig.Centre.CreateAsync("pods", Pods.Sleeping("heal-new", rig.Bravo, Pods.Mark()));
             await rig.Centre.DeleteAsync("/api/v1/namespaces/default/pods/heal-delete");
             await rig.KubectlAsync("delete", "pod", "heal-again", "--force", "--grace-period=0");
-            await rig.Centre.CreateAsync("pods", Pods.Sleeping("heal-again", rig.Bravo, newMark));
+            again = (await rig.Centre.CreateAsync("pods", Pods.Sleeping("heal-again", rig.Bravo, newMark)))["metadata"]!["uid"]!.GetValue<string>();
 
             // The other sites have the new page, so the centre has had time to do everything that it will do.
             await Until.TrueAsync("the page changes elsewhere", 90, async () => (await rig.PageAsync(rig.Charlie)).StartsWith(greeting, StringComparison.Ordinal));
@@ -81,7 +81,12 @@ public sealed class CutTests(LocalRig rig)
         await Until.TrueAsync("the page changes at the healed site", 90, async () => (await rig.PageAsync(rig.Bravo)).StartsWith(greeting, StringComparison.Ordinal));
         await Until.TrueAsync("the deleted pod is gone", 60, async () => !(await rig.Centre.PodsAsync())!.ContainsKey("heal-delete") && Programs.WithLastArgument(deleteMark).Count == 0);
         await Until.TrueAsync("the old pod of the same name is gone and the new one runs", 60, async () =>
-            (await rig.Centre.PodsAsync())?.GetValueOrDefault("heal-again") is { Phase: "Running", Ready: true } now && now.Uid != old.Uid && Programs.WithLastArgument(oldMark).Count == 0 && Programs.WithLastArgument(newMark).Count == 1, () => rig.KubectlAsync("get", "pods,events", "-o", "wide"));
+        {
+            Dictionary<string, PodFact> pods = (await rig.Centre.PodsAsync())!;
+            // What the site says of the old identity must never touch the new one.
+            Assert.Equal(again, pods.GetValueOrDefault("heal-again")?.Uid);
+            return pods["heal-again"] is { Phase: "Running", Ready: true } && Programs.WithLastArgument(oldMark).Count == 0 && Programs.WithLastArgument(newMark).Count == 1;
+        }, () => rig.KubectlAsync("get", "pods,events", "-o", "wide"));
         await Until.TrueAsync("the new pod runs", 60, async () => (await rig.Centre.PodsAsync())?.GetValueOrDefault("heal-new") is { Phase: "Running" });
         using ApiView site = LocalRig.SiteApi(rig.Bravo);
         Dictionary<string, PodFact> after = (await site.PodsAsync())!;

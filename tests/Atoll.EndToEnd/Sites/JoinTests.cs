@@ -1,0 +1,71 @@
+using System.Text.Json.Nodes;
+
+namespace Atoll.EndToEnd.Sites;
+
+/// <summary>Who may become a site, and who may stay one.</summary>
+[Collection(SitesGroup.Name)]
+public sealed class JoinTests(LocalRig rig)
+{
+    [Fact]
+    public async Task A_wrong_used_or_expired_token_and_another_centres_pin_are_refused_and_get_nothing()
+    {
+        rig.Need();
+        string folder = Directory.CreateTempSubdirectory("atoll-join-").FullName, used = Path.Combine(folder, "used"), other = Path.Combine(folder, "other");
+        string token = await InviteAsync("join-a");
+        Assert.Equal(0, (await JoinAsync(used, token)).Code);
+        await RefusedAsync(other, token, "wrong, used or expired");
+
+        string fresh = await InviteAsync("join-b");
+        string[] parts = fresh.Split('.');
+        await RefusedAsync(other, string.Join('.', parts[0], parts[1], new string('a', 32), parts[3]), "wrong, used or expired");
+        await RefusedAsync(other, string.Join('.', parts[0], parts[1], parts[2], new string('A', 43)), "its CA is not the one that the token pins");
+        await RefusedAsync(other, "atoll1.join-b", "atoll site create");
+        // After all refusals the token itself still works: nothing used it up.
+        Assert.Equal(0, (await JoinAsync(Path.Combine(folder, "b"), fresh)).Code);
+
+        string late = await InviteAsync("join-c", "--valid-hours", "0.0003");
+        await Task.Delay(TimeSpan.FromSeconds(1.5)); // The token's own validity: there is nothing else to wait for.
+        await RefusedAsync(other, late, "wrong, used or expired");
+        foreach (string site in (string[])["join-a", "join-b", "join-c"])
+            await LocalRig.AtollAsync("site", "delete", site, "--kubeconfig", rig.Kubeconfig);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_revoked_site_is_out_at_once_and_cannot_come_back()
+    {
+        rig.Need();
+        string state = Directory.CreateTempSubdirectory("atoll-join-").FullName, name = $"revoked-{rig.Instance}";
+        Assert.Equal(0, (await JoinAsync(state, await InviteAsync(name))).Code);
+        await rig.StartAsync(name, [Built.Agent, "run", "--state", state, "--node-name", name, "--api-port", "6555"], rig.Charlie);
+        await Until.TrueAsync("the new site is connected", 60, async () => await rig.PhaseOfAsync(name) == "Connected", () => rig.LogAsync(name));
+
+        await LocalRig.AtollAsync("site", "revoke", name, "--kubeconfig", rig.Kubeconfig);
+        await Until.TrueAsync("its session is closed", 5, async () => await rig.PhaseOfAsync(name) == "Revoked" && (await rig.LogAsync(name)).Contains("is down: Revoked", StringComparison.Ordinal), () => rig.LogAsync(name));
+        // It dials again, and is refused each time.
+        await Until.TrueAsync("it was refused again", 30, async () => (await rig.LogAsync("centre")).Contains($"site {name} was revoked", StringComparison.Ordinal));
+        Assert.Equal("Revoked", await rig.PhaseOfAsync(name));
+        Outcome invited = await Programs.RunAsync(Built.Atoll, ["site", "create", name, "--kubeconfig", rig.Kubeconfig]);
+        Assert.Equal(1, invited.Code);
+        Assert.Contains("was revoked", invited.Error, StringComparison.Ordinal);
+
+        await rig.KillAsync(name);
+        await Programs.OkAsync("nsenter", $"--net=/run/netns/{LocalRig.NamespaceOf(rig.Charlie)}", Built.Agent, "reset", "--state", state, "--node-name", name);
+        await LocalRig.AtollAsync("site", "delete", name, "--kubeconfig", rig.Kubeconfig);
+        await Until.TrueAsync("its node goes with it", 60, async () => await rig.Centre.GetAsync($"/api/v1/nodes/{name}") is null);
+    }
+
+    private async Task<string> InviteAsync(string site, params string[] more) =>
+        JsonNode.Parse(await LocalRig.AtollAsync(["site", "create", site, "--kubeconfig", rig.Kubeconfig, "--output", "json", .. more]))!["token"]!.GetValue<string>();
+
+    private Task<Outcome> JoinAsync(string state, string token) =>
+        Programs.RunAsync("nsenter", [$"--net=/run/netns/{LocalRig.NamespaceOf(rig.Charlie)}", Built.Agent, "join", "--state", state, "--server", rig.Server, "--token", token]);
+
+    private async Task RefusedAsync(string state, string token, string why)
+    {
+        Outcome outcome = await JoinAsync(state, token);
+        Assert.Equal(1, outcome.Code);
+        Assert.Contains(why, outcome.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(state));
+    }
+}
