@@ -216,4 +216,16 @@ public sealed class WatchTests : KubeTestBase
                 break;
         }
     }
+
+    [Fact]
+    public async Task An_import_that_replaces_an_identity_under_one_name_keeps_the_new_one()
+    {
+        KubeObject old = await Make(Kinds.Pod, Pod("again"));
+        JsonObject next = Pod("again");
+        next["metadata"]!["uid"] = "new-uid";
+        next["metadata"]!["namespace"] = "default";
+        ImportResult imported = await Server.ImportAsync(new ImportBatch { Upserts = [new ImportObject(Kinds.Pod, next, true)], Deletes = [new ImportDelete(Kinds.Pod, "default", "again", old.Uid)] }, Cancel);
+        Assert.Null(imported.Error);
+        Assert.Equal("new-uid", (await Read(Kinds.Pod, "again"))?.Uid);
+    }
 }
