@@ -149,7 +149,8 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
         {
             prepared = false;
             await NftAsync(FirewallTable.Remove(options.Node), cancellation).ConfigureAwait(false);
-            await DeleteLinkAsync(options.Bridge).ConfigureAwait(false);
+            if (await BridgeOwnerAsync(cancellation).ConfigureAwait(false) is { } owner && (owner.Length == 0 || owner == options.Node))
+                await DeleteLinkAsync(options.Bridge).ConfigureAwait(false);
         }
         finally
         {
@@ -165,16 +166,28 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
         if (prepared) return;
         AtomicFile.CreateFolder(Leases);
         AtomicFile.CreateFolder(Namespaces);
-        // The listing asks the kernel for this thread's namespace: /sys shows that of whoever mounted it.
-        var links = await Child.RunAsync(Tool("ip"), ["-o", "link", "show", "type", "bridge"], null, cancellation).ConfigureAwait(false);
-        if (!links.Output.Contains($": {options.Bridge}:", StringComparison.Ordinal))
+        var owner = await BridgeOwnerAsync(cancellation).ConfigureAwait(false);
+        if (owner is null)
             await IpAsync($"link add name {options.Bridge} type bridge forward_delay 0\n", cancellation).ConfigureAwait(false);
-        await IpAsync($"address replace {pool.Gateway}/{options.Subnet.PrefixLength} dev {options.Bridge}\nlink set dev {options.Bridge} up\n", cancellation).ConfigureAwait(false);
+        else if (owner.Length > 0 && owner != options.Node)
+            throw new IOException($"the bridge {options.Bridge} belongs to node {owner}: a machine (or network namespace) holds one node; reset that one, or run this one elsewhere");
+        await IpAsync($"link set dev {options.Bridge} alias {options.Node}\naddress replace {pool.Gateway}/{options.Subnet.PrefixLength} dev {options.Bridge}\nlink set dev {options.Bridge} up\n", cancellation).ConfigureAwait(false);
         await File.WriteAllTextAsync("/proc/sys/net/ipv4/ip_forward", "1", cancellation).ConfigureAwait(false);
         // A host port must answer on 127.0.0.1 too; the table's loopback chain keeps pods off the node's own loopback.
         await File.WriteAllTextAsync($"/proc/sys/net/ipv4/conf/{options.Bridge}/route_localnet", "1", cancellation).ConfigureAwait(false);
         await WriteFirewallAsync(cancellation).ConfigureAwait(false);
         prepared = true;
+    }
+
+    /// <summary>The node whose bridge this is, as its alias says: null without a bridge, empty when nobody claimed it.</summary>
+    private async Task<string?> BridgeOwnerAsync(CancellationToken cancellation)
+    {
+        // The listing asks the kernel for this thread's namespace: /sys shows that of whoever mounted it.
+        var links = await Child.RunAsync(Tool("ip"), ["-o", "link", "show", "type", "bridge"], null, cancellation).ConfigureAwait(false);
+        foreach (var line in links.Output.Split('\n'))
+            if (line.Contains($": {options.Bridge}:", StringComparison.Ordinal))
+                return line.IndexOf(" alias ", StringComparison.Ordinal) is > 0 and var at ? line[(at + " alias ".Length)..].Trim() : "";
+        return null;
     }
 
     private async Task MakeAsync(PodLease lease, CancellationToken cancellation)

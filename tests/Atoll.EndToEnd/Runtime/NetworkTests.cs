@@ -81,6 +81,31 @@ public sealed class NetworkTests
         }
     }
 
+    [Fact]
+    public async Task Another_node_can_neither_use_nor_remove_a_nodes_bridge()
+    {
+        await using var bed = await RuntimeBed.OpenAsync();
+        using var network = Open(bed);
+        using var other = new BridgePodNetwork(new BridgeNetworkOptions
+        {
+            Node = bed.Node + "-other", Bridge = Bridge, Subnet = IPNetwork.Parse("10.213.78.0/28"), StateFolder = Path.Join(bed.Folder, "net2"), RunFolder = Path.Join(bed.Folder, "run2"),
+        });
+        try
+        {
+            Assert.Null((await network.AttachAsync(new PodNetworkSpec("pod-a", "default", "a", []), CancellationToken.None)).Error);
+            Assert.Contains($"belongs to node {bed.Node}:", (await other.AttachAsync(new PodNetworkSpec("pod-b", "default", "b", []), CancellationToken.None)).Error);
+            await other.CleanupAsync(CancellationToken.None);
+            Assert.Contains($",{Bridge},", $",{(await MachineAsync()).Split('|')[0]},");
+            using var again = Open(bed);
+            Assert.Null((await again.AttachAsync(new PodNetworkSpec("pod-c", "default", "c", []), CancellationToken.None)).Error);
+        }
+        finally
+        {
+            await network.CleanupAsync(CancellationToken.None);
+        }
+        Assert.DoesNotContain(Bridge, await MachineAsync());
+    }
+
     private static BridgePodNetwork Open(RuntimeBed bed) => new(new BridgeNetworkOptions
     {
         Node = bed.Node, Bridge = Bridge, Subnet = IPNetwork.Parse("10.213.77.0/28"), StateFolder = Path.Join(bed.Folder, "net"), RunFolder = Path.Join(bed.Folder, "run"),
