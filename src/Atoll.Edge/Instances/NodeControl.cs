@@ -188,6 +188,14 @@ public sealed partial class NodeControl
     {
         foreach (PodWorker worker in _workers.Values)
             worker.Resync();
+        try
+        {
+            await _services.Network.RepairAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (IOException e)
+        {
+            _log.LogWarning(e, "The pods' network is not whole and is looked at again later");
+        }
         if (_options.ScopeKnown is { } known && !known())
             return TimeSpan.FromSeconds(1);
         Dictionary<string, List<Instance>> instances = await InstancesAsync(cancellation).ConfigureAwait(false);

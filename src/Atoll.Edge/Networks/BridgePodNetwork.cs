@@ -105,6 +105,33 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
     }
 
     /// <inheritdoc/>
+    public async Task RepairAsync(CancellationToken cancellation)
+    {
+        await gate.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            var leases = ReadLeases().FindAll(l => l.ReadyInBoot == bootId && IsMounted(l.PodUid));
+            if (leases.Count == 0) return;
+            prepared = false; // A firewall's restart flushes every table: ours is written again, as a whole.
+            await PrepareAsync(cancellation).ConfigureAwait(false);
+            var links = await Child.RunAsync(Tool("ip"), ["-o", "link", "show"], null, cancellation).ConfigureAwait(false);
+            foreach (var lease in leases)
+            {
+                var veth = Veth(lease.PodUid);
+                var line = links.Output.Split('\n').FirstOrDefault(l => l.Contains($": {veth}@", StringComparison.Ordinal));
+                if (line is null)
+                    await WireAsync(lease, cancellation).ConfigureAwait(false);
+                else if (!line.Contains($" master {options.Bridge} ", StringComparison.Ordinal))
+                    await IpAsync($"link set dev {veth} master {options.Bridge}\nlink set dev {veth} type bridge_slave hairpin on\nlink set dev {veth} up\n", cancellation).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    /// <inheritdoc/>
     public async Task<Stream> ConnectAsync(string podUid, int port, CancellationToken cancellation)
     {
         var path = NamespacePath(podUid);
@@ -193,7 +220,6 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
     private async Task MakeAsync(PodLease lease, CancellationToken cancellation)
     {
         var path = NamespacePath(lease.PodUid);
-        var veth = Veth(lease.PodUid);
         await TearDownAsync(lease.PodUid).ConfigureAwait(false);
         await Posix.OnThread(() =>
         {
@@ -202,6 +228,14 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
             Posix.Mount("/proc/thread-self/ns/net", path, null, Posix.MS_BIND, null);
             return true;
         }).ConfigureAwait(false);
+        await WireAsync(lease, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Leads from the pod's namespace, which is there, to the bridge.</summary>
+    private async Task WireAsync(PodLease lease, CancellationToken cancellation)
+    {
+        var path = NamespacePath(lease.PodUid);
+        var veth = Veth(lease.PodUid);
         await IpAsync($"link add name {veth} type veth peer name {InPod} netns {path}\nlink set dev {veth} master {options.Bridge}\nlink set dev {veth} type bridge_slave hairpin on\nlink set dev {veth} up\n", cancellation).ConfigureAwait(false);
         var inside = await Posix.OnThread(() =>
         {

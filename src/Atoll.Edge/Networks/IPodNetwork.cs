@@ -12,6 +12,9 @@ public interface IPodNetwork
     /// <summary>UIDs of the pods that have a namespace now.</summary>
     Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellation);
 
+    /// <summary>Brings back what others took of the network of running pods: bridge, links, firewall table. Throws <see cref="IOException"/> when it cannot.</summary>
+    Task RepairAsync(CancellationToken cancellation);
+
     /// <summary>Opens a TCP connection from inside the pod's namespace to its loopback (or, failing that, its address).</summary>
     Task<Stream> ConnectAsync(string podUid, int port, CancellationToken cancellation);
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Text;
 using Atoll.Edge.Native;
 using Atoll.Edge.Networks;
@@ -77,6 +78,37 @@ public sealed class NetworkTests
         }
         finally
         {
+            await network.CleanupAsync(CancellationToken.None);
+        }
+    }
+
+    [Fact]
+    public async Task What_others_took_of_a_running_pods_network_is_brought_back()
+    {
+        await using var bed = await RuntimeBed.OpenAsync();
+        using var network = Open(bed);
+        try
+        {
+            var server = await network.AttachAsync(new PodNetworkSpec("pod-a", "default", "a", [new HostPort(38081, 8080, "TCP", null)]), CancellationToken.None);
+            var client = await network.AttachAsync(new PodNetworkSpec("pod-b", "default", "b", []), CancellationToken.None);
+            var spec = bed.Spec("sh", "-c", "mkdir /www; echo fine > /www/index.html; httpd -f -p 8080 -h /www") with { NetworkNamespacePath = server.NamespacePath };
+            Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
+            await using (var stream = await WhenUpAsync(() => network.ConnectAsync("pod-a", 8080, CancellationToken.None)))
+                Assert.EndsWith("fine\n", await GetAsync(stream));
+
+            Assert.True((await Child.RunAsync("/sbin/ip", ["link", "delete", "dev", Bridge], null, CancellationToken.None)).Ok);
+            var veth = "at" + Convert.ToHexStringLower(SHA256.HashData("pod-b"u8))[..12];
+            Assert.True((await Child.RunAsync("/sbin/ip", ["link", "delete", "dev", veth], null, CancellationToken.None)).Ok);
+            Assert.True((await Child.RunAsync("/usr/sbin/nft", ["delete", "table", "ip", $"atoll-{bed.Node}"], null, CancellationToken.None)).Ok);
+            await network.RepairAsync(CancellationToken.None);
+
+            Assert.EndsWith("fine\n", await GetAsync(await DialAsync(IPAddress.Loopback, 38081)));
+            var (ended, log) = await bed.RunAsync(bed.Spec("sh", "-c", $"wget -qO- http://{server.Addresses[0]}:8080/") with { NetworkNamespacePath = client.NamespacePath });
+            Assert.Equal((0, "fine\n"), (ended.ExitCode, log));
+        }
+        finally
+        {
+            foreach (var instance in await bed.Runtime.ListAsync(CancellationToken.None)) await bed.Runtime.RemoveAsync(instance.Id, CancellationToken.None);
             await network.CleanupAsync(CancellationToken.None);
         }
     }

@@ -37,6 +37,9 @@ public sealed class FakePodNetwork : IPodNetwork
     }
 
     /// <inheritdoc/>
+    public Task RepairAsync(CancellationToken cancellation) => Task.CompletedTask;
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellation) => Task.FromResult<IReadOnlyList<string>>([.. _pods.Keys]);
 
     /// <inheritdoc/>
