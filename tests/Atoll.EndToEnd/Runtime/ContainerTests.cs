@@ -3,14 +3,15 @@ using Atoll.Edge.Runtimes;
 
 namespace Atoll.EndToEnd.Runtime;
 
-public sealed class ContainerTests
+public abstract class ContainerTests(string runtime)
 {
     [Fact]
     public async Task Starts_lists_logs_stops_and_removes()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var probe = await bed.Runtime.ProbeAsync(CancellationToken.None);
         Assert.True(probe.Usable, probe.Reason);
+        Assert.Equal(runtime, probe.Name);
 
         var spec = bed.Spec("sh", "-c", "echo out; echo err >&2; trap 'exit 3' TERM; while :; do sleep 0.1; done");
         var outcome = await bed.Runtime.StartAsync(spec, CancellationToken.None);

@@ -6,12 +6,12 @@ using Atoll.Edge.Runtimes;
 namespace Atoll.EndToEnd.Runtime;
 
 /// <summary>What outlives the agent, what a crash leaves, and that nothing stays behind.</summary>
-public sealed class LifeTests
+public abstract class LifeTests(string runtime)
 {
     [Fact]
     public async Task A_new_agent_finds_what_runs_and_what_ended_meanwhile()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var stays = bed.Spec("sleep", "1000");
         var ends = bed.Spec("sh", "-c", "while [ ! -f /go ]; do sleep 0.05; done; exit 9");
         foreach (var spec in new[] { stays, ends }) Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
@@ -33,7 +33,7 @@ public sealed class LifeTests
     [Fact]
     public async Task An_instance_whose_monitor_was_killed_is_unknown_and_leaves_no_process()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sleep", "1000");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         var pid = (await bed.Runtime.GetAsync(spec.Id, CancellationToken.None))!.Pid;
@@ -48,7 +48,7 @@ public sealed class LifeTests
     [Fact]
     public async Task After_a_reboot_instances_are_known_and_can_be_made_again()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sleep", "1000");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         // What a reboot takes: processes, mounts and the run folder.
@@ -70,7 +70,7 @@ public sealed class LifeTests
     [Fact]
     public async Task Half_made_instances_are_taken_apart_at_start()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sleep", "1000");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         // As if the agent had died before it noted the start.
@@ -88,7 +88,7 @@ public sealed class LifeTests
     [Fact]
     public async Task Nothing_stays_behind()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         await bed.Runtime.ProbeAsync(CancellationToken.None);
         for (var i = 0; i < 3; i++)
         {

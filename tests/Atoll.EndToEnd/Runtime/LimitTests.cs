@@ -5,12 +5,12 @@ using Atoll.Edge.Runtimes;
 namespace Atoll.EndToEnd.Runtime;
 
 /// <summary>Limits, identities, exit codes and errors, as the kernel enforces them.</summary>
-public sealed class LimitTests
+public abstract class LimitTests(string runtime)
 {
     [Fact]
     public async Task Exit_codes_and_start_errors_are_exact()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         Assert.Equal(0, (await bed.RunAsync(bed.Spec("true"))).Instance.ExitCode);
         Assert.Equal(7, (await bed.RunAsync(bed.Spec("sh", "-c", "exit 7"))).Instance.ExitCode);
         Assert.Equal(137, (await bed.RunAsync(bed.Spec("sh", "-c", "kill -9 $$; sleep 5") with { HostPid = true })).Instance.ExitCode);
@@ -36,7 +36,7 @@ public sealed class LimitTests
     [Fact]
     public async Task Memory_and_process_limits_hold()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var hungry = bed.Spec("sh", "-c", "x=$(yes | head -c 200000000); echo survived") with { Limits = new InstanceLimits { MemoryLimitBytes = 32 << 20 } };
         var (ended, log) = await bed.RunAsync(hungry);
         Assert.True(ended.OomKilled);
@@ -53,7 +53,7 @@ public sealed class LimitTests
     [Fact]
     public async Task Stats_are_read_and_limits_can_be_changed()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sh", "-c", "sleep 1000 & sleep 1000") with { Limits = new InstanceLimits { MemoryLimitBytes = 64 << 20, CpuShares = 512, CpuLimitMilli = 500, PidsLimit = 20 } };
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         var stats = await bed.Runtime.StatsAsync(spec.Id, CancellationToken.None);
@@ -70,7 +70,7 @@ public sealed class LimitTests
     [Fact]
     public async Task Users_groups_environment_and_file_systems_are_as_asked()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         Assert.Contains("uid=1000(web) gid=1001(web) groups=1001(web),2000(logs),3000", (await bed.RunAsync(bed.Spec("id") with { User = "web", SupplementalGroups = [3000] })).Log);
         Assert.StartsWith("uid=42 gid=43", (await bed.RunAsync(bed.Spec("id") with { User = "42:43" })).Log);
         Assert.Equal("pod-host\n", (await bed.RunAsync(bed.Spec("hostname") with { Hostname = "pod-host" })).Log);
@@ -88,7 +88,7 @@ public sealed class LimitTests
     [Fact]
     public async Task Privileges_are_few_unless_asked_for()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         Assert.NotEqual(0, (await bed.RunAsync(bed.Spec("mount", "-t", "tmpfs", "none", "/tmp"))).Instance.ExitCode);
         Assert.NotEqual(0, (await bed.RunAsync(bed.Spec("unshare", "-U", "true"))).Instance.ExitCode);
         Assert.Equal(0, (await bed.RunAsync(bed.Spec("mount", "-t", "tmpfs", "none", "/tmp") with { Privileged = true })).Instance.ExitCode);

@@ -13,13 +13,17 @@ internal sealed class RuntimeBed : IAsyncDisposable
 {
     private int made;
 
-    private RuntimeBed()
+    private RuntimeBed(string? runtime)
     {
+        OciRuntime = runtime;
         Folder = Directory.CreateTempSubdirectory("atoll-e2e-").FullName;
         Node = "t" + Path.GetFileName(Folder)[^6..].ToLowerInvariant();
         Images = new ImageStore(new ImageStoreOptions { Folder = Path.Join(Folder, "images") }, TimeProvider.System);
         Runtime = Open();
     }
+
+    /// <summary>What the next <see cref="Open"/> asks for.</summary>
+    internal string? OciRuntime { get; set; }
 
     internal string Folder { get; }
 
@@ -31,9 +35,9 @@ internal sealed class RuntimeBed : IAsyncDisposable
 
     internal string ImageDigest { get; private set; } = "";
 
-    internal static async Task<RuntimeBed> OpenAsync()
+    internal static async Task<RuntimeBed> OpenAsync(string? runtime = null)
     {
-        var bed = new RuntimeBed();
+        var bed = new RuntimeBed(runtime);
         BusyboxImage.Write(Path.Join(bed.Folder, "busybox"));
         var pull = await bed.Images.PullAsync($"oci:{bed.Folder}/busybox:latest", null, CancellationToken.None);
         Assert.True(pull.Image is not null, pull.Message);
@@ -41,7 +45,7 @@ internal sealed class RuntimeBed : IAsyncDisposable
         return bed;
     }
 
-    internal ContainerRuntimeOptions Options => new() { Node = Node, StateFolder = Path.Join(Folder, "state"), RunFolder = Path.Join(Folder, "run") };
+    internal ContainerRuntimeOptions Options => new() { Node = Node, StateFolder = Path.Join(Folder, "state"), RunFolder = Path.Join(Folder, "run"), OciRuntime = OciRuntime };
 
     internal ContainerRuntime Open() => new(Options, Images, TimeProvider.System);
 

@@ -3,12 +3,12 @@ using System.Diagnostics;
 namespace Atoll.EndToEnd.Runtime;
 
 /// <summary>The published budget: a container starts within 150 ms (p50) when its image is here.</summary>
-public sealed class StartTimeTests(ITestOutputHelper output)
+public abstract class StartTimeTests(string runtime, ITestOutputHelper output)
 {
     [Fact]
     public async Task Containers_start_quickly()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         await bed.Runtime.ProbeAsync(CancellationToken.None);
         var times = new List<double>();
         for (var i = 0; i < 20; i++)

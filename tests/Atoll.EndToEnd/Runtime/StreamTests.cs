@@ -5,14 +5,14 @@ using Atoll.Edge.Native;
 namespace Atoll.EndToEnd.Runtime;
 
 /// <summary>Exec, attach, terminals and logs.</summary>
-public sealed class StreamTests
+public abstract class StreamTests(string runtime)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     [Fact]
     public async Task Exec_carries_input_output_errors_and_exit_codes()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sleep", "1000");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         Assert.Equal((9, "out\n", "err\n"), await bed.ExecAsync(spec.Id, "sh", "-c", "echo out; echo err >&2; exit 9"));
@@ -35,7 +35,7 @@ public sealed class StreamTests
     [Fact]
     public async Task Exec_with_a_terminal_can_be_resized()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sleep", "1000");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         var start = await bed.Runtime.ExecAsync(spec.Id, new ExecRequest { Command = ["sh", "-c", "while [ \"$(stty size 2>/dev/null)\" != '33 111' ]; do sleep 0.05; done; stty size; read x; echo got $x"], Stdin = true, Stdout = true, Tty = true }, CancellationToken.None);
@@ -52,7 +52,7 @@ public sealed class StreamTests
     [Fact]
     public async Task A_command_ends_when_its_client_leaves()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sleep", "1000");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         var start = await bed.Runtime.ExecAsync(spec.Id, new ExecRequest { Command = ["sh", "-c", "echo $$; exec sleep 777"], Stdout = true }, CancellationToken.None);
@@ -65,7 +65,7 @@ public sealed class StreamTests
     [Fact]
     public async Task Attach_reaches_the_main_process()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sh", "-c", "read line; echo got $line; exit 4") with { Stdin = true, StdinOnce = true };
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         var start = await bed.Runtime.AttachAsync(spec.Id, new ExecRequest { Stdin = true, Stdout = true, Stderr = true }, CancellationToken.None);
@@ -79,7 +79,7 @@ public sealed class StreamTests
     [Fact]
     public async Task Logs_go_on_in_a_new_file_after_rotation()
     {
-        await using var bed = await RuntimeBed.OpenAsync();
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sh", "-c", "echo before; while [ ! -f /go ]; do sleep 0.05; done; echo after");
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
         var deadline = DateTime.UtcNow + Patience;

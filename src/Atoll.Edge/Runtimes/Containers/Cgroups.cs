@@ -39,6 +39,9 @@ internal sealed class Cgroups
 
     internal CgroupMode Mode { get; }
 
+    /// <summary>Where the second version is on a hybrid host.</summary>
+    internal string UnifiedMount => Path.Join(mount, "unified");
+
     /// <summary>True when the kernel counts swap, so that a limit on memory and swap together can be set.</summary>
     internal bool LimitsSwap => Mode == CgroupMode.Unified || File.Exists(Path.Join(mount, "memory/memory.memsw.limit_in_bytes"));
 

@@ -10,15 +10,15 @@ namespace Atoll.Edge.Runtimes.Containers;
 /// agent. Its protocol: it waits for a byte on the start pipe, forks into a session of its own, calls the OCI runtime, and
 /// says on the sync pipe <c>{"data": pid}</c> or <c>{"data": -1, "message": why}</c>.
 /// </summary>
-internal sealed class Conmon(string path, OciRuntime runtime, Cgroups cgroups, string monitorCgroup)
+internal sealed class Conmon(string path, Cgroups cgroups, string monitorCgroup)
 {
     private const int MaxMessageBytes = 64 * 1024;
 
-    internal async Task<ConmonStart> CreateAsync(string id, string bundle, InstanceSpec spec, string exits, CancellationToken cancellation)
+    internal async Task<ConmonStart> CreateAsync(OciRuntime runtime, string id, string bundle, InstanceSpec spec, string exits, CancellationToken cancellation)
     {
         List<string> args =
         [
-            .. Common(id, bundle), "-p", Path.Join(bundle, "pid"), "-P", Path.Join(bundle, "conmon.pid"),
+            .. Common(runtime, id, bundle), "-p", Path.Join(bundle, "pid"), "-P", Path.Join(bundle, "conmon.pid"),
             "-l", "k8s-file:" + spec.LogPath, "--exit-dir", exits, "--persist-dir", bundle,
         ];
         if (spec.Tty) args.Add("-t");
@@ -29,15 +29,15 @@ internal sealed class Conmon(string path, OciRuntime runtime, Cgroups cgroups, s
     }
 
     /// <summary>Starts a command in an instance; the caller must connect to <c>attach</c> in the bundle before it calls <see cref="ConmonSession.Go"/>.</summary>
-    internal ConmonSession Exec(string id, string bundle, string process, bool tty, bool stdin)
+    internal ConmonSession Exec(OciRuntime runtime, string id, string bundle, string process, bool tty, bool stdin)
     {
-        List<string> args = [.. Common(id, bundle), "-p", Path.Join(bundle, "pid"), "-l", "none", "--exec", "--exec-attach", "--exec-process-spec", process];
+        List<string> args = [.. Common(runtime, id, bundle), "-p", Path.Join(bundle, "pid"), "-l", "none", "--exec", "--exec-attach", "--exec-process-spec", process];
         if (tty) args.Add("-t");
         if (stdin) args.Add("-i");
         return Spawn(args, attach: true);
     }
 
-    private List<string> Common(string id, string bundle) =>
+    private static List<string> Common(OciRuntime runtime, string id, string bundle) =>
     [
         "--api-version", "1", "-c", id, "-u", id, "-r", runtime.Path, "-b", bundle, "--full-attach",
         .. runtime.GlobalArgs.Select(a => "--runtime-arg=" + a),

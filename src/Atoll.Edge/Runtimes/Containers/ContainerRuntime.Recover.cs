@@ -24,7 +24,7 @@ public sealed partial class ContainerRuntime
             var removed = await RemoveAsync(id, cancellation).ConfigureAwait(false);
             if (!removed.Ok) throw new IOException(removed.Message);
         }
-        if (state.Oci is { } oci) await SweepAsync(oci).ConfigureAwait(false);
+        if (state.Oci is not null) await SweepAsync(state).ConfigureAwait(false);
         await EmptyCgroupAsync(cgroupRoot).ConfigureAwait(false);
         cgroups.Remove(cgroupRoot);
     }
@@ -34,20 +34,31 @@ public sealed partial class ContainerRuntime
         folders.Create();
         var held = Capabilities.ReadHeld();
         var host = new HostFacts(held, cgroups.LimitsSwap, HostFacts.ReadOpenFiles(), []) { LowestOomScoreAdj = HostFacts.ReadLowestOomScoreAdj(held) };
-        var (oci, reason) = await OciRuntime.FindAsync(options.OciRuntime, folders.RuntimeRoot, options.RunFolder, cgroupRoot, closing.Token).ConfigureAwait(false);
+        var (oci, reason) = await FindRuntimeAsync(options.OciRuntime).ConfigureAwait(false);
         var conmonPath = Child.Find("conmon");
         if (oci is not null && conmonPath is null) (oci, reason) = (null, "conmon is not installed");
         foreach (var folder in Directory.EnumerateDirectories(folders.Instances))
             if (InstanceRecord.Read(Path.Join(folder, "record.json")) is { StartedAt: not null } record)
                 records[record.Id] = record;
         if (oci is null) return new Ready(null, null, host, reason);
-        await SweepAsync(oci).ConfigureAwait(false);
+        var ready = new Ready(oci, new Conmon(conmonPath!, cgroups, cgroupRoot + "/monitors"), host, null);
+        foreach (var earlier in RuntimesOfInstances())
+            if (earlier != oci.Name && (await FindRuntimeAsync(earlier).ConfigureAwait(false)).Runtime is { } found)
+                ready.Earlier[earlier] = found;
+        await SweepAsync(ready).ConfigureAwait(false);
         watching = WatchExitsAsync();
         foreach (var (_, record) in records) WatchMonitor(record);
-        return new Ready(oci, new Conmon(conmonPath!, oci, cgroups, cgroupRoot + "/monitors"), host, null);
+        return ready;
     }
 
-    private async Task SweepAsync(OciRuntime oci)
+    private Task<(OciRuntime? Runtime, string? Reason)> FindRuntimeAsync(string? wanted) =>
+        OciRuntime.FindAsync(wanted, folders.RuntimeRoot, options.RunFolder, cgroupRoot, cgroups, closing.Token);
+
+    /// <summary>Of the half-made ones too: they have to be taken apart by what made them.</summary>
+    private HashSet<string> RuntimesOfInstances() =>
+        Directory.EnumerateDirectories(folders.Instances).Select(folder => InstanceRecord.Read(Path.Join(folder, "record.json"))?.Runtime).OfType<string>().ToHashSet(StringComparer.Ordinal);
+
+    private async Task SweepAsync(Ready state)
     {
         var strays = new HashSet<string>(StringComparer.Ordinal);
         foreach (var place in (string[])[folders.Instances, folders.Bundles, folders.RuntimeRoot])
@@ -58,8 +69,8 @@ public sealed partial class ContainerRuntime
         foreach (var id in strays)
         {
             // A half-made instance has a record that says where its cgroup is; without one there is no cgroup of its own.
-            var cgroup = InstanceRecord.Read(folders.Record(id))?.Cgroup ?? cgroupRoot + "/" + id;
-            await ForgetAsync(id, cgroup, oci).ConfigureAwait(false);
+            var record = InstanceRecord.Read(folders.Record(id));
+            await ForgetAsync(id, record?.Cgroup ?? cgroupRoot + "/" + id, state.Of(record?.Runtime)).ConfigureAwait(false);
         }
     }
 

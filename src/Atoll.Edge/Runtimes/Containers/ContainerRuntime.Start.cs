@@ -17,7 +17,7 @@ public sealed partial class ContainerRuntime
         if (records.TryGetValue(spec.Id, out var existing))
         {
             if (existing.StartedAt is not null) return RuntimeOutcome.Success;
-            await ForgetAsync(existing.Id, existing.Cgroup, oci).ConfigureAwait(false);
+            await ForgetAsync(existing.Id, existing.Cgroup, state.Of(existing.Runtime)).ConfigureAwait(false);
         }
         try
         {
@@ -48,6 +48,7 @@ public sealed partial class ContainerRuntime
             Cgroup = CgroupOf(spec),
             CreatedAt = time.GetUtcNow(),
             BootId = BootId(),
+            Runtime = oci.Name,
             Tty = spec.Tty,
             Stdin = spec.Stdin,
         };
@@ -73,7 +74,7 @@ public sealed partial class ContainerRuntime
         // 5. The monitor creates the container; its main process waits.
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var timer = time.CreateTimer(_ => limit.Cancel(), null, options.StartTimeout, Timeout.InfiniteTimeSpan);
-        var created = await conmon.CreateAsync(spec.Id, bundle, spec, folders.Exits, limit.Token).ConfigureAwait(false);
+        var created = await conmon.CreateAsync(oci, spec.Id, bundle, spec, folders.Exits, limit.Token).ConfigureAwait(false);
         if (created.Data < 0) return new RuntimeOutcome("RunContainerError", OciRuntime.Clean(created.Message ?? "the container could not be created"));
 
         // 6. The main process goes. From here on the instance is what its files say.

@@ -31,14 +31,14 @@ public sealed partial class ContainerRuntime
     public async Task<RuntimeOutcome> RemoveAsync(string id, CancellationToken cancellation)
     {
         var state = await ready.Value.WaitAsync(cancellation).ConfigureAwait(false);
-        if (state.Oci is not { } oci) return new RuntimeOutcome("FailedKillPod", state.Reason);
+        if (state.Oci is null) return new RuntimeOutcome("FailedKillPod", state.Reason);
         var stopped = await StopAsync(id, Posix.SIGKILL, TimeSpan.Zero, cancellation).ConfigureAwait(false);
         if (!stopped.Ok) return stopped;
         using var held = await LockAsync(id, cancellation).ConfigureAwait(false);
         if (!records.TryGetValue(id, out var record)) return RuntimeOutcome.Success;
         try
         {
-            await ForgetAsync(id, record.Cgroup, oci).ConfigureAwait(false);
+            await ForgetAsync(id, record.Cgroup, state.Of(record.Runtime)).ConfigureAwait(false);
             return RuntimeOutcome.Success;
         }
         catch (Exception e) when (e is IOException or System.ComponentModel.Win32Exception or UnauthorizedAccessException)
@@ -51,11 +51,11 @@ public sealed partial class ContainerRuntime
     public async Task<RuntimeOutcome> UpdateAsync(string id, InstanceLimits limits, CancellationToken cancellation)
     {
         var state = await ready.Value.WaitAsync(cancellation).ConfigureAwait(false);
-        if (state.Oci is not { } oci) return new RuntimeOutcome("UpdateContainerError", state.Reason);
+        if (state.Oci is null) return new RuntimeOutcome("UpdateContainerError", state.Reason);
         if (!records.TryGetValue(id, out var record) || Observe(record).Phase != InstancePhase.Running) return new RuntimeOutcome("UpdateContainerError", $"instance {id} does not run");
         var path = Path.Join(folders.Bundle(id), "resources.json");
         AtomicFile.Write(path, OciConfig.WriteResources(limits, state.Host), durable: false);
-        var result = await oci.RunAsync(["update", "--resources", path, id], cancellation).ConfigureAwait(false);
+        var result = await state.Of(record.Runtime).RunAsync(["update", "--resources", path, id], cancellation).ConfigureAwait(false);
         return result.Ok ? RuntimeOutcome.Success : new RuntimeOutcome("UpdateContainerError", OciRuntime.Clean(result.Error));
     }
 

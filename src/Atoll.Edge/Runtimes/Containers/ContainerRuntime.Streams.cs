@@ -30,7 +30,7 @@ public sealed partial class ContainerRuntime
         {
             var file = Path.Join(bundle, "process.json");
             AtomicFile.Write(file, System.Text.Encoding.UTF8.GetBytes(process.ToJsonString()), durable: false);
-            return await ExecStreams.StartAsync(conmon, id, bundle, file, request, cancellation).ConfigureAwait(false);
+            return await ExecStreams.StartAsync(conmon, state.Of(record.Runtime), id, bundle, file, request, cancellation).ConfigureAwait(false);
         }
         catch
         {

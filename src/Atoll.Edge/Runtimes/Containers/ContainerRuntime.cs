@@ -142,6 +142,12 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
         public void Dispose() => Gate.Release();
     }
 
-    /// <summary>What the first call found out: the OCI runtime and monitor, or why there are none.</summary>
-    private sealed record Ready(OciRuntime? Oci, Conmon? Monitor, HostFacts Host, string? Reason);
+    /// <summary>What the first call found out: the OCI runtime and monitor, or why there are none; and the runtimes of instances that an earlier choice made.</summary>
+    private sealed record Ready(OciRuntime? Oci, Conmon? Monitor, HostFacts Host, string? Reason)
+    {
+        public Dictionary<string, OciRuntime> Earlier { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>The runtime that made an instance: another cannot read its state.</summary>
+        public OciRuntime Of(string? runtime) => runtime is not null && Earlier.GetValueOrDefault(runtime) is { } earlier ? earlier : Oci!;
+    }
 }

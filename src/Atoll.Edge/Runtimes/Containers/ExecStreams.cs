@@ -28,9 +28,9 @@ internal sealed class ExecStreams : IProcessStreams
 
     public Task<int> ExitCode => streams.ExitCode;
 
-    internal static async Task<StreamStart<IProcessStreams>> StartAsync(Conmon conmon, string id, string bundle, string file, ExecRequest request, CancellationToken cancellation)
+    internal static async Task<StreamStart<IProcessStreams>> StartAsync(Conmon conmon, OciRuntime runtime, string id, string bundle, string file, ExecRequest request, CancellationToken cancellation)
     {
-        var session = conmon.Exec(id, bundle, file, request.Tty, request.Stdin);
+        var session = conmon.Exec(runtime, id, bundle, file, request.Tty, request.Stdin);
         MonitorSocket? socket = null;
         try
         {

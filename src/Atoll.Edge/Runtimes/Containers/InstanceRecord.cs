@@ -33,6 +33,9 @@ internal sealed record InstanceRecord
 
     public ProcessIdentity Monitor { get; init; }
 
+    /// <summary>Name of the OCI runtime that made it and alone understands its state; null in records of before there was a choice.</summary>
+    public string? Runtime { get; init; }
+
     public bool Tty { get; init; }
 
     public bool Stdin { get; init; }
