@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
@@ -11,31 +10,35 @@ namespace Atoll.Orchestration.Binding;
 
 /// <summary>
 /// Gives pods their nodes: keeps the scheduler's snapshot from the copies, plans what waits in batches, and carries plans out
-/// by binding, many at once so that they share the store's commits. A binding counts in the snapshot from the moment it is
-/// decided; one that is refused is taken back and planned again. A pod that fits nowhere is told so, once for each
-/// answer, and is tried again when a node changed, a pod went, or a minute passed.
+/// by binding, many at once so that they share the store's commits. A plan is made from a fork of the snapshot, so the
+/// mirrors go on meanwhile; what they changed is looked at before the plan is taken over. A binding counts in the
+/// snapshot from the moment it is decided; one that is refused is taken back and planned again after a wait. A pod that fits
+/// nowhere is told so, once for each answer, and is planned again when something happened that can help it (and every few
+/// minutes all the same). One that preemption can help is promised a node, and the victims there are deleted.
 /// </summary>
 internal sealed class PlacementLoop
 {
     private const int MaxBatch = 512;
 
-    private static readonly TimeSpan s_flush = TimeSpan.FromMinutes(1), s_refused = TimeSpan.FromSeconds(1), s_calm = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan s_flush = TimeSpan.FromMinutes(5), s_calm = TimeSpan.FromMilliseconds(5);
 
     private readonly Cluster _cluster;
-    private readonly ILogger _log;
+    private readonly PlacementOutcome _outcome;
     private readonly Lock _lock = new();
     private readonly Snapshot _snapshot = new();
-    private readonly Dictionary<string, KubeObject> _pending = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, string> _unschedulable = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, DateTimeOffset> _refused = new(StringComparer.Ordinal);
+    private readonly PlacementQueue _queue = new();
     private readonly HashSet<string> _assumed = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _wake = new(0);
+    private readonly ILogger _log;
     private DateTimeOffset _flushed;
 
     public PlacementLoop(Cluster cluster)
     {
         _cluster = cluster;
+        _outcome = new PlacementOutcome(cluster);
         _log = cluster.Loggers.CreateLogger<PlacementLoop>();
+        _flushed = cluster.Now;
+        cluster.Of(Kinds.Namespace).Listen(NamespaceChanged);
         cluster.Nodes.Listen(NodeChanged);
         cluster.Pods.Listen(PodChanged);
     }
@@ -69,105 +72,95 @@ internal sealed class PlacementLoop
         bool any = false;
         while (true)
         {
-            Plan plan;
+            List<KubeObject> batch;
+            Snapshot fork;
             lock (_lock)
             {
-                List<KubeObject> batch = Batch();
+                if (_cluster.Now - _flushed >= s_flush)
+                {
+                    _flushed = _cluster.Now;
+                    _queue.Happened(ClusterEvents.All);
+                }
+                batch = _queue.Batch(_cluster.Now, MaxBatch);
                 if (batch.Count == 0)
                     return any;
-                plan = Scheduler.Plan(_snapshot, batch, seed: 1);
-                foreach (Placement placement in plan.Placements)
-                    Assume(placement);
+                fork = _snapshot.Fork();
             }
-            await Task.WhenAll(plan.Placements.Select(p => CarryOutAsync(p, cancellation))).ConfigureAwait(false);
-            any |= plan.Placements.Any(p => p.Node is not null);
+            Plan plan = Scheduler.Plan(fork, batch, seed: 1);
+            List<Placement> taken;
+            lock (_lock)
+                taken = TakeOver(plan);
+            await Task.WhenAll(taken.Select(p => CarryOutAsync(p, cancellation))).ConfigureAwait(false);
+            any |= taken.Exists(p => p.Node is not null);
         }
     }
 
-    private void Assume(Placement placement)
+    /// <summary>Pods that the next step would plan.</summary>
+    internal List<KubeObject> PendingPods()
     {
-        _pending.Remove(placement.Pod.Uid);
-        if (placement.Node is not null)
+        lock (_lock)
+            return _queue.Batch(_cluster.Now, int.MaxValue);
+    }
+
+    // What changed while the plan was made is in the queue and the snapshot already: a pod that changed, or whose node went,
+    // is planned again.
+    private List<Placement> TakeOver(Plan plan)
+    {
+        var taken = new List<Placement>(plan.Placements.Count);
+        foreach (Placement placement in plan.Placements)
         {
-            _assumed.Add(placement.Pod.Uid);
-            _snapshot.UpsertPod(placement.Pod, placement.Node);
+            KubeObject pod = placement.Pod;
+            if ((placement.Node ?? placement.Nominated) is { } node && !_snapshot.HasNode(node))
+                continue;
+            if (placement.Node is null)
+            {
+                if (!_queue.Answered(pod, placement.HelpedBy))
+                    continue;
+                if (placement.Nominated is not null)
+                    _snapshot.Nominate(pod, placement.Nominated);
+                else
+                    _snapshot.RemovePod(pod.Uid);
+            }
+            else
+            {
+                if (!_queue.Fitted(pod))
+                    continue;
+                _assumed.Add(pod.Uid);
+                _snapshot.UpsertPod(pod, placement.Node);
+            }
+            taken.Add(placement);
         }
-        else
-        {
-            // Known as answered before the lock is let go: what may help it from now on wakes it.
-            _unschedulable.TryAdd(placement.Pod.Uid, "");
-        }
+        return taken;
     }
 
     private async Task CarryOutAsync(Placement placement, CancellationToken cancellation)
     {
+        KubeObject pod = placement.Pod;
         try
         {
-            await TryCarryOutAsync(placement, cancellation).ConfigureAwait(false);
+            if (placement.Node is not null)
+            {
+                if (!await _outcome.BindAsync(placement, cancellation).ConfigureAwait(false))
+                    TakeBack(pod);
+                return;
+            }
+            string? told;
+            lock (_lock)
+            {
+                if (!_queue.HasAnswer(pod.Uid))
+                    return;
+                told = _queue.ToldTo(pod.Uid);
+            }
+            if (await _outcome.TellAsync(placement, told, cancellation).ConfigureAwait(false))
+                lock (_lock)
+                    _queue.Told(pod.Uid, placement.Message!);
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
             // The API is out of reach: whether the binding was made is told by the mirror when it is back.
-            _log.LogWarning("Pod {Pod}: its placement was not carried out: {Reason}", placement.Pod.Key, e.Message);
-            TakeBack(placement.Pod);
+            _log.LogWarning("Pod {Pod}: its placement was not carried out: {Reason}", pod.Key, e.Message);
+            TakeBack(pod);
         }
-    }
-
-    private async Task TryCarryOutAsync(Placement placement, CancellationToken cancellation)
-    {
-        KubeObject pod = placement.Pod;
-        if (placement.Node is null)
-        {
-            await TellAsync(pod, placement.Message!, cancellation).ConfigureAwait(false);
-            return;
-        }
-        var binding = new JsonObject
-        {
-            ["apiVersion"] = "v1",
-            ["kind"] = "Binding",
-            ["metadata"] = new JsonObject { ["name"] = pod.Name, ["namespace"] = pod.Namespace, ["uid"] = pod.Uid },
-            ["target"] = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Node", ["name"] = placement.Node },
-        };
-        ApiResult result = await _cluster.Api.CreateAsync(Kinds.Pod, pod.Namespace, binding, cancellation, pod.Name, "binding").ConfigureAwait(false);
-        if (result.Ok)
-        {
-            lock (_lock)
-                _unschedulable.Remove(pod.Uid);
-            _cluster.Events.Normal(pod, "Scheduled", $"Successfully assigned {pod.Key} to {placement.Node}");
-            return;
-        }
-        TakeBack(pod);
-        if (!result.IsNotFound)
-            _log.LogInformation("Pod {Pod} was not bound to {Node}: {Reason}", pod.Key, placement.Node, result.Error!.Message);
-    }
-
-    private async Task TellAsync(KubeObject pod, string message, CancellationToken cancellation)
-    {
-        lock (_lock)
-        {
-            if (!_unschedulable.TryGetValue(pod.Uid, out string? before) || before == message)
-                return;
-        }
-        Condition? shown = pod.View(ApiJson.Default.Pod).Status?.Condition("PodScheduled");
-        if (shown is { Status: "False", Reason: "Unschedulable" } && shown.Message == message)
-        {
-            Told(pod.Uid, message);
-            return;
-        }
-        var condition = new JsonObject
-        {
-            ["type"] = "PodScheduled",
-            ["status"] = "False",
-            ["reason"] = "Unschedulable",
-            ["message"] = message,
-            ["lastTransitionTime"] = KubeTime.Format(shown is { Status: "False", LastTransitionTime: { } since } ? since : _cluster.Now),
-        };
-        var patch = new JsonObject { ["metadata"] = new JsonObject { ["uid"] = pod.Uid }, ["status"] = new JsonObject { ["conditions"] = new JsonArray(condition) } };
-        ApiResult result = await _cluster.Api.PatchAsync(Kinds.Pod, pod.Namespace, pod.Name, PatchType.StrategicMerge, patch, cancellation, "status").ConfigureAwait(false);
-        if (!result.Ok)
-            return; // Told again at the next answer.
-        Told(pod.Uid, message);
-        _cluster.Events.Warning(pod, "FailedScheduling", message);
     }
 
     private void TakeBack(KubeObject pod)
@@ -176,129 +169,127 @@ internal sealed class PlacementLoop
         {
             _assumed.Remove(pod.Uid);
             _snapshot.RemovePod(pod.Uid);
+            _queue.Happened(ClusterEvents.PodGone);
             // The copy says what is true now: bound by somebody else, gone, or to be planned again after a pause.
-            if (_cluster.Pods.ByUid(pod.Uid) is { } now)
-            {
-                Take(now);
-                if (_pending.ContainsKey(pod.Uid))
-                    _refused[pod.Uid] = _cluster.Now + s_refused;
-            }
+            if (_cluster.Pods.ByUid(pod.Uid) is not { } now)
+                return;
+            Take(now, specChanged: false);
+            if (Waits(now))
+                _queue.Refused(now, _cluster.Now);
         }
-    }
-
-    private void Told(string uid, string message)
-    {
-        lock (_lock)
-            if (_unschedulable.ContainsKey(uid))
-                _unschedulable[uid] = message;
-    }
-
-    // Highest priority first, then the oldest; pods that were answered wait until something that may help them happens.
-    private List<KubeObject> Batch()
-    {
-        DateTimeOffset now = _cluster.Now;
-        if (now - _flushed >= s_flush)
-        {
-            _flushed = now;
-            Retry();
-        }
-        var batch = new List<KubeObject>();
-        foreach (KubeObject pod in _pending.Values)
-            if (!_refused.TryGetValue(pod.Uid, out DateTimeOffset until) || until <= now)
-                batch.Add(pod);
-        foreach (KubeObject pod in batch)
-            _refused.Remove(pod.Uid);
-        batch.Sort(static (a, b) =>
-        {
-            int order = (b.View(ApiJson.Default.Pod).Spec.Priority ?? 0).CompareTo(a.View(ApiJson.Default.Pod).Spec.Priority ?? 0);
-            order = order != 0 ? order : Nullable.Compare(a.Metadata.CreationTimestamp, b.Metadata.CreationTimestamp);
-            return order != 0 ? order : string.CompareOrdinal(a.Uid, b.Uid);
-        });
-        return batch.Count > MaxBatch ? batch.GetRange(0, MaxBatch) : batch;
+        Wake();
     }
 
     private TimeSpan Pause()
     {
         lock (_lock)
-            return _refused.Count > 0 ? s_refused : s_flush;
+        {
+            TimeSpan pause = (_queue.NextDue() ?? DateTimeOffset.MaxValue) - _cluster.Now;
+            return pause > s_flush ? s_flush : pause < TimeSpan.Zero ? TimeSpan.Zero : pause;
+        }
     }
 
-    // Every pod that fitted nowhere is pending again.
-    private void Retry()
+    private void NamespaceChanged(KubeObject? old, KubeObject? now)
     {
-        foreach (string uid in _unschedulable.Keys)
-            if (!_assumed.Contains(uid) && _cluster.Pods.ByUid(uid) is { } pod && Waits(pod))
-                _pending[uid] = pod;
+        bool any = false;
+        lock (_lock)
+        {
+            if (now is null)
+                _snapshot.RemoveNamespace(old!.Name);
+            else if (_snapshot.UpsertNamespace(now))
+                any = _queue.Happened(ClusterEvents.Namespaces);
+        }
+        if (any)
+            Wake();
     }
 
     private void NodeChanged(KubeObject? old, KubeObject? now)
     {
+        bool any;
         lock (_lock)
         {
             if (now is null)
                 _snapshot.RemoveNode(old!.Name);
-            else
-                _snapshot.UpsertNode(now);
-            Retry();
+            // A domain that went may even out a spread, or take a pod along that kept another away.
+            any = _queue.Happened(now is null ? ClusterEvents.NodeLabels | ClusterEvents.PodGone : _snapshot.UpsertNode(now));
         }
-        Wake();
+        if (any)
+            Wake();
     }
 
     private void PodChanged(KubeObject? old, KubeObject? now)
     {
+        bool any;
         lock (_lock)
         {
             if (old is not null && old.Uid != now?.Uid)
-                Forget(old.Uid);
+                Drop(old.Uid);
             // An answer that was told is no news; a toleration that was added is.
             if (now is not null)
-                Take(now, old is not null && old.Metadata.Generation != now.Metadata.Generation);
+                Take(now, old is not null && old.Uid == now.Uid && (old.Metadata.Generation != now.Metadata.Generation || !SameLabels(old, now)));
+            any = _queue.Pending > 0;
         }
-        Wake();
+        if (any)
+            Wake();
     }
 
-    private void Take(KubeObject pod, bool specChanged = false)
+    private void Take(KubeObject pod, bool specChanged)
     {
-        string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName;
-        if (string.IsNullOrEmpty(node))
+        Pod view = pod.View(ApiJson.Default.Pod);
+        if (string.IsNullOrEmpty(view.Spec.NodeName))
         {
             // A copy that does not show our binding yet says nothing new.
             if (_assumed.Contains(pod.Uid))
                 return;
             if (!Waits(pod))
             {
-                _pending.Remove(pod.Uid);
-                _refused.Remove(pod.Uid);
+                Drop(pod.Uid);
+                return;
             }
-            else if (specChanged || !_unschedulable.ContainsKey(pod.Uid) || _pending.ContainsKey(pod.Uid))
-                _pending[pod.Uid] = pod;
+            if (!string.IsNullOrEmpty(view.Status?.NominatedNodeName))
+                _snapshot.Nominate(pod, view.Status.NominatedNodeName);
+            _queue.Offer(pod, specChanged);
             return;
         }
-        _assumed.Remove(pod.Uid);
-        _pending.Remove(pod.Uid);
-        _unschedulable.Remove(pod.Uid);
-        _refused.Remove(pod.Uid);
-        bool ended = pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" or "Failed";
+        bool known = _assumed.Remove(pod.Uid), ended = view.Status?.Phase is "Succeeded" or "Failed";
+        _queue.Remove(pod.Uid);
+        int before = _snapshot.PodCount;
         _snapshot.UpsertPod(pod);
         if (ended)
-            Retry();
+        {
+            if (_snapshot.PodCount < before)
+                _queue.Happened(ClusterEvents.PodGone);
+            return;
+        }
+        // Ending pods no longer count in spreads, and ones that shrank leave room.
+        ClusterEvents events = known || _snapshot.PodCount > before ? ClusterEvents.PodPlaced : ClusterEvents.None;
+        if (specChanged || pod.IsDeleting)
+            events |= ClusterEvents.PodGone | ClusterEvents.PodPlaced;
+        _queue.Happened(events);
     }
 
-    private void Forget(string uid)
+    private void Drop(string uid)
     {
         _assumed.Remove(uid);
-        _pending.Remove(uid);
-        _unschedulable.Remove(uid);
-        _refused.Remove(uid);
+        _queue.Remove(uid);
+        int before = _snapshot.PodCount;
         _snapshot.RemovePod(uid);
-        Retry();
+        if (_snapshot.PodCount < before)
+            _queue.Happened(ClusterEvents.PodGone);
+    }
+
+    private static bool SameLabels(KubeObject left, KubeObject right)
+    {
+        Dictionary<string, string> a = left.Metadata.Labels ?? [], b = right.Metadata.Labels ?? [];
+        return a.Count == b.Count && a.All(pair => b.TryGetValue(pair.Key, out string? value) && value == pair.Value);
     }
 
     private static bool Waits(KubeObject pod)
     {
-        PodSpec spec = pod.View(ApiJson.Default.Pod).Spec;
-        return !pod.IsDeleting && string.IsNullOrEmpty(spec.NodeName) && spec.SchedulingGates is not { Count: > 0 }
-            && (string.IsNullOrEmpty(spec.SchedulerName) || spec.SchedulerName == "default-scheduler");
+        Pod view = pod.View(ApiJson.Default.Pod);
+        return !pod.IsDeleting && string.IsNullOrEmpty(view.Spec.NodeName) && view.Spec.SchedulingGates is not { Count: > 0 }
+            && view.Status?.Phase is not ("Succeeded" or "Failed")
+            && (string.IsNullOrEmpty(view.Spec.SchedulerName) || view.Spec.SchedulerName == "default-scheduler");
     }
 
     private void Wake()

@@ -29,7 +29,7 @@ internal sealed class HostPorts
             {
                 int? number = port.HostPort ?? (spec.HostNetwork == true ? port.Number : null);
                 if (number is > 0)
-                    (ports ??= []).Add((string.IsNullOrEmpty(port.HostIP) ? "0.0.0.0" : port.HostIP, port.Protocol ?? "TCP", number.Value));
+                    (ports ??= []).Add((string.IsNullOrEmpty(port.HostIP) ? "0.0.0.0" : port.HostIP, string.IsNullOrEmpty(port.Protocol) ? "TCP" : port.Protocol, number.Value));
             }
         }
     }
@@ -42,4 +42,6 @@ internal sealed class HostPorts
                     return true;
         return false;
     }
+
+    public bool SameAs(HostPorts other) => _ports.AsSpan().SequenceEqual(other._ports);
 }

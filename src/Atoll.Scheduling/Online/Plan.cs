@@ -6,7 +6,17 @@ namespace Atoll.Scheduling.Online;
 /// <param name="Pod">The pod.</param>
 /// <param name="Node">The node, or null.</param>
 /// <param name="Message">Why not, such as <c>0/3 nodes are available: 3 Insufficient memory.</c>; null when there is a node.</param>
-public sealed record Placement(KubeObject Pod, string? Node, string? Message);
+public sealed record Placement(KubeObject Pod, string? Node, string? Message)
+{
+    /// <summary>The node on which <see cref="Victims"/> make room; null when preemption does not help or is not needed.</summary>
+    public string? Nominated { get; init; }
+
+    /// <summary>Pods of lower priority that have to go first. They may be none while earlier victims are still on their way out.</summary>
+    public IReadOnlyList<KubeObject> Victims { get; init; } = [];
+
+    /// <summary>What may help a pod that has no node.</summary>
+    public ClusterEvents HelpedBy { get; init; }
+}
 
 /// <summary>What the scheduler decided about the pods it was given, in their order: immutable, and carried out by somebody else.</summary>
 public sealed record Plan(IReadOnlyList<Placement> Placements);

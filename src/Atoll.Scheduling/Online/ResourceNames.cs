@@ -18,14 +18,27 @@ public sealed class ResourceNames
     /// <summary>Column of pods: each pod takes one.</summary>
     public const int Pods = 2;
 
+    private const int Remembered = 4096;
+    private const long ScoredCpu = 100, ScoredMemory = 200L << 20;
+
     private readonly Dictionary<string, int> _columns = new(StringComparer.Ordinal) { ["cpu"] = Cpu, ["memory"] = Memory, ["pods"] = Pods };
     private readonly List<string> _names = ["cpu", "memory", "pods"];
+    private readonly Dictionary<string, Quantity> _read = new(StringComparer.Ordinal);
 
     /// <summary>How many resources are known.</summary>
     public int Count => _names.Count;
 
     /// <summary>Name of a column.</summary>
     public string this[int column] => _names[column];
+
+    /// <summary>The same names, to which new ones may be added without touching these.</summary>
+    public ResourceNames Copy()
+    {
+        var copy = new ResourceNames();
+        foreach (string name in _names)
+            copy.ColumnOf(name);
+        return copy;
+    }
 
     /// <summary>Column of a name, made when it is new.</summary>
     public int ColumnOf(string name)
@@ -80,6 +93,39 @@ public sealed class ResourceNames
         return sum;
     }
 
+    /// <summary>
+    /// Cpu and memory that a pod counts with in scores: a container that asks for none counts with 100m and 200 MiB, as in
+    /// Kubernetes, so that such pods spread too.
+    /// </summary>
+    internal (long Cpu, long Memory) ScoredOf(PodSpec spec)
+    {
+        long cpu = 0, memory = 0, peakCpu = 0, peakMemory = 0, sideCpu = 0, sideMemory = 0;
+        foreach (Container container in spec.Containers)
+        {
+            cpu += Scored(container, "cpu", ScoredCpu);
+            memory += Scored(container, "memory", ScoredMemory);
+        }
+        foreach (Container container in spec.InitContainers ?? [])
+        {
+            long ownCpu = Scored(container, "cpu", ScoredCpu), ownMemory = Scored(container, "memory", ScoredMemory);
+            peakCpu = Math.Max(peakCpu, sideCpu + ownCpu);
+            peakMemory = Math.Max(peakMemory, sideMemory + ownMemory);
+            if (container.RestartPolicy == "Always")
+            {
+                sideCpu += ownCpu;
+                sideMemory += ownMemory;
+            }
+        }
+        cpu = Math.Max(cpu + sideCpu, peakCpu);
+        memory = Math.Max(memory + sideMemory, peakMemory);
+        return spec.Overhead is null ? (cpu, memory) : (cpu + Of("cpu"), memory + Of("memory"));
+
+        long Of(string name) => spec.Overhead.TryGetValue(name, out string? value) ? Amount(name, value) : 0;
+    }
+
+    private long Scored(Container container, string name, long otherwise) =>
+        container.Resources?.Requests?.TryGetValue(name, out string? value) == true || container.Resources?.Limits?.TryGetValue(name, out value) == true ? Amount(name, value!) : otherwise;
+
     private long[] Requests(Container container)
     {
         long[] amounts = Read(container.Resources?.Requests);
@@ -91,7 +137,18 @@ public sealed class ResourceNames
         return amounts;
     }
 
-    private static long Amount(string name, string value) => name == "cpu" ? Quantity.Parse(value).Milli : Quantity.Parse(value).Value;
+    // The same few texts come again and again, and reading one exactly takes arithmetic of any size.
+    private long Amount(string name, string value)
+    {
+        if (!_read.TryGetValue(value, out Quantity amount))
+        {
+            amount = Quantity.Parse(value);
+            if (_read.Count >= Remembered)
+                _read.Clear();
+            _read.Add(value, amount);
+        }
+        return name == "cpu" ? amount.Milli : amount.Value;
+    }
 
     private static void Add(ref long[] to, long[] from)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
@@ -5,15 +6,20 @@ using Atoll.Api.Objects;
 namespace Atoll.Scheduling.Online;
 
 /// <summary>
-/// The fleet as columns: one array for each resource over all nodes, kept incrementally from the changes of nodes and pods. A
-/// plan reads it and never writes it. Not thread-safe. A node keeps its row while it exists; freed rows are used again.
+/// The fleet as columns: an array for each resource, label key and kind of fact over all nodes, kept incrementally from the
+/// changes of nodes and pods. A plan reads it and never writes it. A node keeps its row while it exists; freed rows are used
+/// again.
+/// <para><see cref="Fork"/> gives a copy that shares every page until one side writes it, so that a plan may be made from one
+/// while changes go on, and a what-if may change another. One snapshot is for one thread at a time; different ones are
+/// independent.</para>
 /// </summary>
-public sealed class Snapshot
+public sealed partial class Snapshot
 {
-    private readonly Dictionary<string, int> _rows = new(StringComparer.Ordinal);
-    private readonly Stack<int> _free = new();
-    private readonly Dictionary<string, PodRow> _pods = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, List<PodRow>> _waiting = new(StringComparer.Ordinal);
+    private object _owner = new();
+    private Dictionary<string, int> _rows = new(StringComparer.Ordinal);
+    private bool _rowsShared, _labelsShared;
+    private Stack<int> _free = new();
+    private Dictionary<string, NodeGate> _gates = new(StringComparer.Ordinal);
 
     /// <summary>Rows in use or freed: the length of every column.</summary>
     internal int Rows { get; private set; }
@@ -21,147 +27,228 @@ public sealed class Snapshot
     /// <summary>How many nodes there are.</summary>
     public int NodeCount => _rows.Count;
 
-    /// <summary>How many pods have a node.</summary>
-    public int PodCount => _pods.Count;
-
     /// <summary>Columns by name.</summary>
-    public ResourceNames Resources { get; } = new();
+    public ResourceNames Resources { get; private init; } = new();
 
-    internal NodeRow?[] Nodes { get; private set; } = new NodeRow?[16];
+    internal LabelTable Labels { get; private set; } = new();
 
-    /// <summary>Requested amounts: [resource][row].</summary>
-    internal long[][] Requested { get; private set; } = [new long[16], new long[16], new long[16]];
+    internal Column<NodeRow?> Nodes { get; private init; } = new();
+
+    /// <summary>Null where no node is.</summary>
+    internal Column<NodeGate?> Gates { get; private init; } = new();
+
+    internal Column<uint> Hashes { get; private init; } = new();
 
     /// <summary>Allocatable amounts: [resource][row].</summary>
-    internal long[][] Allocatable { get; private set; } = [new long[16], new long[16], new long[16]];
+    internal List<Column<long>> Allocatable { get; private init; } = [new(), new(), new()];
 
-    internal IReadOnlyCollection<PodRow> Pods => _pods.Values;
+    /// <summary>Requested amounts: [resource][row].</summary>
+    internal List<Column<long>> Requested { get; private init; } = [new(), new(), new()];
 
-    /// <summary>Adds a node or takes in its change.</summary>
-    public void UpsertNode(KubeObject value)
+    /// <summary>Cpu and memory as they count in scores: requests, or what a pod that asks for none counts with.</summary>
+    internal Column<long>[] Scored { get; private init; } = [new(), new()];
+
+    /// <summary>How many nodes have an image, and its size there.</summary>
+    internal ImmutableDictionary<string, ImageState> Images { get; private set; } = ImmutableDictionary.Create<string, ImageState>(StringComparer.Ordinal);
+
+    /// <summary>Labels of namespaces.</summary>
+    internal ImmutableDictionary<string, Dictionary<string, string>> Namespaces { get; private set; } = ImmutableDictionary.Create<string, Dictionary<string, string>>(StringComparer.Ordinal);
+
+    /// <summary>
+    /// A copy of this moment. It costs a pointer for each page of 512 rows, not a copy of the fleet; whichever side writes
+    /// first copies the page it writes.
+    /// </summary>
+    public Snapshot Fork()
+    {
+        _rowsShared = _labelsShared = true;
+        _owner = new object();
+        return new Snapshot(Groups())
+        {
+            Rows = Rows,
+            _rows = _rows,
+            _rowsShared = true,
+            _labelsShared = true,
+            _free = new Stack<int>(_free.Reverse()),
+            _gates = new Dictionary<string, NodeGate>(_gates, StringComparer.Ordinal),
+            _pods = null,
+            _podCount = _podCount,
+            _waiting = _waiting.ToDictionary(w => w.Key, w => new List<PodRow>(w.Value), StringComparer.Ordinal),
+            Resources = Resources.Copy(),
+            Labels = Labels,
+            Nodes = Nodes.Fork(),
+            Gates = Gates.Fork(),
+            Hashes = Hashes.Fork(),
+            Allocatable = Allocatable.ConvertAll(c => c.Fork()),
+            Requested = Requested.ConvertAll(c => c.Fork()),
+            Scored = [Scored[0].Fork(), Scored[1].Fork()],
+            PodsAt = PodsAt.Fork(),
+            Nominated = Nominated,
+            Images = Images,
+            Namespaces = Namespaces,
+        };
+    }
+
+    /// <summary>True when the node is known.</summary>
+    public bool HasNode(string name) => _rows.ContainsKey(name);
+
+    /// <summary>A node's row, or −1.</summary>
+    internal int RowOf(string name) => _rows.TryGetValue(name, out int row) ? row : -1;
+
+    /// <summary>Adds a node or takes in its change. The answer says what of it can matter to a pod that waits.</summary>
+    public ClusterEvents UpsertNode(KubeObject value)
     {
         ArgumentNullException.ThrowIfNull(value);
         Node node = value.View(ApiJson.Default.Node);
-        if (!_rows.TryGetValue(value.Name, out int row))
+        ClusterEvents events = ClusterEvents.None;
+        bool isNew = !_rows.TryGetValue(value.Name, out int row);
+        if (isNew)
         {
             row = _free.TryPop(out int freed) ? freed : Rows++;
-            _rows.Add(value.Name, row);
+            OwnRows().Add(value.Name, row);
+            events = ClusterEvents.NodeAdded;
         }
-        long[] allocatable = Resources.Read(node.Status?.Allocatable ?? node.Status?.Capacity);
-        Grow();
-        for (int r = 0; r < Allocatable.Length; r++)
-            Allocatable[r][row] = r < allocatable.Length ? allocatable[r] : 0;
-        List<PodRow> pods = Nodes[row]?.Pods ?? [];
-        Nodes[row] = new NodeRow(value.Name, row, value.Metadata.Labels ?? [], node.Spec.Unschedulable == true, TaintsOf(node), pods);
-        if (_waiting.Remove(value.Name, out List<PodRow>? early))
+        events |= Allocate(row, Resources.Read(node.Status?.Allocatable ?? node.Status?.Capacity));
+        NodeRow? old = Nodes[row];
+        NodeGate gate = GateOf(node);
+        if (!ReferenceEquals(Gates[row], gate))
+        {
+            Gates.At(row) = gate;
+            events |= ClusterEvents.NodeTaints;
+        }
+        Dictionary<string, string> labels = value.Metadata.Labels ?? [];
+        if (old is null || !Same(old.Labels, labels))
+        {
+            if (_labelsShared)
+                (Labels, _labelsShared) = (Labels.Copy(), false);
+            Labels.Set(row, old?.Labels, labels);
+            events |= ClusterEvents.NodeLabels;
+        }
+        Dictionary<string, long> images = ImagesOf(node);
+        CountImages(old?.Images, images);
+        NodeRow now = new(value.Name, labels, images);
+        Nodes.At(row) = now;
+        if (Hashes[row] != now.Hash)
+            Hashes.At(row) = now.Hash;
+        if (isNew && _waiting.Remove(value.Name, out List<PodRow>? early))
             foreach (PodRow pod in early)
-                Place(pod, row);
+                Put(pod, row);
+        return events;
     }
 
     /// <summary>Removes a node; its pods wait, uncounted, until it comes back or they go.</summary>
     public void RemoveNode(string name)
     {
-        if (!_rows.Remove(name, out int row))
+        if (!_rows.TryGetValue(name, out int row))
             return;
-        if (Nodes[row]!.Pods.Count > 0)
-            _waiting[name] = Nodes[row]!.Pods;
-        Nodes[row] = null;
-        for (int r = 0; r < Allocatable.Length; r++)
-            Allocatable[r][row] = Requested[r][row] = 0;
+        PodRow[] pods = PodsAt[row] ?? [];
+        foreach (PodRow pod in pods)
+            Take(pod, row);
+        if (pods.Length > 0)
+            _waiting[name] = [.. pods];
+        OwnRows().Remove(name);
+        if (_labelsShared)
+            (Labels, _labelsShared) = (Labels.Copy(), false);
+        NodeRow node = Nodes[row]!;
+        Labels.Set(row, node.Labels, null);
+        CountImages(node.Images, null);
+        Nodes.At(row) = null;
+        Gates.At(row) = null;
+        foreach (Column<long> column in Allocatable)
+            column.At(row) = 0;
         _free.Push(row);
     }
 
-    /// <summary>
-    /// Takes in a pod: one with a node counts there until it has finished; one without counts nowhere. <paramref name="node"/>
-    /// overrides spec.nodeName for a binding that is on its way.
-    /// </summary>
-    public void UpsertPod(KubeObject value, string? node = null)
+    /// <summary>Takes in a namespace: terms of affinity may select namespaces by their labels. True when its labels are new.</summary>
+    public bool UpsertNamespace(KubeObject value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Pod pod = value.View(ApiJson.Default.Pod);
-        node ??= pod.Spec.NodeName;
-        bool counts = !string.IsNullOrEmpty(node) && pod.Status?.Phase is not ("Succeeded" or "Failed");
-        if (_pods.TryGetValue(value.Uid, out PodRow? known))
+        if (Namespaces.TryGetValue(value.Name, out Dictionary<string, string>? old) && Same(old, value.Metadata.Labels ?? []))
+            return false;
+        Namespaces = Namespaces.SetItem(value.Name, value.Metadata.Labels ?? []);
+        return true;
+    }
+
+    /// <summary>Forgets a namespace.</summary>
+    public void RemoveNamespace(string name) => Namespaces = Namespaces.Remove(name);
+
+    private Dictionary<string, int> OwnRows()
+    {
+        if (_rowsShared)
+            (_rows, _rowsShared) = (new Dictionary<string, int>(_rows, StringComparer.Ordinal), false);
+        return _rows;
+    }
+
+    private ClusterEvents Allocate(int row, long[] amounts)
+    {
+        var events = ClusterEvents.None;
+        while (Allocatable.Count < Resources.Count)
+            Allocatable.Add(new());
+        for (int r = 0; r < Allocatable.Count; r++)
         {
-            if (counts && known.Node == node && ReferenceEquals(known.Labels, value.Metadata.Labels))
-                return;
-            RemovePod(value.Uid);
+            long now = r < amounts.Length ? amounts[r] : 0, old = Allocatable[r][row];
+            if (now == old)
+                continue;
+            Allocatable[r].At(row) = now;
+            if (now > old)
+                events |= ClusterEvents.NodeAllocatable;
         }
-        if (!counts)
+        return events;
+    }
+
+    private void CountImages(Dictionary<string, long>? old, Dictionary<string, long>? now)
+    {
+        if (old is not null && now is not null && old.Count == now.Count && !old.Except(now).Any())
             return;
-        var row = new PodRow(value.Uid, value.Namespace, node!, value.Metadata.Labels ?? [], Resources.RequestsOf(pod.Spec), HostPorts.Of(pod.Spec), value.IsDeleting);
-        _pods.Add(value.Uid, row);
-        if (_rows.TryGetValue(node!, out int at))
-            Place(row, at);
-        else if (_waiting.TryGetValue(node!, out List<PodRow>? waiting))
-            waiting.Add(row);
-        else
-            _waiting.Add(node!, [row]);
+        ImmutableDictionary<string, ImageState>.Builder images = Images.ToBuilder();
+        foreach (string name in (old ?? []).Keys)
+            if (images[name].Nodes == 1)
+                images.Remove(name);
+            else
+                images[name] = images[name] with { Nodes = images[name].Nodes - 1 };
+        foreach (KeyValuePair<string, long> image in now ?? [])
+            images[image.Key] = new ImageState(images.GetValueOrDefault(image.Key).Nodes + 1, image.Value);
+        Images = images.ToImmutable();
     }
 
-    /// <summary>Forgets a pod.</summary>
-    public void RemovePod(string uid)
+    private static Dictionary<string, long> ImagesOf(Node node)
     {
-        if (!_pods.Remove(uid, out PodRow? pod))
-            return;
-        if (!_rows.TryGetValue(pod.Node, out int row))
-        {
-            if (_waiting.TryGetValue(pod.Node, out List<PodRow>? waiting) && waiting.Remove(pod) && waiting.Count == 0)
-                _waiting.Remove(pod.Node);
-            return;
-        }
-        Nodes[row]!.Pods.Remove(pod);
-        for (int r = 0; r < pod.Requests.Length; r++)
-            Requested[r][row] -= pod.Requests[r];
-    }
-
-    private void Place(PodRow pod, int row)
-    {
-        Grow();
-        if (!Nodes[row]!.Pods.Contains(pod))
-            Nodes[row]!.Pods.Add(pod);
-        for (int r = 0; r < pod.Requests.Length; r++)
-            Requested[r][row] += pod.Requests[r];
-    }
-
-    private void Grow()
-    {
-        if (Rows > Nodes.Length)
-        {
-            NodeRow?[] nodes = Nodes;
-            Array.Resize(ref nodes, Rows * 2);
-            Nodes = nodes;
-        }
-        Requested = Fit(Requested, Resources.Count, Nodes.Length);
-        Allocatable = Fit(Allocatable, Resources.Count, Nodes.Length);
-    }
-
-    private static long[][] Fit(long[][] columns, int count, int length)
-    {
-        if (columns.Length < count)
-            Array.Resize(ref columns, count);
-        for (int i = 0; i < columns.Length; i++)
-            if (columns[i] is null)
-                columns[i] = new long[length];
-            else if (columns[i].Length < length)
-                Array.Resize(ref columns[i], length);
-        return columns;
+        var images = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (ContainerImage image in node.Status?.Images ?? [])
+            foreach (string name in image.Names ?? [])
+                images[name] = image.SizeBytes ?? 0;
+        return images;
     }
 
     // A node that is not ready takes nothing new, whether or not somebody has already written the taint that says so.
-    private static Taint[] TaintsOf(Node node)
+    private NodeGate GateOf(Node node)
     {
         var taints = new List<Taint>(node.Spec.Taints ?? []);
         string? ready = node.Status?.Conditions?.Find(c => c.Type == "Ready")?.Status;
-        string? key = ready switch { "True" => null, "False" => "node.kubernetes.io/not-ready", "Unknown" => "node.kubernetes.io/unreachable", _ => "node.kubernetes.io/not-ready" };
-        if (key is not null && !taints.Exists(t => t.Key == key))
+        string? key = ready switch { "True" => null, "Unknown" => "node.kubernetes.io/unreachable", _ => "node.kubernetes.io/not-ready" };
+        if (key is not null && !taints.Exists(t => t.Key == key && t.Effect is "NoSchedule"))
             taints.Add(new Taint { Key = key, Effect = "NoSchedule" });
-        return [.. taints];
+        string all = (node.Spec.Unschedulable == true ? "1\n" : "0\n") + string.Join('\n', taints.Select(t => $"{t.Key}={t.Value}:{t.Effect}"));
+        if (_gates.TryGetValue(all, out NodeGate? known))
+            return known;
+        // Taints come from people and controllers, a few of each kind; should they be without end, old ones are forgotten, not kept.
+        if (_gates.Count >= 4096)
+            _gates.Clear();
+        _gates.Add(all, known = new NodeGate(node.Spec.Unschedulable == true, [.. taints]));
+        return known;
+    }
+
+    private static bool Same(Dictionary<string, string> left, Dictionary<string, string> right)
+    {
+        if (ReferenceEquals(left, right))
+            return true;
+        if (left.Count != right.Count)
+            return false;
+        foreach (KeyValuePair<string, string> pair in left)
+            if (!right.TryGetValue(pair.Key, out string? value) || value != pair.Value)
+                return false;
+        return true;
     }
 }
 
-/// <summary>A node's row besides its amounts.</summary>
-internal sealed record NodeRow(string Name, int Row, Dictionary<string, string> Labels, bool Unschedulable, Taint[] Taints, List<PodRow> Pods);
-
-/// <summary>A pod that has a node.</summary>
-internal sealed record PodRow(string Uid, string Namespace, string Node, Dictionary<string, string> Labels, long[] Requests, HostPorts Ports, bool Deleting);
+/// <summary>An image: on how many nodes, how many bytes.</summary>
+internal readonly record struct ImageState(int Nodes, long Bytes);

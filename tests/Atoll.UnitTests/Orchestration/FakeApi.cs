@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Objects;
+using Atoll.Api.Patches;
 using Atoll.Api.Resources;
 
 namespace Atoll.UnitTests.Orchestration;
@@ -73,6 +74,8 @@ internal sealed class FakeApi(TimeProvider time) : IResources
     {
         JsonObject copy = document.DeepClone().AsObject();
         JsonObject metadata = copy["metadata"]!.AsObject();
+        if (subresource == "binding")
+            return Bind(ns, name!, copy);
         if ((string?)metadata["name"] is null)
             metadata["name"] = (string?)metadata["generateName"] + "x" + (++_ids).ToString("x5", CultureInfo.InvariantCulture);
         if (type.Namespaced)
@@ -96,13 +99,13 @@ internal sealed class FakeApi(TimeProvider time) : IResources
 
     public ValueTask<ApiResult> PatchAsync(ResourceType type, string? ns, string name, PatchType patchType, JsonNode patch, CancellationToken cancellation, string? subresource = null) => Write("patch", type, () =>
     {
-        Assert.Equal(PatchType.Merge, patchType);
+        Assert.True(patchType is PatchType.Merge or PatchType.StrategicMerge);
         KubeObject? old = Find(type, Key(ns, name));
         if (old is null)
             return ApiStatus.NotFound(type, name);
         if (patch["metadata"]?["uid"] is { } uid && (string)uid! != old.Uid)
             return ApiStatus.Conflict(type, name, "uid");
-        return Replace(type, old, Merge(old.ToNode(), patch.AsObject()), subresource);
+        return Replace(type, old, patchType == PatchType.Merge ? Merge(old.ToNode(), patch.AsObject()) : StrategicMergePatch.Apply(old.ToNode(), patch.AsObject()).Document!.AsObject(), subresource);
     });
 
     public ValueTask<ApiResult> DeleteAsync(ResourceType type, string? ns, string name, DeleteOptions options, CancellationToken cancellation) => Write("delete", type, () =>
@@ -139,6 +142,21 @@ internal sealed class FakeApi(TimeProvider time) : IResources
         lock (_gate)
             if (Find(type, value.Key) is { } now && now.Uid == value.Uid && (now.Metadata.Finalizers ?? []).Count == 0)
                 Remove(type, now);
+    }
+
+    private ApiResult Bind(string? ns, string name, JsonObject binding)
+    {
+        KubeObject? pod = Find(Kinds.Pod, Key(ns, name));
+        if (pod is null)
+            return ApiStatus.NotFound(Kinds.Pod, name);
+        JsonObject node = pod.ToNode();
+        if ((string?)binding["metadata"]?["uid"] is { } uid && uid != pod.Uid)
+            return ApiStatus.Conflict(Kinds.Pod, name, "uid");
+        if (!string.IsNullOrEmpty((string?)node["spec"]?["nodeName"]))
+            return ApiStatus.Conflict(Kinds.Pod, name, "it is already assigned to a node");
+        node["spec"]!["nodeName"] = (string?)binding["target"]?["name"];
+        Store(Kinds.Pod, node, WatchEventType.Modified);
+        return default;
     }
 
     private ValueTask<ApiResult> Write(string verb, ResourceType type, Func<ApiResult> write)

@@ -14,9 +14,9 @@ public sealed class PlanTests
     public void Says_what_is_missing_in_Kubernetes_words()
     {
         Snapshot fleet = Fleet(Node("a"), Node("b"), Node("c"));
-        Assert.Equal("0/3 nodes are available: 3 Insufficient memory.", Plan(fleet, Pod("p", memory: "64Gi")).Message);
-        Assert.Equal("0/3 nodes are available: 3 Insufficient cpu, 3 Insufficient memory.", Plan(fleet, Pod("p", cpu: "9", memory: "64Gi")).Message);
-        Assert.Equal("0/3 nodes are available: 3 Insufficient example.com/gpu.", Plan(fleet, Pod("p", extra: ("example.com/gpu", "1"))).Message);
+        Assert.Equal("0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.", Plan(fleet, Pod("p", memory: "64Gi")).Message);
+        Assert.Equal("0/3 nodes are available: 3 Insufficient cpu, 3 Insufficient memory. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.", Plan(fleet, Pod("p", cpu: "9", memory: "64Gi")).Message);
+        Assert.Equal("0/3 nodes are available: 3 Insufficient example.com/gpu. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.", Plan(fleet, Pod("p", extra: ("example.com/gpu", "1"))).Message);
         Assert.Equal("no nodes available to schedule pods", Plan(new Snapshot(), Pod("p")).Message);
     }
 
@@ -29,11 +29,11 @@ public sealed class PlanTests
             Node("c", labels: new() { ["disk"] = "ssd" }),
             Node("d", ready: "Unknown"));
         Assert.Equal(
-            "0/4 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}, 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) were unschedulable.",
+            "0/4 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}, 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) were unschedulable. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling.",
             Plan(fleet, Pod("p", cpu: "9")).Message);
         Assert.Equal("c", Plan(fleet, Pod("p", selector: new() { ["disk"] = "ssd" })).Node);
         Assert.Equal(
-            "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint {k: v}, 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) were unschedulable.",
+            "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint {k: v}, 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) were unschedulable. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling.",
             Plan(fleet, Pod("p", selector: new() { ["disk"] = "hdd" })).Message);
     }
 
@@ -93,7 +93,7 @@ public sealed class PlanTests
         Snapshot fleet = Fleet(Node("a"), Node("b"));
         Plan plan = Scheduler.Plan(fleet, [Port("p1"), Port("p2"), Port("p3")], 1);
         Assert.Equal(["a", "b"], plan.Placements.Where(p => p.Node is not null).Select(p => p.Node!).Order());
-        Assert.Equal("0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.", plan.Placements[2].Message);
+        Assert.Equal("0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.", plan.Placements[2].Message);
 
         static KubeObject Port(string name) => Pod(name, spec: new JsonObject { ["containers"] = new JsonArray(new JsonObject { ["name"] = "c", ["ports"] = new JsonArray(new JsonObject { ["containerPort"] = 80, ["hostPort"] = 80 }) }) });
     }
@@ -105,7 +105,7 @@ public sealed class PlanTests
         Plan plan = Scheduler.Plan(fleet, [.. Enumerable.Range(0, 4).Select(i => Spread($"p{i}"))], 1);
         // Site c holds nothing of this size, so with skew 1 the others hold one each.
         Assert.Equal(["a", "b"], plan.Placements.Where(p => p.Node is not null).Select(p => p.Node![..1]).Order());
-        Assert.Equal("0/4 nodes are available: 1 Insufficient cpu, 3 node(s) didn't match pod topology spread constraints.", plan.Placements[3].Message);
+        Assert.Equal("0/4 nodes are available: 1 Insufficient cpu, 3 node(s) didn't match pod topology spread constraints. preemption: 0/4 nodes are available: 1 Preemption is not helpful for scheduling, 3 No preemption victims found for incoming pod.", plan.Placements[3].Message);
 
         static KubeObject Spread(string name) => Pod(name, cpu: "500m", labels: new() { ["app"] = "x" }, spec: new JsonObject
         {

@@ -1,0 +1,62 @@
+namespace Atoll.Scheduling.Online;
+
+/// <summary>
+/// One value for each row of a snapshot, in pages that copies share until one of them writes: a copy costs a pointer for each
+/// page. Rows that were never written hold the default and cost nothing.
+/// </summary>
+internal sealed class Column<T>
+{
+    private const int Shift = 9, Size = 1 << Shift, Mask = Size - 1;
+    private static readonly T[] s_empty = new T[Size];
+
+    private T[][] _pages;
+    private bool[] _owned;
+
+    public Column()
+        : this([], [])
+    {
+    }
+
+    private Column(T[][] pages, bool[] owned) => (_pages, _owned) = (pages, owned);
+
+    public T this[int row]
+    {
+        get
+        {
+            int page = row >> Shift;
+            return page < _pages.Length ? _pages[page][row & Mask] : default!;
+        }
+    }
+
+    /// <summary>The place of a row, for writing.</summary>
+    public ref T At(int row)
+    {
+        int page = row >> Shift;
+        if (page >= _pages.Length)
+            Grow(page + 1);
+        if (!_owned[page])
+        {
+            _pages[page] = [.. _pages[page]];
+            _owned[page] = true;
+        }
+        return ref _pages[page][row & Mask];
+    }
+
+    /// <summary>A copy; from here on both sides copy a page before they write it.</summary>
+    public Column<T> Fork()
+    {
+        Array.Clear(_owned);
+        return Over();
+    }
+
+    /// <summary>A copy for as long as this one is not written: it takes nothing from this one.</summary>
+    public Column<T> Over() => new([.. _pages], new bool[_pages.Length]);
+
+    private void Grow(int pages)
+    {
+        int old = _pages.Length, size = Math.Max(pages, old + (old >> 1));
+        Array.Resize(ref _pages, size);
+        Array.Resize(ref _owned, size);
+        Array.Fill(_pages, s_empty, old, size - old);
+    }
+}

@@ -1,0 +1,148 @@
+namespace Atoll.Scheduling.Online;
+
+/// <summary>
+/// A number for each domain of a topology key: how much the pods there weigh for one constraint of one class of pods. Counted
+/// once from the groups of the fleet and followed from there.
+/// </summary>
+internal class DomainCounter
+{
+    private readonly LabelColumn? _column;
+    private readonly Func<PodGroup, int> _weight;
+    private readonly Dictionary<PodGroup, int> _weights = [];
+
+    /// <param name="key">Topology key.</param>
+    /// <param name="working">The plan's state; groups that are in it now are counted here.</param>
+    /// <param name="rows">Candidates of the class, to which <see cref="Domains"/> is aligned.</param>
+    /// <param name="weight">What one pod of a group weighs.</param>
+    /// <param name="counted">Rows whose pods count; null for all.</param>
+    public DomainCounter(string key, Working working, int[] rows, Func<PodGroup, int> weight, bool[]? counted = null)
+    {
+        Key = key;
+        _weight = weight;
+        _column = working.Snapshot.Labels.Find(key);
+        CountedRows = counted;
+        Counts = new int[_column?.Count ?? 1];
+        Domains = new int[rows.Length];
+        if (_column is not null)
+            for (int k = 0; k < rows.Length; k++)
+                Domains[k] = _column[rows[k]];
+        foreach (GroupRows group in working.Snapshot.GroupList)
+        {
+            int each = WeightOf(group.Group);
+            if (each != 0)
+                foreach (KeyValuePair<int, int> at in group.Counts)
+                    AddRaw(at.Key, each * at.Value);
+        }
+        foreach (Working.Change change in working.Log)
+            AddRaw(change.Row, WeightOf(change.Group) * change.Sign);
+    }
+
+    public string Key { get; }
+
+    /// <summary>By domain; 0 is "no such label", which nothing is ever counted in.</summary>
+    public int[] Counts { get; }
+
+    /// <summary>Domain of each candidate.</summary>
+    public int[] Domains { get; }
+
+    /// <summary>True when anything was counted anywhere.</summary>
+    public bool Any => Total != 0;
+
+    protected bool[]? CountedRows { get; }
+
+    private long Total { get; set; }
+
+    public int DomainOf(int row) => _column?[row] ?? 0;
+
+    public int WeightOf(PodGroup group)
+    {
+        if (!_weights.TryGetValue(group, out int weight))
+            _weights.Add(group, weight = _weight(group));
+        return weight;
+    }
+
+    /// <summary>True when pods on the row count.</summary>
+    public bool IsCounted(int row) => CountedRows is null || CountedRows[row];
+
+    public virtual void Follow(Working.Change change)
+    {
+        int weight = WeightOf(change.Group);
+        if (weight != 0)
+            AddRaw(change.Row, weight * change.Sign);
+    }
+
+    protected int AddRaw(int row, int amount)
+    {
+        int domain = DomainOf(row);
+        if (domain == 0 || amount == 0 || !IsCounted(row))
+            return 0;
+        Counts[domain] += amount;
+        Total += amount;
+        return domain;
+    }
+}
+
+/// <summary>
+/// Pods of a topology spread constraint by domain, and the fewest of any domain. The fewest is kept up to date: it is looked
+/// for again only when the last domain that had it got another pod.
+/// </summary>
+internal sealed class SpreadCounter : DomainCounter
+{
+    private readonly List<int> _domains = [];
+    private readonly bool[] _isDomain;
+    private readonly int _minDomains;
+    private int _least, _atLeast;
+
+    public SpreadCounter(string key, Working working, int[] rows, Func<PodGroup, int> weight, bool[] counted, int maxSkew, int minDomains, int self)
+        : base(key, working, rows, weight, counted)
+    {
+        MaxSkew = maxSkew;
+        Self = self;
+        _minDomains = minDomains;
+        _isDomain = new bool[Counts.Length];
+        for (int row = 0; row < counted.Length; row++)
+            if (counted[row] && DomainOf(row) is > 0 and int domain && !_isDomain[domain])
+            {
+                _isDomain[domain] = true;
+                _domains.Add(domain);
+            }
+        FindLeast();
+    }
+
+    public int MaxSkew { get; }
+
+    /// <summary>1 when the pod itself is among those that the constraint counts.</summary>
+    public int Self { get; }
+
+    /// <summary>The most pods that a domain may have for one more to be allowed there.</summary>
+    public int Most => MostWhen(_least);
+
+    /// <summary>The same, were <paramref name="fewer"/> pods gone from a domain.</summary>
+    public int MostWithout(int domain, int fewer) => MostWhen(_isDomain[domain] ? Math.Min(_least, Counts[domain] - fewer) : _least);
+
+    public override void Follow(Working.Change change)
+    {
+        int weight = WeightOf(change.Group);
+        if (weight == 0)
+            return;
+        int domain = AddRaw(change.Row, weight * change.Sign);
+        if (domain == 0)
+            return;
+        if (change.Sign < 0 || (Counts[domain] - weight == _least && --_atLeast == 0))
+            FindLeast();
+    }
+
+    private int MostWhen(int least) => MaxSkew - Self + (_minDomains > _domains.Count ? 0 : least);
+
+    private void FindLeast()
+    {
+        (_least, _atLeast) = (int.MaxValue, 0);
+        foreach (int domain in _domains)
+            if (Counts[domain] < _least)
+                (_least, _atLeast) = (Counts[domain], 1);
+            else if (Counts[domain] == _least)
+                _atLeast++;
+        if (_domains.Count == 0)
+            _least = 0;
+    }
+}

@@ -1,0 +1,36 @@
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>A node's row besides its amounts.</summary>
+internal sealed record NodeRow(string Name, Dictionary<string, string> Labels, Dictionary<string, long> Images)
+{
+    /// <summary>Draws the order of ties: of the name, so that it does not depend on when the node came.</summary>
+    public uint Hash { get; } = HashOf(Name);
+
+    private static uint HashOf(string name)
+    {
+        uint hash = 2166136261;
+        foreach (char c in name)
+            hash = (hash ^ c) * 16777619;
+        return hash;
+    }
+}
+
+/// <summary>What keeps pods off a node whatever they ask: its cordon and its taints. One object for all nodes that have the same.</summary>
+internal sealed record NodeGate(bool Unschedulable, Taint[] Taints);
+
+/// <summary>A pod that has a node, or is promised one (<paramref name="Nominated"/>).</summary>
+internal sealed record PodRow(KubeObject Pod, string Node, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Priority, DateTimeOffset Since, bool Nominated)
+{
+    public string Uid => Pod.Uid;
+
+    public bool Equals(PodRow? other) => ReferenceEquals(this, other);
+
+    public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
+
+    public bool CountsAs(PodRow other) =>
+        Node == other.Node && Group.Key == other.Group.Key && Requests.AsSpan().SequenceEqual(other.Requests) && Ports.SameAs(other.Ports)
+        && Priority == other.Priority && Since == other.Since && Nominated == other.Nominated && ScoredCpu == other.ScoredCpu && ScoredMemory == other.ScoredMemory;
+}

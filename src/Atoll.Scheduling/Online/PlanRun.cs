@@ -1,0 +1,222 @@
+using System.Globalization;
+using System.Text.Json;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Selectors;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>One plan while it is made.</summary>
+internal sealed class PlanRun
+{
+    // Labels that every replica has a value of its own for: they say nothing of what belongs together.
+    private static readonly string[] s_ownLabels = ["apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name", "batch.kubernetes.io/job-completion-index"];
+
+    private readonly Snapshot _snapshot;
+    private readonly PlanOptions _options;
+    private readonly Working _working;
+    private readonly Preemption _preemption;
+    private readonly Dictionary<string, SpecClass> _specs = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, PodClass> _classes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, PodGroup> _groups = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _reasons = new(StringComparer.Ordinal);
+
+    public PlanRun(Snapshot snapshot, PlanOptions options)
+    {
+        _snapshot = snapshot;
+        _options = options;
+        _working = new Working(snapshot, options.Seed);
+        foreach (GroupRows group in snapshot.GroupList)
+            _working.AnyTerms |= !group.Group.Terms.IsEmpty;
+        _preemption = new Preemption(_working);
+    }
+
+    /// <summary>Finds the best node for a pod and counts it there, or says why there is none.</summary>
+    public Placement Place(KubeObject value)
+    {
+        if (_snapshot.NodeCount == 0)
+            return new Placement(value, null, "no nodes available to schedule pods") { HelpedBy = ClusterEvents.NodeAdded };
+        Pod pod = value.View(ApiJson.Default.Pod);
+        // What was promised to the pod is room that it may take.
+        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised) && _snapshot.RowOf(promised.Node) is >= 0 and int there && _working.Released.Add(promised))
+            _working.Count(there, promised.Group, promised.Requests, promised.ScoredCpu, promised.ScoredMemory, promised.Ports, -1);
+        PodClass pods = ClassOf(value, pod);
+        pods.Sync();
+        int best = pods.Pick();
+        if (best >= 0)
+            return Take(value, pods, pods.Spec.Rows[best]);
+        int priority = pod.Spec.Priority ?? 0;
+        if (pods.LastFailure is { } known && known.LogLength == _working.Log.Count && known.Priority == priority && pod.Status?.NominatedNodeName is null)
+            return known.Placement with { Pod = value };
+        Placement refused = Refuse(value, pod, pods);
+        if (refused.Node is null && refused.Nominated is null)
+            pods.LastFailure = new Failure(_working.Log.Count, priority, refused);
+        return refused;
+    }
+
+    private Placement Take(KubeObject value, PodClass pods, int row)
+    {
+        SpecClass spec = pods.Spec;
+        _working.Count(row, GroupOf(value, pods), spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1);
+        return new Placement(value, _snapshot.Nodes[row]!.Name, null);
+    }
+
+    private Placement Refuse(KubeObject value, Pod pod, PodClass pods)
+    {
+        _reasons.Clear();
+        ClusterEvents help = ClusterEvents.NodeAdded;
+        var failed = new List<int>();
+        for (int row = 0; row < _snapshot.Rows; row++)
+        {
+            if (_snapshot.Gates[row] is null)
+                continue;
+            if (pods.Spec.StaticReason(row) is { } reason)
+            {
+                Count(reason);
+                help |= reason == NodeMatch.Affinity || reason == NodeMatch.OtherNames ? ClusterEvents.NodeLabels : reason == NodeMatch.WrongName ? 0 : ClusterEvents.NodeTaints;
+                continue;
+            }
+            if (CountDynamic(pods, row, ref help))
+                failed.Add(row);
+        }
+        string message = Message("");
+        if (!pods.Spec.Profile.DefaultPreemption)
+            return new Placement(value, null, message) { HelpedBy = help };
+        Preempted outcome = _preemption.Try(pod, pods, failed);
+        if (outcome.Row < 0)
+        {
+            _reasons.Clear();
+            foreach (KeyValuePair<string, int> reason in outcome.Reasons)
+                _reasons.Add(reason.Key, reason.Value);
+            return new Placement(value, null, outcome.Message is null ? Message($"{message} preemption: ") : $"{message} preemption: {outcome.Message}") { HelpedBy = help };
+        }
+        // Only promises to lesser pods were in the way: the room is there.
+        if (outcome.Direct)
+            return Take(value, pods, outcome.Row);
+        _working.Count(outcome.Row, GroupOf(value, pods), pods.Spec.Requests, pods.Spec.ScoredCpu, pods.Spec.ScoredMemory, pods.Spec.Ports, 1);
+        if (outcome.Message is not null)
+            message = $"{message} preemption: {outcome.Message}";
+        return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
+    }
+
+    // True when the node might do, were pods to go.
+    private bool CountDynamic(PodClass pods, int row, ref ClusterEvents help)
+    {
+        SpecClass spec = pods.Spec;
+        if (!spec.Ports.IsEmpty && _working.PortsTaken(spec.Ports, row))
+        {
+            Count("node(s) didn't have free ports for the requested pod ports");
+            help |= ClusterEvents.PodGone;
+            return true;
+        }
+        bool fits = true, ever = true;
+        for (int r = 0; r < spec.Requests.Length; r++)
+        {
+            long request = spec.Requests[r], allocatable = _working.AllocatableOf(r, row);
+            if (request <= 0 || request <= allocatable - _working.RequestedOf(r, row))
+                continue;
+            fits = false;
+            ever &= request <= allocatable;
+            Count(r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {_working.Resources[r]}");
+        }
+        if (!fits)
+        {
+            help |= ClusterEvents.NodeAllocatable | ClusterEvents.PodGone;
+            return ever;
+        }
+        foreach (Limit limit in pods.Limits)
+        {
+            if (limit.Reason(row) is not { } reason)
+                continue;
+            Count(reason);
+            help |= limit.Kind switch
+            {
+                LimitKind.Spread => ClusterEvents.NodeLabels | ClusterEvents.NodeTaints | ClusterEvents.PodGone | ClusterEvents.PodPlaced,
+                LimitKind.Affinity => ClusterEvents.NodeLabels | ClusterEvents.PodPlaced | ClusterEvents.Namespaces,
+                _ => ClusterEvents.NodeLabels | ClusterEvents.PodGone | ClusterEvents.Namespaces,
+            };
+            return reason != Limit.MissingLabel && reason != Limit.NotNear;
+        }
+        return false;
+    }
+
+    private void Count(string reason) => _reasons[reason] = _reasons.GetValueOrDefault(reason) + 1;
+
+    private string Message(string before)
+    {
+        var parts = new List<string>(_reasons.Count);
+        foreach (KeyValuePair<string, int> reason in _reasons)
+            parts.Add(string.Create(CultureInfo.InvariantCulture, $"{reason.Value} {reason.Key}"));
+        parts.Sort(StringComparer.Ordinal);
+        return string.Create(CultureInfo.InvariantCulture, $"{before}0/{_snapshot.NodeCount} nodes are available: {string.Join(", ", parts)}.");
+    }
+
+    private PodGroup GroupOf(KubeObject value, PodClass pods)
+    {
+        PodSpec spec = value.View(ApiJson.Default.Pod).Spec;
+        string key = PodGroup.KeyOf(value, spec);
+        if (pods.Group.Key == key)
+            return pods.Group;
+        if (!_groups.TryGetValue(key, out PodGroup? group))
+            _groups.Add(key, group = _snapshot.GroupOf(value, spec));
+        return group;
+    }
+
+    private PodClass ClassOf(KubeObject value, Pod pod)
+    {
+        SchedulingProfile profile = _options.Profiles.GetValueOrDefault(pod.Spec.SchedulerName ?? "") ?? SchedulingProfile.Default;
+        List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : profile.SystemDefaultSpread ? Usual(value) : [];
+        string key = KeyOf(pod.Spec);
+        string specKey = key;
+        PodGroup? group = null;
+        if (spread.Count > 0 || _working.AnyTerms || pod.Spec.Affinity?.PodAffinity is not null || pod.Spec.Affinity?.PodAntiAffinity is not null)
+        {
+            group = _snapshot.GroupOf(value, pod.Spec);
+            key = group.Key + '\u0006' + (spread.Count > 0 && pod.Spec.TopologySpreadConstraints is null ? "u" : "") + key;
+        }
+        if (_classes.TryGetValue(key, out PodClass? known))
+            return known;
+        if (!_specs.TryGetValue(specKey, out SpecClass? spec))
+            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working));
+        var made = new PodClass(spec, group ?? _snapshot.GroupOf(value, pod.Spec), spread, _working);
+        _classes.Add(key, made);
+        return made;
+    }
+
+    // Replicas that say nothing are spread over sites and, inside one, over nodes where that costs nothing else, as
+    // Kubernetes' default constraints do.
+    private static List<TopologySpreadConstraint> Usual(KubeObject value)
+    {
+        if (value.Metadata.Controller() is not { Kind: "ReplicaSet" or "StatefulSet" or "ReplicationController" } || value.Metadata.Labels is not { Count: > 0 } labels)
+            return [];
+        var shared = new Dictionary<string, string>(labels, StringComparer.Ordinal);
+        foreach (string own in s_ownLabels)
+            shared.Remove(own);
+        var selector = new LabelSelector { MatchLabels = shared };
+        return
+        [
+            new TopologySpreadConstraint { TopologyKey = WellKnown.HostnameLabel, MaxSkew = 3, WhenUnsatisfiable = "ScheduleAnyway", LabelSelector = selector },
+            new TopologySpreadConstraint { TopologyKey = WellKnown.ZoneLabel, MaxSkew = 5, WhenUnsatisfiable = "ScheduleAnyway", LabelSelector = selector },
+        ];
+    }
+
+    // Everything of a spec that a decision depends on. Pods of one controller differ in none of it.
+    private string KeyOf(PodSpec spec) => JsonSerializer.Serialize(
+        new PodSpec
+        {
+            NodeName = spec.NodeName,
+            SchedulerName = _options.Profiles.Count == 0 ? null : spec.SchedulerName,
+            NodeSelector = spec.NodeSelector,
+            Affinity = spec.Affinity,
+            Tolerations = spec.Tolerations,
+            TopologySpreadConstraints = spec.TopologySpreadConstraints,
+            Overhead = spec.Overhead,
+            HostNetwork = spec.HostNetwork,
+            Containers = spec.Containers.ConvertAll(Relevant),
+            InitContainers = spec.InitContainers?.ConvertAll(Relevant),
+        }, ApiJson.Default.PodSpec);
+
+    private Container Relevant(Container container) =>
+        new() { Ports = container.Ports, Resources = container.Resources, RestartPolicy = container.RestartPolicy, Image = _snapshot.Images.Count == 0 ? null : container.Image };
+}

@@ -1,0 +1,371 @@
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Selectors;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>
+/// Pods between which a decision makes no difference: one spec and, where constraints look at labels, one group. It holds what
+/// PodTopologySpread and InterPodAffinity count for them, and picks their best node.
+/// </summary>
+internal sealed class PodClass
+{
+    private readonly Working _working;
+    private readonly List<Limit> _limits = [];
+    private readonly List<SpreadCounter> _softSpread = [];
+    private readonly List<DomainCounter> _preferred = [];
+    private readonly List<DomainCounter> _affinity = [];
+    private readonly HashSet<string> _knownAnti = new(StringComparer.Ordinal), _knownPreferred = new(StringComparer.Ordinal);
+    private readonly bool _needsAllTopologies, _selfAffine;
+    private int _synced;
+    private Scratch? _scratch;
+
+    public PodClass(SpecClass spec, PodGroup group, List<TopologySpreadConstraint> spread, Working working)
+    {
+        Spec = spec;
+        Group = group;
+        _working = working;
+        _needsAllTopologies = spec.Spec.TopologySpreadConstraints is { Count: > 0 };
+        _synced = working.Log.Count;
+        AddSpread(spread);
+        foreach (PodTerm term in group.Terms.Affinity)
+        {
+            var counter = new DomainCounter(term.TopologyKey, working, spec.Rows, MatchesAllAffinity);
+            counter.Counts[0] = -1;
+            _affinity.Add(counter);
+            _limits.Add(new Limit(LimitKind.Affinity, counter, null));
+        }
+        _selfAffine = group.Terms.Affinity.Length > 0 && MatchesAllAffinity(group) > 0;
+        foreach (PodTerm term in group.Terms.Anti)
+            _limits.Add(new Limit(LimitKind.Anti, new DomainCounter(term.TopologyKey, working, spec.Rows, g => term.Matches(g, working.Snapshot.Namespaces) ? 1 : 0), null));
+        foreach (PodTerm term in group.Terms.Preferred)
+            AddPreferred(term.TopologyKey);
+        if (working.AnyTerms)
+            foreach (GroupRows other in working.Snapshot.GroupList)
+                Notice(other.Group);
+        foreach (Working.Change change in working.Log)
+            Notice(change.Group);
+    }
+
+    public SpecClass Spec { get; }
+
+    public PodGroup Group { get; }
+
+    public IReadOnlyList<Limit> Limits => _limits;
+
+    /// <summary>The answer for the last pod of this class that fitted nowhere, while nothing has changed since.</summary>
+    public Failure? LastFailure { get; set; }
+
+    /// <summary>Takes in what the plan placed since the last time.</summary>
+    public void Sync()
+    {
+        for (; _synced < _working.Log.Count; _synced++)
+        {
+            Working.Change change = _working.Log[_synced];
+            foreach (Limit limit in _limits)
+                limit.Counter.Follow(change);
+            foreach (SpreadCounter counter in _softSpread)
+                counter.Follow(change);
+            foreach (DomainCounter counter in _preferred)
+                counter.Follow(change);
+            // A counter that is new here counts what is in the log from its start, so it begins behind this change.
+            if (!change.Group.Terms.IsEmpty)
+                Notice(change.Group, _synced + 1);
+        }
+        Spec.Sync();
+        bool first = _selfAffine && !_affinity.Exists(c => c.Any);
+        foreach (Limit limit in _limits)
+            limit.Refresh(first);
+    }
+
+    /// <summary>The best candidate, or −1. Call <see cref="Sync"/> before.</summary>
+    public int Pick()
+    {
+        bool scored = _softSpread.Count + _preferred.Count > 0 || Spec.Affinity is not null || Spec.Disliked is not null;
+        if (!scored)
+            return _limits.Count == 0 ? Spec.Best() : PickWithin();
+        _scratch ??= new Scratch(Spec.Rows.Length);
+        int count = Feasible(_scratch.Rows);
+        return count switch { 0 => -1, 1 => _scratch.Rows[0], _ => PickScored(_scratch, count) };
+    }
+
+    /// <summary>True when a candidate passes every limit.</summary>
+    public bool Allows(int k)
+    {
+        foreach (Limit limit in _limits)
+            if (!limit.Allows(limit.Counter.Counts[limit.Counter.Domains[k]]))
+                return false;
+        return true;
+    }
+
+    private int PickWithin()
+    {
+        int best = -1, bestScore = -1;
+        int[] local = Spec.Local, rows = Spec.Rows;
+        for (int k = 0; k < local.Length; k++)
+        {
+            int score = local[k];
+            if (score < bestScore || score < 0 || !Allows(k))
+                continue;
+            if (score > bestScore || _working.Precedes(rows[k], rows[best]))
+                (best, bestScore) = (k, score);
+        }
+        return best;
+    }
+
+    private int Feasible(int[] into)
+    {
+        int count = 0;
+        int[] local = Spec.Local;
+        for (int k = 0; k < local.Length; k++)
+            if (local[k] >= 0 && Allows(k))
+                into[count++] = k;
+        return count;
+    }
+
+    // Kubernetes normalises these scores over the nodes that passed the filters, so they take one look for the range
+    // and one for the choice.
+    private int PickScored(Scratch scratch, int count)
+    {
+        ReadOnlySpan<int> feasible = scratch.Rows.AsSpan(0, count);
+        long[] total = scratch.Totals;
+        for (int i = 0; i < count; i++)
+            total[i] = Spec.Local[feasible[i]];
+        SchedulingProfile profile = Spec.Profile;
+        if (Spec.Affinity is not null)
+            AddShare(feasible, total, Spec.Affinity, profile.NodeAffinity, reverse: false);
+        if (Spec.Disliked is not null)
+            AddShare(feasible, total, Spec.Disliked, profile.TaintToleration, reverse: true);
+        if (_softSpread.Count > 0)
+            SpreadScores.Add(_softSpread, feasible, total, scratch, profile.PodTopologySpread, _needsAllTopologies);
+        if (_preferred.Count > 0)
+            AddPreferences(feasible, total, scratch.Raw, profile.InterPodAffinity);
+        int best = 0;
+        for (int i = 1; i < count; i++)
+            if (total[i] > total[best] || (total[i] == total[best] && _working.Precedes(Spec.Rows[feasible[i]], Spec.Rows[feasible[best]])))
+                best = i;
+        return feasible[best];
+    }
+
+    private static void AddShare(ReadOnlySpan<int> feasible, long[] total, int[] raw, int weight, bool reverse)
+    {
+        int most = 0;
+        foreach (int k in feasible)
+            most = Math.Max(most, raw[k]);
+        for (int i = 0; i < feasible.Length; i++)
+        {
+            int share = most == 0 ? 0 : raw[feasible[i]] * 100 / most;
+            total[i] += weight * (reverse ? 100 - share : share);
+        }
+    }
+
+    private void AddPreferences(ReadOnlySpan<int> feasible, long[] total, long[] raw, int weight)
+    {
+        long least = long.MaxValue, most = long.MinValue;
+        for (int i = 0; i < feasible.Length; i++)
+        {
+            long sum = 0;
+            foreach (DomainCounter counter in _preferred)
+                sum += counter.Counts[counter.Domains[feasible[i]]];
+            raw[i] = sum;
+            least = Math.Min(least, sum);
+            most = Math.Max(most, sum);
+        }
+        if (most > least)
+            for (int i = 0; i < feasible.Length; i++)
+                total[i] += weight * (100 * (raw[i] - least) / (most - least));
+    }
+
+    private void AddSpread(List<TopologySpreadConstraint> constraints)
+    {
+        if (constraints.Count == 0)
+            return;
+        foreach (bool hard in (bool[])[true, false])
+        {
+            List<TopologySpreadConstraint> those = constraints.FindAll(c => (c.WhenUnsatisfiable != "ScheduleAnyway") == hard);
+            // Only nodes that have every label are domains: constraints of one kind share their nodes.
+            List<LabelColumn?> columns = those.ConvertAll(c => _working.Snapshot.Labels.Find(c.TopologyKey));
+            foreach (TopologySpreadConstraint constraint in those)
+            {
+                LabelSelector selector = PodTerm.Narrowed(constraint.LabelSelector, constraint.MatchLabelKeys, null, Group.Labels);
+                int Weight(PodGroup g) => !g.Deleting && g.Namespace == Group.Namespace && selector.Matches(g.Labels) ? 1 : 0;
+                var counter = new SpreadCounter(constraint.TopologyKey, _working, Spec.Rows, Weight, Counted(constraint, hard || _needsAllTopologies ? columns : []),
+                    constraint.MaxSkew, constraint.MinDomains ?? 0, selector.Matches(Group.Labels) ? 1 : 0);
+                if (!hard)
+                {
+                    if (Spec.Profile.PodTopologySpread > 0)
+                        _softSpread.Add(counter);
+                    continue;
+                }
+                counter.Counts[0] = int.MaxValue;
+                _limits.Add(new Limit(LimitKind.Spread, counter, counter));
+            }
+        }
+    }
+
+    private bool[] Counted(TopologySpreadConstraint constraint, List<LabelColumn?> columns)
+    {
+        Snapshot snapshot = _working.Snapshot;
+        var counted = new bool[snapshot.Rows];
+        bool affinity = constraint.NodeAffinityPolicy != "Ignore", taints = constraint.NodeTaintsPolicy == "Honor";
+        for (int row = 0; row < counted.Length; row++)
+        {
+            if (snapshot.Gates[row] is not { } gate || (affinity && !Spec.MatchesSelection(row)) || (taints && NodeMatch.TaintReason(Spec.Spec, gate) is not null))
+                continue;
+            bool all = true;
+            foreach (LabelColumn? column in columns)
+                all &= column is not null && column[row] != 0;
+            counted[row] = all;
+        }
+        return counted;
+    }
+
+    private int MatchesAllAffinity(PodGroup group)
+    {
+        foreach (PodTerm term in Group.Terms.Affinity)
+            if (!term.Matches(group, _working.Snapshot.Namespaces))
+                return 0;
+        return 1;
+    }
+
+    // Other pods' terms may be about this class: a counter for each topology key that they name.
+    private void Notice(PodGroup other, int followed = int.MaxValue)
+    {
+        foreach (PodTerm term in other.Terms.Anti)
+            if (term.Matches(Group, _working.Snapshot.Namespaces) && _knownAnti.Add(term.TopologyKey))
+                _limits.Add(new Limit(LimitKind.ExistingAnti, Behind(new DomainCounter(term.TopologyKey, _working, Spec.Rows, g => Against(g, term.TopologyKey)), followed), null));
+        if (Spec.Profile.InterPodAffinity == 0)
+            return;
+        if (Spec.Profile.HardPodAffinityWeight > 0)
+            foreach (PodTerm term in other.Terms.Affinity)
+                if (term.Matches(Group, _working.Snapshot.Namespaces))
+                    Behind(AddPreferred(term.TopologyKey), followed);
+        foreach (PodTerm term in other.Terms.Preferred)
+            if (term.Matches(Group, _working.Snapshot.Namespaces))
+                Behind(AddPreferred(term.TopologyKey), followed);
+    }
+
+    private DomainCounter? AddPreferred(string key)
+    {
+        if (Spec.Profile.InterPodAffinity == 0 || !_knownPreferred.Add(key))
+            return null;
+        var counter = new DomainCounter(key, _working, Spec.Rows, g => Liking(g, key));
+        _preferred.Add(counter);
+        return counter;
+    }
+
+    // A counter counts the whole log when it is made; what Sync still has to go through must not count twice.
+    private DomainCounter Behind(DomainCounter? counter, int followed)
+    {
+        if (counter is not null)
+            for (int i = followed; i < _working.Log.Count; i++)
+                counter.Follow(_working.Log[i] with { Sign = -_working.Log[i].Sign });
+        return counter!;
+    }
+
+    private int Against(PodGroup other, string key)
+    {
+        int count = 0;
+        foreach (PodTerm term in other.Terms.Anti)
+            if (term.TopologyKey == key && term.Matches(Group, _working.Snapshot.Namespaces))
+                count++;
+        return count;
+    }
+
+    // What I like of them, what they require of me, what they like of me.
+    private int Liking(PodGroup other, string key)
+    {
+        int sum = 0;
+        foreach (PodTerm term in Group.Terms.Preferred)
+            if (term.TopologyKey == key && term.Matches(other, _working.Snapshot.Namespaces))
+                sum += term.Weight;
+        foreach (PodTerm term in other.Terms.Affinity)
+            if (term.TopologyKey == key && term.Matches(Group, _working.Snapshot.Namespaces))
+                sum += Spec.Profile.HardPodAffinityWeight;
+        foreach (PodTerm term in other.Terms.Preferred)
+            if (term.TopologyKey == key && term.Matches(Group, _working.Snapshot.Namespaces))
+                sum += term.Weight;
+        return sum;
+    }
+
+    /// <summary>Buffers of one class, made at its first scored choice and used again.</summary>
+    internal sealed class Scratch(int rows)
+    {
+        public int[] Rows { get; } = new int[rows];
+
+        public long[] Totals { get; } = new long[rows];
+
+        public long[] Raw { get; } = new long[rows];
+
+        public int[] Seen { get; set; } = [];
+
+        public int Stamp { get; set; }
+    }
+}
+
+/// <summary>Which rule a limit comes from; the order is the order in which Kubernetes names it.</summary>
+internal enum LimitKind
+{
+    Spread,
+    Affinity,
+    Anti,
+    ExistingAnti,
+}
+
+/// <summary>A count that has to lie in a range for a domain to be allowed.</summary>
+internal sealed class Limit(LimitKind kind, DomainCounter counter, SpreadCounter? spread)
+{
+    public const string MissingLabel = "node(s) didn't match pod topology spread constraints (missing required label)";
+    public const string Skewed = "node(s) didn't match pod topology spread constraints";
+    public const string NotNear = "node(s) didn't match pod affinity rules";
+    public const string TooNear = "node(s) didn't match pod anti-affinity rules";
+    public const string OthersTooNear = "node(s) didn't satisfy existing pods anti-affinity rules";
+
+    private int _low = int.MinValue, _high = int.MaxValue;
+
+    public LimitKind Kind { get; } = kind;
+
+    public DomainCounter Counter { get; } = counter;
+
+    public SpreadCounter? Spread { get; } = spread;
+
+    public bool Allows(int count) => count >= _low && count <= _high;
+
+    /// <summary>Sets the range for the next pod. <paramref name="first"/>: nobody is there yet to be near to, and the pod would be near to itself.</summary>
+    public void Refresh(bool first) => (_low, _high) = Kind switch
+    {
+        LimitKind.Spread => (int.MinValue, Spread!.Most),
+        LimitKind.Affinity => (first ? 0 : 1, int.MaxValue),
+        _ => (int.MinValue, 0),
+    };
+
+    /// <summary>Why a row is not allowed, or null.</summary>
+    public string? Reason(int row)
+    {
+        int domain = Counter.DomainOf(row);
+        if (Allows(Counter.Counts[domain]))
+            return null;
+        return Kind switch
+        {
+            LimitKind.Spread => domain == 0 ? MissingLabel : Skewed,
+            LimitKind.Affinity => NotNear,
+            LimitKind.Anti => TooNear,
+            _ => OthersTooNear,
+        };
+    }
+
+    /// <summary>True when the row would be allowed without some of its pods; their groups are given with how many of each.</summary>
+    public bool AllowsWithout(int row, IReadOnlyDictionary<PodGroup, int> gone)
+    {
+        int domain = Counter.DomainOf(row), fewer = 0;
+        if (Counter.IsCounted(row) && domain != 0)
+            foreach (KeyValuePair<PodGroup, int> group in gone)
+                fewer += Counter.WeightOf(group.Key) * group.Value;
+        int count = Counter.Counts[domain] - fewer;
+        return Spread is null ? Allows(count) : domain != 0 && count <= Spread.MostWithout(domain, fewer);
+    }
+}
+
+/// <summary>An answer for pods of a class that fit nowhere: it stands while the plan's log has this length.</summary>
+internal sealed record Failure(int LogLength, int Priority, Placement Placement);

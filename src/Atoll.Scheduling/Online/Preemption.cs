@@ -1,0 +1,149 @@
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>What preemption found: a row and who has to go there, or (row −1) why it does not help.</summary>
+internal sealed record Preempted(int Row, IReadOnlyList<KubeObject> Victims, bool Direct, IReadOnlyDictionary<string, int> Reasons, string? Message);
+
+/// <summary>
+/// DefaultPreemption: for each node that failed for something that pods hold, all pods of lower priority are thought away;
+/// if that makes the pod fit, as many as possible are put back, the most important first. Of the nodes that then remain the
+/// one wins whose most important victim matters least, then the smallest sum of priorities, then the fewest victims, then the
+/// youngest. Source: Kubernetes, Pod Priority and Preemption.
+/// </summary>
+internal sealed class Preemption(Working working)
+{
+    private const string NoVictims = "No preemption victims found for incoming pod", NotHelpful = "Preemption is not helpful for scheduling";
+
+    private readonly HashSet<PodRow> _doomed = [];
+
+    public Preempted Try(Pod pod, PodClass pods, List<int> failed)
+    {
+        var reasons = new Dictionary<string, int>(StringComparer.Ordinal);
+        if (pod.Spec.PreemptionPolicy == "Never")
+            return new Preempted(-1, [], false, reasons, "not eligible due to preemptionPolicy=Never.");
+        int priority = pod.Spec.Priority ?? 0;
+        if (EndsAlready(pod, priority) is >= 0 and int waits)
+            return new Preempted(waits, [], false, reasons, "not eligible due to a terminating pod on the nominated node.");
+        Candidate? best = null;
+        foreach (int row in failed)
+        {
+            (Candidate? found, string? reason) = Look(pods, row, priority);
+            if (found is null)
+                reasons[reason!] = reasons.GetValueOrDefault(reason!) + 1;
+            else if (best is null || found.IsBetterThan(best, working))
+                best = found;
+        }
+        if (best is null)
+        {
+            if (working.Snapshot.NodeCount > failed.Count)
+                reasons[NotHelpful] = working.Snapshot.NodeCount - failed.Count;
+            return new Preempted(-1, [], false, reasons, null);
+        }
+        foreach (PodRow victim in best.Victims)
+            _doomed.Add(victim);
+        return new Preempted(best.Row, best.Victims.FindAll(v => !v.Pod.IsDeleting).ConvertAll(v => v.Pod), best.Victims.Count == 0 && !best.Waits, reasons, null);
+    }
+
+    // Victims of an earlier look are on their way out: taking more would be too much.
+    private int EndsAlready(Pod pod, int priority)
+    {
+        if (pod.Status?.NominatedNodeName is not { Length: > 0 } node || working.Snapshot.RowOf(node) is not (>= 0 and int row))
+            return -1;
+        foreach (PodRow there in working.Snapshot.PodsAt[row] ?? [])
+            if (there.Pod.IsDeleting && there.Priority < priority)
+                return row;
+        return -1;
+    }
+
+    private (Candidate? Found, string? Reason) Look(PodClass pods, int row, int priority)
+    {
+        List<PodRow> lower = [], leaving = [];
+        foreach (PodRow pod in working.Snapshot.PodsAt[row] ?? [])
+            if (working.Released.Contains(pod))
+                continue;
+            else if (_doomed.Contains(pod))
+                leaving.Add(pod);
+            else if (pod.Priority < priority)
+                (pod.Nominated ? leaving : lower).Add(pod);
+        if (lower.Count + leaving.Count == 0)
+            return (null, NoVictims);
+        var gone = new Gone(working);
+        foreach (PodRow pod in lower)
+            gone.Add(pod, 1);
+        foreach (PodRow pod in leaving)
+            gone.Add(pod, 1);
+        if (gone.Reason(pods, row) is { } reason)
+            return (null, reason);
+        lower.Sort(static (a, b) => a.Priority != b.Priority ? b.Priority.CompareTo(a.Priority) : a.Since != b.Since ? a.Since.CompareTo(b.Since) : string.CompareOrdinal(a.Uid, b.Uid));
+        var victims = new List<PodRow>();
+        foreach (PodRow pod in lower)
+        {
+            gone.Add(pod, -1);
+            if (gone.Reason(pods, row) is null)
+                continue;
+            gone.Add(pod, 1);
+            victims.Add(pod);
+        }
+        return (new Candidate(row, victims, leaving.Exists(p => !p.Nominated)), null);
+    }
+
+    /// <summary>Pods thought away from one row.</summary>
+    private sealed class Gone(Working working)
+    {
+        private readonly HashSet<PodRow> _pods = [];
+        private readonly Dictionary<PodGroup, int> _groups = [];
+        private readonly long[] _freed = new long[working.Resources.Count];
+
+        public void Add(PodRow pod, int sign)
+        {
+            if (sign > 0)
+                _pods.Add(pod);
+            else
+                _pods.Remove(pod);
+            for (int r = 0; r < pod.Requests.Length; r++)
+                _freed[r] += sign * pod.Requests[r];
+            _groups[pod.Group] = _groups.GetValueOrDefault(pod.Group) + sign;
+        }
+
+        public string? Reason(PodClass pods, int row)
+        {
+            SpecClass spec = pods.Spec;
+            if (!spec.Ports.IsEmpty && working.PortsTaken(spec.Ports, row, _pods.Contains))
+                return "node(s) didn't have free ports for the requested pod ports";
+            for (int r = 0; r < spec.Requests.Length; r++)
+                if (spec.Requests[r] > 0 && spec.Requests[r] > working.AllocatableOf(r, row) - working.RequestedOf(r, row) + (r < _freed.Length ? _freed[r] : 0))
+                    return r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[r]}";
+            foreach (Limit limit in pods.Limits)
+                if (!limit.AllowsWithout(row, _groups))
+                    return limit.Reason(row) ?? Limit.NotNear;
+            return null;
+        }
+    }
+
+    private sealed record Candidate(int Row, List<PodRow> Victims, bool Waits)
+    {
+        public bool IsBetterThan(Candidate other, Working working)
+        {
+            int order = Highest().CompareTo(other.Highest());
+            order = order != 0 ? order : Sum().CompareTo(other.Sum());
+            order = order != 0 ? order : Victims.Count.CompareTo(other.Victims.Count);
+            order = order != 0 ? order : other.Since().CompareTo(Since());
+            return order != 0 ? order < 0 : working.Precedes(Row, other.Row);
+        }
+
+        private long Highest() => Victims.Count == 0 ? long.MinValue : Victims[0].Priority;
+
+        private long Sum()
+        {
+            long sum = 0;
+            foreach (PodRow victim in Victims)
+                sum += victim.Priority + (long)int.MaxValue + 1;
+            return sum;
+        }
+
+        // When the oldest of its most important victims started: a later start loses less.
+        private DateTimeOffset Since() => Victims.Count == 0 ? DateTimeOffset.MaxValue : Victims[0].Since;
+    }
+}

@@ -1,0 +1,99 @@
+namespace Atoll.Scheduling.Online;
+
+/// <summary>
+/// NodeResourcesFit and NodeResourcesBalancedAllocation, with Kubernetes' integer arithmetic (each 0..100 before its weight).
+/// </summary>
+internal sealed class ResourceScores
+{
+    private readonly SchedulingProfile _profile;
+    private readonly Working _working;
+    private readonly long[] _requests;
+    private readonly long _scoredCpu, _scoredMemory;
+    private readonly (int Column, int Weight)[] _resources;
+    private readonly bool _balanced;
+
+    public ResourceScores(SchedulingProfile profile, Working working, long[] requests, long scoredCpu, long scoredMemory)
+    {
+        _profile = profile;
+        _working = working;
+        _requests = requests;
+        (_scoredCpu, _scoredMemory) = (scoredCpu, scoredMemory);
+        var resources = new List<(int, int)>();
+        foreach (KeyValuePair<string, int> resource in profile.StrategyResources)
+        {
+            int column = working.Resources.ColumnOf(resource.Key);
+            // A resource that only some nodes have says nothing of pods that do not ask for it.
+            if (column <= ResourceNames.Memory || (column < requests.Length && requests[column] > 0))
+                resources.Add((column, resource.Value));
+        }
+        _resources = [.. resources];
+        // A pod that asks for nothing balances nothing.
+        _balanced = requests[ResourceNames.Cpu] > 0 || requests[ResourceNames.Memory] > 0;
+    }
+
+    /// <summary>Both scores, weighted, of a row on which the pod fits.</summary>
+    public int Of(int row)
+    {
+        int score = _profile.NodeResourcesFit == 0 ? 0 : _profile.NodeResourcesFit * Fit(row);
+        return _balanced ? score + (_profile.NodeResourcesBalancedAllocation * Balanced(row)) : score;
+    }
+
+    private int Fit(int row)
+    {
+        long sum = 0, weights = 0;
+        foreach ((int column, int weight) in _resources)
+        {
+            long allocatable = _working.AllocatableOf(column, row);
+            if (allocatable <= 0)
+                continue;
+            long requested = column switch
+            {
+                ResourceNames.Cpu => _working.ScoredCpu[row] + _scoredCpu,
+                ResourceNames.Memory => _working.ScoredMemory[row] + _scoredMemory,
+                _ => _working.RequestedOf(column, row) + _requests[column],
+            };
+            int score = Score(requested, allocatable);
+            if (_profile.Strategy == ScoringStrategy.RequestedToCapacityRatio && score == 0)
+                continue;
+            sum += weight * (long)score;
+            weights += weight;
+        }
+        if (weights == 0)
+            return 0;
+        return _profile.Strategy == ScoringStrategy.RequestedToCapacityRatio ? (int)Math.Round(sum / (double)weights, MidpointRounding.AwayFromZero) : (int)(sum / weights);
+    }
+
+    private int Score(long requested, long allocatable) => _profile.Strategy switch
+    {
+        ScoringStrategy.LeastAllocated => requested > allocatable ? 0 : Percent(allocatable - requested, allocatable),
+        ScoringStrategy.MostAllocated => requested > allocatable ? 100 : Percent(requested, allocatable),
+        _ => Shaped(requested > allocatable ? 100 : Percent(requested, allocatable)),
+    };
+
+    private static int Percent(long part, long whole) => part < long.MaxValue / 100 ? (int)(part * 100 / whole) : (int)((Int128)part * 100 / whole);
+
+    private int Shaped(int use)
+    {
+        IReadOnlyList<ShapePoint> shape = _profile.Shape;
+        for (int i = 0; i < shape.Count; i++)
+        {
+            if (use > shape[i].Utilization)
+                continue;
+            if (i == 0)
+                return shape[0].Score * 10;
+            ShapePoint left = shape[i - 1], right = shape[i];
+            return (left.Score * 10) + ((right.Score - left.Score) * 10 * (use - left.Utilization) / (right.Utilization - left.Utilization));
+        }
+        return shape.Count == 0 ? 0 : shape[^1].Score * 10;
+    }
+
+    private int Balanced(int row)
+    {
+        long cpus = _working.AllocatableOf(ResourceNames.Cpu, row), memory = _working.AllocatableOf(ResourceNames.Memory, row);
+        if (cpus <= 0 || memory <= 0)
+            return 100;
+        double cpu = Math.Min(1, (double)(_working.RequestedOf(ResourceNames.Cpu, row) + _requests[ResourceNames.Cpu]) / cpus);
+        double mem = Math.Min(1, (double)(_working.RequestedOf(ResourceNames.Memory, row) + _requests[ResourceNames.Memory]) / memory);
+        return (int)((1 - (Math.Abs(cpu - mem) / 2)) * 100);
+    }
+}

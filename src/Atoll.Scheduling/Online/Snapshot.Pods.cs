@@ -1,0 +1,162 @@
+using System.Collections.Immutable;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>The pods of a snapshot: by node, and by group for the constraints that count them.</summary>
+public sealed partial class Snapshot
+{
+    private readonly ImmutableDictionary<string, GroupRows>.Builder _groups;
+    private Dictionary<string, PodRow>? _pods = new(StringComparer.Ordinal);
+    private Dictionary<string, List<PodRow>> _waiting = new(StringComparer.Ordinal);
+    private int _podCount;
+
+    /// <summary>An empty fleet.</summary>
+    public Snapshot()
+        : this(ImmutableDictionary.Create<string, GroupRows>(StringComparer.Ordinal))
+    {
+    }
+
+    private Snapshot(ImmutableDictionary<string, GroupRows> groups) => _groups = groups.ToBuilder();
+
+    /// <summary>How many pods have a node or are promised one.</summary>
+    public int PodCount => _podCount;
+
+    /// <summary>The pods of each row, in no order.</summary>
+    internal Column<PodRow[]?> PodsAt { get; private init; } = new();
+
+    /// <summary>Pods without a node that are promised one, by uid.</summary>
+    internal ImmutableDictionary<string, PodRow> Nominated { get; private set; } = ImmutableDictionary.Create<string, PodRow>(StringComparer.Ordinal);
+
+    /// <summary>Pods on rows, by group.</summary>
+    internal IEnumerable<GroupRows> GroupList => _groups.Values;
+
+    /// <summary>
+    /// Takes in a pod: one with a node counts there until it has finished; one that preemption promised a node counts there
+    /// too; any other counts nowhere. <paramref name="node"/> overrides spec.nodeName for a binding that is on its way.
+    /// </summary>
+    public void UpsertPod(KubeObject value, string? node = null)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        Upsert(value, RowOf(value, node, nominated: false));
+    }
+
+    /// <summary>Counts a pod that has no node on the node that preemption promised it.</summary>
+    public void Nominate(KubeObject value, string node)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        ArgumentException.ThrowIfNullOrEmpty(node);
+        Upsert(value, RowOf(value, node, nominated: true));
+    }
+
+    private void Upsert(KubeObject value, PodRow? now)
+    {
+        if (Pods().TryGetValue(value.Uid, out PodRow? known))
+        {
+            if (now is not null && known.CountsAs(now))
+                return;
+            RemovePod(value.Uid);
+        }
+        if (now is null)
+            return;
+        Pods().Add(value.Uid, now);
+        _podCount++;
+        if (now.Nominated)
+            Nominated = Nominated.SetItem(value.Uid, now);
+        if (_rows.TryGetValue(now.Node, out int at))
+            Put(now, at);
+        else if (_waiting.TryGetValue(now.Node, out List<PodRow>? waiting))
+            waiting.Add(now);
+        else
+            _waiting.Add(now.Node, [now]);
+    }
+
+    /// <summary>Forgets a pod.</summary>
+    public void RemovePod(string uid)
+    {
+        if (!Pods().Remove(uid, out PodRow? pod))
+            return;
+        _podCount--;
+        if (pod.Nominated)
+            Nominated = Nominated.Remove(uid);
+        if (_rows.TryGetValue(pod.Node, out int row))
+            Take(pod, row);
+        else if (_waiting.TryGetValue(pod.Node, out List<PodRow>? waiting) && waiting.Remove(pod) && waiting.Count == 0)
+            _waiting.Remove(pod.Node);
+    }
+
+    /// <summary>The group of a pod that has no node: one that is known here, or a new one.</summary>
+    internal PodGroup GroupOf(KubeObject pod, PodSpec spec)
+    {
+        string key = PodGroup.KeyOf(pod, spec);
+        return _groups.TryGetValue(key, out GroupRows? known) ? known.Group : PodGroup.Of(key, pod, spec);
+    }
+
+    private PodRow? RowOf(KubeObject value, string? node, bool nominated)
+    {
+        Pod pod = value.View(ApiJson.Default.Pod);
+        if (pod.Status?.Phase is "Succeeded" or "Failed")
+            return null;
+        node ??= pod.Spec.NodeName;
+        if (string.IsNullOrEmpty(node))
+            (node, nominated) = (pod.Status?.NominatedNodeName, true);
+        if (string.IsNullOrEmpty(node))
+            return null;
+        (long cpu, long memory) = Resources.ScoredOf(pod.Spec);
+        return new PodRow(value, node, GroupOf(value, pod.Spec), Resources.RequestsOf(pod.Spec), cpu, memory, HostPorts.Of(pod.Spec), pod.Spec.Priority ?? 0,
+            pod.Status?.StartTime ?? value.Metadata.CreationTimestamp ?? default, nominated);
+    }
+
+    // A copy has its pods by node; who changes a copy needs them by uid as well.
+    private Dictionary<string, PodRow> Pods()
+    {
+        if (_pods is not null)
+            return _pods;
+        _pods = new Dictionary<string, PodRow>(_podCount, StringComparer.Ordinal);
+        for (int row = 0; row < Rows; row++)
+            foreach (PodRow pod in PodsAt[row] ?? [])
+                _pods.Add(pod.Uid, pod);
+        foreach (List<PodRow> waiting in _waiting.Values)
+            foreach (PodRow pod in waiting)
+                _pods.Add(pod.Uid, pod);
+        return _pods;
+    }
+
+    private ImmutableDictionary<string, GroupRows> Groups() => _groups.ToImmutable();
+
+    private void Put(PodRow pod, int row)
+    {
+        PodsAt.At(row) = [.. PodsAt[row] ?? [], pod];
+        Count(pod, row, 1);
+    }
+
+    private void Take(PodRow pod, int row)
+    {
+        PodRow[] pods = PodsAt[row]!;
+        int at = Array.IndexOf(pods, pod);
+        PodsAt.At(row) = pods.Length == 1 ? null : [.. pods.AsSpan(0, at), .. pods.AsSpan(at + 1)];
+        Count(pod, row, -1);
+    }
+
+    private void Count(PodRow pod, int row, int sign)
+    {
+        while (Requested.Count < Resources.Count)
+            Requested.Add(new());
+        for (int r = 0; r < pod.Requests.Length; r++)
+            if (pod.Requests[r] != 0)
+                Requested[r].At(row) += sign * pod.Requests[r];
+        Scored[0].At(row) += sign * pod.ScoredCpu;
+        Scored[1].At(row) += sign * pod.ScoredMemory;
+        if (!_groups.TryGetValue(pod.Group.Key, out GroupRows? rows))
+            _groups[pod.Group.Key] = rows = new GroupRows(pod.Group, _owner, []);
+        else if (!ReferenceEquals(rows.Owner, _owner))
+            _groups[pod.Group.Key] = rows = new GroupRows(rows.Group, _owner, new Dictionary<int, int>(rows.Counts));
+        int count = rows.Counts.GetValueOrDefault(row) + sign;
+        if (count != 0)
+            rows.Counts[row] = count;
+        else if (rows.Counts.Remove(row) && rows.Counts.Count == 0)
+            _groups.Remove(pod.Group.Key);
+    }
+}

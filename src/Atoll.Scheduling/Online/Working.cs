@@ -1,0 +1,93 @@
+namespace Atoll.Scheduling.Online;
+
+/// <summary>
+/// What a plan has filled so far, over a snapshot that it leaves alone: columns that are copied page by page where the plan
+/// writes, and the log of what was placed, which each class of pods follows at its own pace.
+/// </summary>
+internal sealed class Working
+{
+    private readonly Dictionary<int, List<HostPorts>> _ports = [];
+
+    public Working(Snapshot snapshot, int seed)
+    {
+        Snapshot = snapshot;
+        Resources = snapshot.Resources.Copy();
+        Requested = snapshot.Requested.ConvertAll(c => c.Over());
+        ScoredCpu = snapshot.Scored[0].Over();
+        ScoredMemory = snapshot.Scored[1].Over();
+        Ties = new uint[snapshot.Rows];
+        for (int row = 0; row < Ties.Length; row++)
+            Ties[row] = Mix(snapshot.Hashes[row] ^ ((uint)seed * 0x9E3779B9u));
+    }
+
+    public Snapshot Snapshot { get; }
+
+    /// <summary>The snapshot's names, and those that only pending pods ask for: no node has any of these.</summary>
+    public ResourceNames Resources { get; }
+
+    public List<Column<long>> Requested { get; }
+
+    public Column<long> ScoredCpu { get; }
+
+    public Column<long> ScoredMemory { get; }
+
+    /// <summary>Order among rows of equal score: the lowest wins.</summary>
+    public uint[] Ties { get; }
+
+    public List<Change> Log { get; } = [];
+
+    /// <summary>Promises of the snapshot that the plan has taken back, because it plans their pods.</summary>
+    public HashSet<PodRow> Released { get; } = [];
+
+    /// <summary>True once any pod of the fleet or the plan says something of other pods.</summary>
+    public bool AnyTerms { get; set; }
+
+    public long AllocatableOf(int resource, int row) => resource < Snapshot.Allocatable.Count ? Snapshot.Allocatable[resource][row] : 0;
+
+    public long RequestedOf(int resource, int row) => resource < Requested.Count ? Requested[resource][row] : 0;
+
+    /// <summary>True when row a comes before row b among equals.</summary>
+    public bool Precedes(int a, int b) =>
+        Ties[a] != Ties[b] ? Ties[a] < Ties[b] : string.CompareOrdinal(Snapshot.Nodes[a]!.Name, Snapshot.Nodes[b]!.Name) < 0;
+
+    /// <summary>A pod counts on a row from here on, or (sign −1) no longer.</summary>
+    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign)
+    {
+        for (int r = 0; r < requests.Length && r < Requested.Count; r++)
+            if (requests[r] != 0)
+                Requested[r].At(row) += sign * requests[r];
+        ScoredCpu.At(row) += sign * scoredCpu;
+        ScoredMemory.At(row) += sign * scoredMemory;
+        if (!ports.IsEmpty && sign > 0)
+        {
+            if (!_ports.TryGetValue(row, out List<HostPorts>? planned))
+                _ports[row] = planned = [];
+            planned.Add(ports);
+        }
+        AnyTerms |= !group.Terms.IsEmpty;
+        Log.Add(new Change(row, group, sign));
+    }
+
+    /// <summary>True when a pod that stays on the row, or was planned there, has one of the ports.</summary>
+    public bool PortsTaken(HostPorts ports, int row, Func<PodRow, bool>? gone = null)
+    {
+        foreach (PodRow pod in Snapshot.PodsAt[row] ?? [])
+            if (!pod.Ports.IsEmpty && ports.Conflicts(pod.Ports) && gone?.Invoke(pod) != true && !Released.Contains(pod))
+                return true;
+        if (_ports.TryGetValue(row, out List<HostPorts>? planned))
+            foreach (HostPorts other in planned)
+                if (ports.Conflicts(other))
+                    return true;
+        return false;
+    }
+
+    private static uint Mix(uint h)
+    {
+        h = (h ^ (h >> 16)) * 0x85ebca6bu;
+        h = (h ^ (h >> 13)) * 0xc2b2ae35u;
+        return h ^ (h >> 16);
+    }
+
+    /// <summary>One pod came to a row or went.</summary>
+    internal readonly record struct Change(int Row, PodGroup Group, int Sign);
+}

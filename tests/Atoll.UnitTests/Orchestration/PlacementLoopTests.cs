@@ -1,0 +1,322 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Orchestration.Binding;
+using Atoll.Orchestration.Loop;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Atoll.UnitTests.Orchestration;
+
+/// <summary>The loop between plans and the API: refusals, lost answers, conflicts, what wakes a pod, and preemption.</summary>
+public sealed class PlacementLoopTests
+{
+    private static readonly string[] s_bound = ["p"];
+
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+    private readonly FakeApi _api;
+    private readonly Cluster _cluster;
+    private readonly PlacementLoop _loop;
+    private readonly Dictionary<(ResourceType, string), KubeObject> _mirrored = [];
+    private int _cursor, _bindings, _answers;
+
+    public PlacementLoopTests()
+    {
+        _api = new FakeApi(_time) { Refuse = Count };
+        _cluster = new Cluster(_api, _time, new Random(1), NullLoggerFactory.Instance);
+        _loop = new PlacementLoop(_cluster);
+    }
+
+    private Func<string, ApiStatus?> Answer { get; set; } = _ => null;
+
+    [Fact]
+    public async Task A_pod_is_bound_and_then_at_rest()
+    {
+        await NodeAsync("n");
+        await PodAsync("p");
+        Assert.True(await StepAsync());
+        Assert.Equal("n", NodeOf("p"));
+        Assert.False(await StepAsync());
+        Assert.Equal(1, _bindings);
+    }
+
+    [Fact]
+    public async Task A_refused_binding_gives_its_room_back_and_is_tried_again_after_a_wait_that_doubles()
+    {
+        await NodeAsync("n", cpu: "1");
+        await PodAsync("p", cpu: "1");
+        Answer = verb => verb == "create" ? ApiStatus.Conflict(Kinds.Pod, "p", "no") : null;
+        int[] waits = [1, 2, 4, 8, 10, 10];
+        foreach (int wait in waits)
+        {
+            int before = _bindings;
+            await StepAsync();
+            Assert.Equal(before + 1, _bindings);
+            _time.Advance(TimeSpan.FromSeconds(wait) - TimeSpan.FromMilliseconds(1));
+            await StepAsync();
+            Assert.Equal(before + 1, _bindings);
+            _time.Advance(TimeSpan.FromMilliseconds(1));
+        }
+        Answer = _ => null;
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task Room_of_a_refused_binding_goes_to_the_next_pod()
+    {
+        await NodeAsync("n", cpu: "1");
+        await PodAsync("p", cpu: "1");
+        Answer = verb => verb == "create" ? ApiStatus.Conflict(Kinds.Pod, "p", "no") : null;
+        await StepAsync();
+        Answer = _ => null;
+        await PodAsync("q", cpu: "1");
+        await StepAsync();
+        Assert.Equal("n", NodeOf("q"));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await StepAsync();
+        Assert.Null(NodeOf("p"));
+        Assert.Contains("Insufficient cpu", Told("p"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_binding_whose_answer_was_lost_is_not_made_twice()
+    {
+        await NodeAsync("n");
+        await PodAsync("p");
+        bool lost = false;
+        _api.LoseAnswer = () => !lost && (lost = true);
+        await StepAsync();
+        Assert.True(lost);
+        _api.LoseAnswer = null;
+        _time.Advance(TimeSpan.FromSeconds(20));
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+        Assert.Equal(1, _bindings);
+    }
+
+    [Fact]
+    public async Task An_API_out_of_reach_costs_nothing_but_time()
+    {
+        await NodeAsync("n");
+        await PodAsync("p");
+        Answer = verb => verb == "create" ? throw new HttpRequestException("no route") : null;
+        await StepAsync();
+        Answer = _ => null;
+        Assert.Null(NodeOf("p"));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task A_pod_that_somebody_else_bound_meanwhile_stays_there()
+    {
+        await NodeAsync("n");
+        await PodAsync("p");
+        await NodeAsync("m");
+        Pump();
+        await _api.PatchAsync(Kinds.Pod, "default", "p", PatchType.Merge, JsonNode.Parse("""{"spec":{"nodeName":"m"}}""")!, default);
+        await StepAsync(late: true);
+        Assert.Equal(1, _bindings);
+        _time.Advance(TimeSpan.FromSeconds(2));
+        await StepAsync();
+        Assert.Equal("m", NodeOf("p"));
+        Assert.Equal(1, _bindings);
+    }
+
+    [Fact]
+    public async Task A_pod_that_fits_nowhere_is_told_once_and_wakes_only_for_what_can_help()
+    {
+        await NodeAsync("n", cpu: "1");
+        await PodAsync("p", cpu: "2");
+        await StepAsync();
+        Assert.Equal("0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.", Told("p"));
+        int told = _answers;
+        // A heartbeat, a label that nobody asks for, a pod that comes: none of it makes room.
+        await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":"2026-01-02T03:05:00Z"}]}}""")!, default, "status");
+        await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"metadata":{"labels":{"a":"b"}}}""")!, default);
+        await PodAsync("q");
+        Pump();
+        Assert.Equal(s_bound[..0], Pending().Except(["q"]));
+        await StepAsync();
+        Assert.Equal(told, _answers);
+        await NodeAsync("big", cpu: "8");
+        await StepAsync();
+        Assert.Equal("big", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task A_pod_that_waits_for_a_taint_wakes_when_it_goes_and_for_no_pod()
+    {
+        await NodeAsync("n", taint: "k");
+        await PodAsync("p");
+        await StepAsync();
+        Assert.Contains("untolerated taint {k: }", Told("p"), StringComparison.Ordinal);
+        await PodAsync("gone", node: "n");
+        Pump();
+        await _api.DeleteAsync(Kinds.Pod, "default", "gone", DeleteOptions.Default with { GracePeriodSeconds = 0 }, default);
+        Pump();
+        Assert.Empty(Pending());
+        await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"spec":{"taints":null}}""")!, default);
+        Pump();
+        Assert.Equal(s_bound, Pending());
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task Room_that_a_finished_pod_left_wakes_who_waits_for_room()
+    {
+        await NodeAsync("n", cpu: "1");
+        await PodAsync("old", cpu: "1", node: "n");
+        await PodAsync("p", cpu: "1");
+        await StepAsync();
+        Assert.Null(NodeOf("p"));
+        await _api.PatchAsync(Kinds.Pod, "default", "old", PatchType.Merge, JsonNode.Parse("""{"status":{"phase":"Succeeded"}}""")!, default, "status");
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task A_gated_pod_waits_until_its_gates_are_gone()
+    {
+        await NodeAsync("n");
+        await PodAsync("p", gate: "x");
+        await StepAsync();
+        Assert.Null(NodeOf("p"));
+        Assert.Equal(0, _answers);
+        await _api.PatchAsync(Kinds.Pod, "default", "p", PatchType.Merge, JsonNode.Parse("""{"spec":{"schedulingGates":null}}""")!, default);
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task A_pod_of_higher_priority_is_promised_the_room_of_a_lesser_one_and_takes_it_when_that_is_gone()
+    {
+        await NodeAsync("n", cpu: "1");
+        await PodAsync("low", cpu: "1", node: "n", priority: 1);
+        await PodAsync("p", cpu: "1", priority: 10);
+        await StepAsync();
+        KubeObject low = _api.Find(Kinds.Pod, "default/low")!;
+        Assert.True(low.IsDeleting);
+        Assert.Equal("PreemptionByScheduler", low.View(ApiJson.Default.Pod).Status!.Condition("DisruptionTarget")!.Reason);
+        Assert.Equal("n", _api.Find(Kinds.Pod, "default/p")!.View(ApiJson.Default.Pod).Status!.NominatedNodeName);
+        Assert.Equal("0/1 nodes are available: 1 Insufficient cpu.", Told("p"));
+        // A lesser pod that comes now does not get the promised room, even once the victim is gone.
+        await PodAsync("thief", cpu: "1", priority: 5);
+        await StepAsync();
+        Assert.Null(NodeOf("thief"));
+        _api.Finish(Kinds.Pod, low);
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+        Assert.Null(NodeOf("thief"));
+    }
+
+    [Fact]
+    public async Task A_node_that_goes_while_its_pod_waits_for_the_binding_leaves_nothing_behind()
+    {
+        await NodeAsync("n", cpu: "1");
+        await PodAsync("p", cpu: "1");
+        Pump();
+        await _api.DeleteAsync(Kinds.Node, null, "n", DeleteOptions.Default, default);
+        await StepAsync();
+        Assert.Null(NodeOf("p"));
+        Assert.Equal("no nodes available to schedule pods", Told("p"));
+        await NodeAsync("m", cpu: "1");
+        await StepAsync();
+        Assert.Equal("m", NodeOf("p"));
+    }
+
+    private ApiStatus? Count(string verb, ResourceType type)
+    {
+        if (type != Kinds.Pod || !_counting)
+            return null;
+        if (verb == "create")
+            _bindings++;
+        if (verb == "patch")
+            _answers++;
+        return Answer(verb);
+    }
+
+    private bool _counting;
+
+    private async Task<bool> StepAsync(bool late = false)
+    {
+        if (!late)
+            Pump();
+        bool any;
+        _counting = true;
+        try
+        {
+            any = await _loop.StepAsync(default);
+        }
+        finally
+        {
+            _counting = false;
+        }
+        Pump();
+        return any;
+    }
+
+    private void Pump()
+    {
+        for (; _cursor < _api.Log.Count; _cursor++)
+        {
+            (_, ResourceType type, WatchEventType kind, KubeObject value) = _api.Log[_cursor];
+            if (_cluster.Find(type) is not { } copy)
+                continue;
+            _mirrored.TryGetValue((type, value.Key), out KubeObject? old);
+            if (kind == WatchEventType.Deleted)
+                _mirrored.Remove((type, value.Key));
+            else
+                _mirrored[(type, value.Key)] = value;
+            copy.Seen(kind == WatchEventType.Deleted ? old ?? value : old, kind == WatchEventType.Deleted ? null : value);
+        }
+    }
+
+    private IEnumerable<string> Pending() => _loop.PendingPods().Select(p => p.Name);
+
+    private string? NodeOf(string pod) => _api.Find(Kinds.Pod, $"default/{pod}")?.View(ApiJson.Default.Pod).Spec.NodeName;
+
+    private string? Told(string pod) => _api.Find(Kinds.Pod, $"default/{pod}")?.View(ApiJson.Default.Pod).Status?.Condition("PodScheduled")?.Message;
+
+    private async Task NodeAsync(string name, string cpu = "4", string? taint = null)
+    {
+        var spec = new JsonObject();
+        if (taint is not null)
+            spec["taints"] = new JsonArray(new JsonObject { ["key"] = taint, ["effect"] = "NoSchedule" });
+        await _api.CreateAsync(Kinds.Node, null, new JsonObject
+        {
+            ["apiVersion"] = "v1",
+            ["kind"] = "Node",
+            ["metadata"] = new JsonObject { ["name"] = name },
+            ["spec"] = spec,
+            ["status"] = JsonNode.Parse("""{"allocatable":{"memory":"8Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True"}]}"""),
+        }.With(n => n["status"]!["allocatable"]!["cpu"] = cpu), default);
+    }
+
+    private async Task PodAsync(string name, string cpu = "100m", string? node = null, int priority = 0, string? gate = null)
+    {
+        JsonObject spec = JsonNode.Parse("""{"containers":[{"name":"c","resources":{"requests":{}}}]}""")!.AsObject();
+        spec["priority"] = priority;
+        spec["containers"]![0]!["resources"]!["requests"]!["cpu"] = cpu;
+        if (node is not null)
+            spec["nodeName"] = node;
+        if (gate is not null)
+            spec["schedulingGates"] = new JsonArray(new JsonObject { ["name"] = gate });
+        await _api.CreateAsync(Kinds.Pod, "default", new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Pod", ["metadata"] = new JsonObject { ["name"] = name }, ["spec"] = spec }, default);
+    }
+}
+
+internal static class JsonObjects
+{
+    /// <summary>The object, after a change.</summary>
+    public static JsonObject With(this JsonObject value, Action<JsonObject> change)
+    {
+        change(value);
+        return value;
+    }
+}
