@@ -86,12 +86,8 @@ internal sealed class LinkHub
             return _scopes.NodesOf(site);
     }
 
-    /// <summary>The newest item of an identity.</summary>
-    public ScopeItem? Find(string uid)
-    {
-        lock (_lock)
-            return _scopes.Find(uid);
-    }
+    /// <summary>The newest item of an identity. Takes no lock: sessions ask for it under theirs.</summary>
+    public ScopeItem? Find(string uid) => _scopes.Find(uid);
 
     /// <summary>Registers a session and gives it the site's whole scope; the session before it, if any, is superseded.</summary>
     public async ValueTask<LinkScope> OpenAsync(HubSession session, CancellationToken cancellation)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Atoll.Api;
 using Atoll.Api.Objects;
 
@@ -11,14 +12,15 @@ public readonly record struct ScopeChange(string Site, ObjectKey Key, string Uid
 /// to (<see cref="ScopeReferences"/>). Computed incrementally: every key is counted by how many objects of the site refer to
 /// it, so the cost of a change is the size of that change, not of the fleet.
 /// <para>Pure state, no I/O: it is fed every change of the resources in <see cref="ScopeReferences.Types"/> in any order between
-/// resources (an object may be named before it exists) and returns what changed for whom. Not thread-safe.</para>
+/// resources (an object may be named before it exists) and returns what changed for whom. Not thread-safe, but for
+/// <see cref="Find"/>.</para>
 /// </summary>
 public sealed class SiteScopes
 {
     private static readonly HashSet<ObjectKey> s_none = [];
 
     private readonly Dictionary<ObjectKey, KeyState> _keys = [];
-    private readonly Dictionary<string, ScopeItem> _byUid = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, ScopeItem> _byUid = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _siteOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, HashSet<ObjectKey>> _podsOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Dictionary<ObjectKey, int>> _scopes = new(StringComparer.Ordinal);
@@ -57,7 +59,7 @@ public sealed class SiteScopes
     public bool Holds(string site, ObjectKey key, string uid) =>
         _scopes.TryGetValue(site, out Dictionary<ObjectKey, int>? scope) && scope.ContainsKey(key) && _keys.TryGetValue(key, out KeyState? state) && state.Item?.Uid == uid;
 
-    /// <summary>The item of an identity, whichever scope it is in, or null.</summary>
+    /// <summary>The item of an identity, whichever scope it is in, or null. The one member that any thread may call at any time.</summary>
     public ScopeItem? Find(string uid) => _byUid.GetValueOrDefault(uid);
 
     /// <summary>The site of a node, or null.</summary>
@@ -82,7 +84,7 @@ public sealed class SiteScopes
         HashSet<ObjectKey> references = state.References;
         state.Item = null;
         state.References = s_none;
-        _byUid.Remove(uid);
+        _byUid.TryRemove(uid, out _);
         foreach (string site in new List<string>(state.Sites))
         {
             changes.Add(new ScopeChange(site, key, uid, null));

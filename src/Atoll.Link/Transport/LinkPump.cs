@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 
 namespace Atoll.Link;
@@ -16,49 +17,44 @@ internal sealed class LinkPump : IMuxSession, IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ITimer _timer;
     private readonly Channel<LinkOutput> _outputs = Channel.CreateUnbounded<LinkOutput>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ConcurrentQueue<LinkInput> _posted = new();
     private long _armedFor = long.MaxValue;
+    private volatile LinkState _state;
 
     public LinkPump(LinkSession session, Stream line, bool isSite, LinkTraffic traffic, TimeProvider time)
     {
-        (_session, _time) = (session, time);
+        (_session, _time, _state) = (session, time, session.State);
         Mux = new Multiplexer(line, isSite, this, traffic, time);
         _timer = time.CreateTimer(static state => ((LinkPump)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public Multiplexer Mux { get; }
 
-    public bool Ended
-    {
-        get
-        {
-            lock (_lock)
-                return _session.State == LinkState.Closed;
-        }
-    }
+    public bool Ended => _state == LinkState.Closed;
 
-    public LinkState State
-    {
-        get
-        {
-            lock (_lock)
-                return _session.State;
-        }
-    }
+    public LinkState State => _state;
 
     private long NowMs => (long)(_time.GetTimestamp() / (double)_time.TimestampFrequency * 1000);
 
-    /// <summary>Tells the session something, from any thread.</summary>
+    /// <summary>Tells the session something, from any thread; when it returns, the session has taken it in.</summary>
     public void Tell(LinkInput input)
     {
         lock (_lock)
-        {
-            foreach (LinkOutput output in _session.Step(input, NowMs))
-                _outputs.Writer.TryWrite(output);
-            Arm();
-        }
+            Step(input);
+        TakePosted();
         // A report of life makes nothing to send.
         if (input is not LinkInput.LineActive)
             Mux.Wake();
+    }
+
+    /// <summary>
+    /// Tells the session something without ever waiting for it. Owners post while they hold locks of their own, and the
+    /// session reads the owner under its lock: whoever has the session at that moment takes in what was posted.
+    /// </summary>
+    public void Post(LinkInput input)
+    {
+        _posted.Enqueue(input);
+        TakePosted();
     }
 
     /// <summary>
@@ -89,8 +85,11 @@ internal sealed class LinkPump : IMuxSession, IAsyncDisposable
 
     int IMuxSession.WriteFrame(Span<byte> destination, int preferredBytes)
     {
+        int length;
         lock (_lock)
-            return _session.WriteFrame(destination, NowMs, preferredBytes);
+            length = _session.WriteFrame(destination, NowMs, preferredBytes);
+        TakePosted();
+        return length;
     }
 
     void IMuxSession.OnFrame(ReadOnlyMemory<byte> frame) => Tell(new LinkInput.Frame(frame));
@@ -138,8 +137,38 @@ internal sealed class LinkPump : IMuxSession, IAsyncDisposable
             if (!due)
                 Arm();
         }
+        TakePosted();
         if (due)
             Tell(new LinkInput.Tick());
+    }
+
+    /// <summary>Takes in what was posted, unless another thread has the session: it comes here when it has let go.</summary>
+    private void TakePosted()
+    {
+        bool any = false;
+        while (!_posted.IsEmpty && !_lock.IsHeldByCurrentThread && _lock.TryEnter())
+            try
+            {
+                while (_posted.TryDequeue(out LinkInput? input))
+                {
+                    Step(input);
+                    any = true;
+                }
+            }
+            finally
+            {
+                _lock.Exit();
+            }
+        if (any)
+            Mux.Wake();
+    }
+
+    private void Step(LinkInput input)
+    {
+        foreach (LinkOutput output in _session.Step(input, NowMs))
+            _outputs.Writer.TryWrite(output);
+        _state = _session.State;
+        Arm();
     }
 
     /// <summary>Sets the timer when it is needed earlier than it is set; when later, it finds out when it fires.</summary>

@@ -51,13 +51,13 @@ public sealed class ParentLink
     }
 
     /// <summary>The scope changed; in order of revisions, from any thread, never blocks.</summary>
-    public void Post(ScopeChange change) => _pump.Tell(new LinkInput.ScopeChanged(change));
+    public void Post(ScopeChange change) => _pump.Post(new LinkInput.ScopeChanged(change));
 
     /// <summary>An operator's word that these orphans are to be stopped at the site.</summary>
-    public void Release(IReadOnlyList<string> uids) => _pump.Tell(new LinkInput.Release(uids));
+    public void Release(IReadOnlyList<string> uids) => _pump.Post(new LinkInput.Release(uids));
 
     /// <summary>Ends the session and tells the site why.</summary>
-    public void Close(LinkError error) => _pump.Tell(new LinkInput.Close(error));
+    public void Close(LinkError error) => _pump.Post(new LinkInput.Close(error));
 
     /// <summary>Opens a stream to the site: for the tunnel, what a <c>SocketsHttpHandler.ConnectCallback</c> returns. Throws <see cref="IOException"/> when the link is closed.</summary>
     public LinkStream Open(LinkClass of, string metadata) => _pump.Mux.Open(of, metadata);

@@ -66,7 +66,7 @@ public sealed class SiteLink
                 _early.AddRange(outcomes);
                 return;
             }
-            _pump?.Tell(new LinkInput.OutcomesAdded(outcomes));
+            _pump?.Post(new LinkInput.OutcomesAdded(outcomes));
         }
     }
 

@@ -143,7 +143,14 @@ internal sealed class TestParentOwner : Awaitable, IParentOwner
 
     public ParentLink? Current { get; private set; }
 
-    public LinkItem? Read(string uid) => Items.GetValueOrDefault(uid);
+    /// <summary>Called first in every read, under the session's lock.</summary>
+    public Action Reading { get; set; } = () => { };
+
+    public LinkItem? Read(string uid)
+    {
+        Reading();
+        return Items.GetValueOrDefault(uid);
+    }
 
     public void Put(LinkItem item)
     {

@@ -30,6 +30,27 @@ public sealed class LoopbackTests
     }
 
     [Fact]
+    public async Task An_owner_that_posts_under_a_lock_which_its_reads_take_does_not_stop_the_session()
+    {
+        await using LinkServer server = await LinkServer.StartAsync();
+        await using TestSite site = new(server);
+        await site.Owner.Until(() => site.Owner.State == LinkState.Live);
+        using ManualResetEventSlim inRead = new(), posted = new();
+        server.Owner.Reading = () =>
+        {
+            inRead.Set();
+            // What a lock of the owner's would be: this read goes on when the posting thread has let go.
+            Assert.True(posted.Wait(Limit));
+        };
+        server.Owner.Put(new LinkItem("pods", "default/a", "u1", 1, "{}"u8.ToArray()));
+        Assert.True(await Task.Run(() => inRead.Wait(Limit)));
+        await Task.Run(() => server.Owner.Put(new LinkItem("pods", "default/b", "u2", 2, "{}"u8.ToArray()))).WaitAsync(Limit);
+        posted.Set();
+        // And what was posted meanwhile is not forgotten.
+        await site.Owner.Until(() => site.Owner.Held.ContainsKey("u1") && site.Owner.Held.ContainsKey("u2"));
+    }
+
+    [Fact]
     public async Task Reconnect_without_changes_costs_a_few_hundred_bytes()
     {
         await using LinkServer server = await LinkServer.StartAsync();
