@@ -4,6 +4,7 @@ using System.Net;
 using Atoll.Agent.Host;
 using Atoll.Agent.Identity;
 using Atoll.Api.Enrolment;
+using Atoll.Api.Quantities;
 using Atoll.Store.Sqlite;
 
 namespace Atoll.Agent.Commands;
@@ -71,9 +72,10 @@ internal static class AgentCli
         var mirror = new Option<string[]>("--mirror") { Description = "REGISTRY=URL: ask this address before the registry; may be given again" };
         var insecure = new Option<string[]>("--insecure-registry") { Description = "registry (host[:port]) to be spoken to over plain HTTP; may be given again" };
         var runtime = new Option<string?>("--oci-runtime") { Description = "OCI runtime, name or path (default: crun, then runc, whichever this host allows)" };
+        var images = new Option<string?>("--image-limit") { Description = "size of all images above which unused ones are deleted, such as 20Gi (default: when the disk is 85 % full)" };
         var port = new Option<int>("--api-port") { Description = "loopback port of the site's own API", DefaultValueFactory = _ => 6444 };
         var dates = new Option<bool>("--ignore-dates") { Description = "this machine's clock cannot be trusted: ignore validity dates of certificates, not identities" };
-        var command = new Command("run", "Run the site. Instances go on when this process ends, for whatever reason.\n\nExample:\n  atoll-agent run --state /var/lib/atoll/agent") { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, port, dates };
+        var command = new Command("run", "Run the site. Instances go on when this process ends, for whatever reason.\n\nExample:\n  atoll-agent run --state /var/lib/atoll/agent") { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, images, port, dates };
         command.SetAction(async (parsed, cancellation) =>
         {
             double part = parsed.GetValue(share);
@@ -91,12 +93,22 @@ internal static class AgentCli
                 Mirrors = Mirrors(parsed.GetValue(mirror) ?? []),
                 InsecureRegistries = new HashSet<string>(parsed.GetValue(insecure) ?? []),
                 OciRuntime = parsed.GetValue(runtime),
+                ImageLimitBytes = Size(parsed.GetValue(images)),
                 ApiPort = parsed.GetValue(port),
                 IgnoreDates = parsed.GetValue(dates),
             }, cancellation);
             return 0;
         });
         return command;
+    }
+
+    private static long Size(string? text)
+    {
+        if (text is null)
+            return 0;
+        if (!Quantity.TryParse(text, out Quantity size) || size.Value <= 0)
+            throw new ArgumentException($"--image-limit: '{text}' is not a size, such as 20Gi.");
+        return size.Value;
     }
 
     private static Command Reset()

@@ -74,6 +74,8 @@ internal static class AgentHost
             NodeName = options.NodeName,
             StateFolder = options.State,
             HostIp = options.NodeAddress,
+            ImageHighBytes = options.ImageLimitBytes,
+            ImageLowBytes = options.ImageLimitBytes / 5 * 4,
             ScopeKnown = () => uplink.IsScopeKnown,
             Node = new NodeOptions { Site = identity.Enrolment.Site, Region = identity.Enrolment.Region, CapacityShare = options.CapacityShare },
         }, resources, node.Runtime, node.Images, node.Network, time, Random.Shared, loggers);

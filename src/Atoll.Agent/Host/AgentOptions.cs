@@ -26,6 +26,9 @@ internal sealed record AgentOptions
     /// <summary>Registries spoken to over plain HTTP.</summary>
     public IReadOnlySet<string> InsecureRegistries { get; init; } = new HashSet<string>();
 
+    /// <summary>Bytes of images above which unused ones are deleted, down to four fifths of it; 0 goes by the disk (85 % full).</summary>
+    public long ImageLimitBytes { get; init; }
+
     /// <summary>OCI runtime; null tries crun, then runc.</summary>
     public string? OciRuntime { get; init; }
 

@@ -33,6 +33,7 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
             AddCapabilities = security.Capabilities?.Add ?? [],
             DropCapabilities = security.Capabilities?.Drop ?? [],
             Privileged = security.Privileged == true,
+            Unconfined = (security.SeccompProfile ?? podSecurity.SeccompProfile) is { Type: "Unconfined" },
             NoNewPrivileges = security.AllowPrivilegeEscalation == false,
             ReadOnlyRoot = security.ReadOnlyRootFilesystem == true,
             Mounts = Mounts(pod, container, attempt, folders, addresses, hostname, env),

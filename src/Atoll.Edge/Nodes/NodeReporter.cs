@@ -243,7 +243,7 @@ internal sealed class NodeReporter
         bool full = _disk.On || (double)(sample.DiskTotalBytes - sample.DiskFreeBytes) > 0.85 * sample.DiskTotalBytes;
         long size = await _images.SizeAsync(cancellation).ConfigureAwait(false);
         bool overLimit = _options.ImageHighBytes > 0 && size > _options.ImageHighBytes;
-        if (overLimit || (full && _options.ImageHighBytes == 0))
+        if (overLimit || full)
         {
             long target = overLimit ? _options.ImageLowBytes : Math.Max(0, size - (long)(0.05 * sample.DiskTotalBytes));
             long freed = await _images.CollectAsync(await InUseAsync(cancellation).ConfigureAwait(false), target, cancellation).ConfigureAwait(false);

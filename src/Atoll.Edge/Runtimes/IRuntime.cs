@@ -148,6 +148,9 @@ public sealed record InstanceSpec
     /// <summary>All capabilities, all devices.</summary>
     public bool Privileged { get; init; }
 
+    /// <summary>No system call filter.</summary>
+    public bool Unconfined { get; init; }
+
     /// <summary>Sets no_new_privs.</summary>
     public bool NoNewPrivileges { get; init; }
 

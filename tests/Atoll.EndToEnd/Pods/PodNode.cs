@@ -31,6 +31,9 @@ public sealed class PodNode : IAsyncLifetime
     private CancellationTokenSource? _stop;
     private Task _running = Task.CompletedTask;
 
+    /// <summary>Set before the start: see <see cref="NodeControlOptions.ImageHighBytes"/>.</summary>
+    internal long ImageLimitBytes { get; init; }
+
     internal string Folder { get; } = Directory.CreateTempSubdirectory("atoll-pods-").FullName;
     internal string Name => "p" + Path.GetFileName(Folder)[^6..].ToLowerInvariant();
     internal string Image => $"oci:{Folder}/busybox:latest";
@@ -67,7 +70,9 @@ public sealed class PodNode : IAsyncLifetime
             RetryDelay = TimeSpan.FromMilliseconds(100),
             LogRotationPeriod = TimeSpan.FromMilliseconds(200),
             LogMaxBytes = 4000,
-            Node = new NodeOptions { Cpu = "64", Memory = "64Gi", MaxPods = 100, DiskPressureBelow = 0, MemoryPressureBelowBytes = 0 },
+            ImageHighBytes = ImageLimitBytes,
+            ImageLowBytes = ImageLimitBytes / 5 * 4,
+            Node = new NodeOptions { Cpu = "64", Memory = "64Gi", MaxPods = 100, DiskPressureBelow = 0, MemoryPressureBelowBytes = 0, Period = TimeSpan.FromSeconds(ImageLimitBytes > 0 ? 1 : 10) },
         };
         Control = new NodeControl(options, Api, Runtime, Images, Network, TimeProvider.System, new Random(1), NullLoggerFactory.Instance);
         _running = Control.RunAsync(_stop.Token);

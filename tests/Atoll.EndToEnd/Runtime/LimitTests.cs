@@ -56,7 +56,9 @@ public abstract class LimitTests(string runtime)
         await using var bed = await RuntimeBed.OpenAsync(runtime);
         var spec = bed.Spec("sh", "-c", "sleep 1000 & sleep 1000") with { Limits = new InstanceLimits { MemoryLimitBytes = 64 << 20, CpuShares = 512, CpuLimitMilli = 500, PidsLimit = 20 } };
         Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
-        var stats = await bed.Runtime.StatsAsync(spec.Id, CancellationToken.None);
+        // The shell forks once it gets its turn.
+        InstanceStats? stats = null;
+        await Sites.Until.TrueAsync("two processes", 20, async () => (stats = await bed.Runtime.StatsAsync(spec.Id, CancellationToken.None))!.Processes >= 2);
         Assert.InRange(stats!.MemoryWorkingSetBytes, 1, 64 << 20);
         Assert.InRange(stats.CpuNanoseconds, 1, 60_000_000_000);
         Assert.InRange(stats.Processes, 2, 4);

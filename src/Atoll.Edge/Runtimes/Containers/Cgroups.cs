@@ -2,48 +2,31 @@ using System.Globalization;
 
 namespace Atoll.Edge.Runtimes.Containers;
 
-/// <summary>How a host has its cgroups.</summary>
-internal enum CgroupMode
-{
-    /// <summary>One hierarchy with all controllers.</summary>
-    Unified,
-
-    /// <summary>A hierarchy for each controller.</summary>
-    Legacy,
-
-    /// <summary>A hierarchy for each controller, with cgroup2 beside them.</summary>
-    Hybrid,
-}
-
 /// <summary>Reads and tidies cgroups; making and limiting them is the OCI runtime's. Paths are as in an instance's record, the same in every hierarchy.</summary>
 internal sealed class Cgroups
 {
-    private readonly string mount;
-    private readonly string[] hierarchies;
+    private readonly IReadOnlyList<string> hierarchies;
+    private readonly string memory;
+    private readonly string pids;
+    private readonly string cpu;
+    private readonly string? cpuset;
 
-    internal Cgroups(string mount)
+    internal Cgroups(CgroupMounts mounts)
     {
-        this.mount = mount;
-        if (File.Exists(Path.Join(mount, "cgroup.controllers")))
-        {
-            Mode = CgroupMode.Unified;
-            hierarchies = [mount];
-            return;
-        }
-        Mode = File.Exists(Path.Join(mount, "unified/cgroup.procs")) ? CgroupMode.Hybrid : CgroupMode.Legacy;
-        // cpu and cpuacct are often links to one folder: each hierarchy counts once.
-        hierarchies = Directory.Exists(mount)
-            ? [.. Directory.GetDirectories(mount).Where(d => new DirectoryInfo(d).LinkTarget is null && File.Exists(Path.Join(d, "cgroup.procs")))]
-            : [];
+        (Mode, UnifiedMount, hierarchies) = (mounts.Mode, mounts.Unified ?? "", mounts.Hierarchies);
+        // A controller that the kernel does not have has no files anywhere: what is read of it is then zero.
+        (memory, pids, cpu) = (Of("memory"), Of("pids"), Of("cpuacct"));
+        cpuset = Mode == CgroupMode.Unified ? null : mounts.Controllers.GetValueOrDefault("cpuset");
+        string Of(string controller) => Mode == CgroupMode.Unified ? UnifiedMount : mounts.Controllers.GetValueOrDefault(controller, "/nonexistent");
     }
 
     internal CgroupMode Mode { get; }
 
-    /// <summary>Where the second version is on a hybrid host.</summary>
-    internal string UnifiedMount => Path.Join(mount, "unified");
+    /// <summary>Where the second version is; empty when there is none.</summary>
+    internal string UnifiedMount { get; }
 
     /// <summary>True when the kernel counts swap, so that a limit on memory and swap together can be set.</summary>
-    internal bool LimitsSwap => Mode == CgroupMode.Unified || File.Exists(Path.Join(mount, "memory/memory.memsw.limit_in_bytes"));
+    internal bool LimitsSwap => Mode == CgroupMode.Unified || File.Exists(Path.Join(memory, "memory.memsw.limit_in_bytes"));
 
     /// <summary>Moves a process out of the agent's cgroup, so that stopping or limiting the agent does not touch it.</summary>
     internal void Move(int pid, string path)
@@ -51,7 +34,7 @@ internal sealed class Cgroups
         foreach (var hierarchy in hierarchies)
         {
             // cpuset needs its own cpus before it takes a process; a monitor has no need of one.
-            if (hierarchy.EndsWith("/cpuset", StringComparison.Ordinal)) continue;
+            if (hierarchy == cpuset) continue;
             var folder = hierarchy + path;
             Directory.CreateDirectory(folder);
             File.WriteAllText(Path.Join(folder, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
@@ -108,25 +91,25 @@ internal sealed class Cgroups
 
     /// <summary>Whether the kernel killed a process of the cgroup for want of memory.</summary>
     internal bool OomKilled(string path) => Mode == CgroupMode.Unified
-        ? Field(mount + path + "/memory.events", "oom_kill") > 0
-        : Field(mount + "/memory" + path + "/memory.oom_control", "oom_kill") > 0;
+        ? Field(memory + path + "/memory.events", "oom_kill") > 0
+        : Field(memory + path + "/memory.oom_control", "oom_kill") > 0;
 
     /// <summary>Use now, or null when the cgroup is gone.</summary>
     internal InstanceStats? Stats(string path)
     {
         if (Mode == CgroupMode.Unified)
         {
-            if (Value(mount + path + "/memory.current") is not { } memory) return null;
+            if (Value(memory + path + "/memory.current") is not { } current) return null;
             return new InstanceStats(
-                Field(mount + path + "/cpu.stat", "usage_usec") * 1000,
-                Math.Max(0, memory - Field(mount + path + "/memory.stat", "inactive_file")),
-                Value(mount + path + "/pids.current") ?? 0);
+                Field(cpu + path + "/cpu.stat", "usage_usec") * 1000,
+                Math.Max(0, current - Field(memory + path + "/memory.stat", "inactive_file")),
+                Value(pids + path + "/pids.current") ?? 0);
         }
-        if (Value(mount + "/memory" + path + "/memory.usage_in_bytes") is not { } usage) return null;
+        if (Value(memory + path + "/memory.usage_in_bytes") is not { } usage) return null;
         return new InstanceStats(
-            Value(mount + "/cpuacct" + path + "/cpuacct.usage") ?? 0,
-            Math.Max(0, usage - Field(mount + "/memory" + path + "/memory.stat", "total_inactive_file")),
-            Value(mount + "/pids" + path + "/pids.current") ?? 0);
+            Value(cpu + path + "/cpuacct.usage") ?? 0,
+            Math.Max(0, usage - Field(memory + path + "/memory.stat", "total_inactive_file")),
+            Value(pids + path + "/pids.current") ?? 0);
     }
 
     private static long? Value(string file)

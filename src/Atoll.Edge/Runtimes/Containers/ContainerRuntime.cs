@@ -41,7 +41,7 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
     {
         (this.options, this.images, this.time) = (options, images, time);
         folders = new InstanceFolders(options);
-        cgroups = new Cgroups(options.CgroupMount);
+        cgroups = new Cgroups(CgroupMounts.OfHost(options.CgroupMount));
         cgroupRoot = "/atoll-" + options.Node;
         ready = new Lazy<Task<Ready>>(() => Task.Run(PrepareAsync));
     }

@@ -87,16 +87,10 @@ internal static class OciConfig
         Standard("/proc", "proc", "proc", "nosuid", "noexec", "nodev");
         Standard("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k");
         Standard("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5");
-        if (spec.HostIpc)
-        {
-            Standard("/dev/shm", "bind", "/dev/shm", "rbind", "nosuid", "noexec", "nodev");
-            Standard("/dev/mqueue", "bind", "/dev/mqueue", "rbind", "nosuid", "noexec", "nodev");
-        }
-        else
-        {
-            Standard("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k");
-            Standard("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
-        }
+        if (spec.HostIpc) Standard("/dev/shm", "bind", "/dev/shm", "rbind", "nosuid", "noexec", "nodev");
+        else Standard("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k");
+        // In the host's IPC namespace this is the host's, whether or not the host itself has it mounted.
+        Standard("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
         Standard("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", writable);
         Standard("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", writable);
         foreach (var mount in spec.Mounts)
@@ -152,7 +146,7 @@ internal static class OciConfig
         {
             Strings(json, "maskedPaths", Masked);
             Strings(json, "readonlyPaths", ReadOnly);
-            Seccomp.Write(json, capabilities);
+            if (!spec.Unconfined) Seccomp.Write(json, capabilities);
         }
         json.WriteEndObject();
     }
