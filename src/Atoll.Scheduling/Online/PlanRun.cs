@@ -83,7 +83,7 @@ internal sealed class PlanRun
         string message = Message("");
         if (!pods.Spec.Profile.DefaultPreemption)
             return new Placement(value, null, message) { HelpedBy = help };
-        Preempted outcome = _preemption.Try(pod, pods, failed);
+        Preempted outcome = _preemption.Try(value, pod, pods, GroupOf(value, pods), failed);
         if (outcome.Row < 0)
         {
             _reasons.Clear();
@@ -94,7 +94,7 @@ internal sealed class PlanRun
         // Only promises to lesser pods were in the way: the room is there.
         if (outcome.Direct)
             return Take(value, pods, outcome.Row);
-        _working.Count(outcome.Row, GroupOf(value, pods), pods.Spec.Requests, pods.Spec.ScoredCpu, pods.Spec.ScoredMemory, pods.Spec.Ports, 1);
+        _working.Count(outcome.Row, GroupOf(value, pods), pods.Spec.Requests, pods.Spec.ScoredCpu, pods.Spec.ScoredMemory, pods.Spec.Ports, 1, outcome.Promise);
         if (outcome.Message is not null)
             message = $"{message} preemption: {outcome.Message}";
         return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };

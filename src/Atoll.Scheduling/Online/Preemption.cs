@@ -4,7 +4,7 @@ using Atoll.Api.Objects;
 namespace Atoll.Scheduling.Online;
 
 /// <summary>What preemption found: a row and who has to go there, or (row −1) why it does not help.</summary>
-internal sealed record Preempted(int Row, IReadOnlyList<KubeObject> Victims, bool Direct, IReadOnlyDictionary<string, int> Reasons, string? Message);
+internal sealed record Preempted(int Row, IReadOnlyList<KubeObject> Victims, bool Direct, IReadOnlyDictionary<string, int> Reasons, string? Message, PodRow? Promise = null);
 
 /// <summary>
 /// DefaultPreemption: for each node that failed for something that pods hold, all pods of lower priority are thought away;
@@ -17,15 +17,16 @@ internal sealed class Preemption(Working working)
     private const string NoVictims = "No preemption victims found for incoming pod", NotHelpful = "Preemption is not helpful for scheduling";
 
     private readonly HashSet<PodRow> _doomed = [];
+    private readonly Dictionary<int, List<PodRow>> _promises = [];
 
-    public Preempted Try(Pod pod, PodClass pods, List<int> failed)
+    public Preempted Try(KubeObject value, Pod pod, PodClass pods, PodGroup group, List<int> failed)
     {
         var reasons = new Dictionary<string, int>(StringComparer.Ordinal);
         if (pod.Spec.PreemptionPolicy == "Never")
             return new Preempted(-1, [], false, reasons, "not eligible due to preemptionPolicy=Never.");
         int priority = pod.Spec.Priority ?? 0;
         if (EndsAlready(pod, priority) is >= 0 and int waits)
-            return new Preempted(waits, [], false, reasons, "not eligible due to a terminating pod on the nominated node.");
+            return new Preempted(waits, [], false, reasons, "not eligible due to a terminating pod on the nominated node.", Promise(value, pods, group, waits, priority));
         Candidate? best = null;
         foreach (int row in failed)
         {
@@ -43,7 +44,18 @@ internal sealed class Preemption(Working working)
         }
         foreach (PodRow victim in best.Victims)
             _doomed.Add(victim);
-        return new Preempted(best.Row, best.Victims.FindAll(v => !v.Pod.IsDeleting).ConvertAll(v => v.Pod), best.Victims.Count == 0 && !best.Waits, reasons, null);
+        bool direct = best.Victims.Count == 0 && !best.Waits;
+        return new Preempted(best.Row, best.Victims.ConvertAll(v => v.Pod), direct, reasons, null, direct ? null : Promise(value, pods, group, best.Row, priority));
+    }
+
+    private PodRow Promise(KubeObject value, PodClass pods, PodGroup group, int row, int priority)
+    {
+        SpecClass spec = pods.Spec;
+        var promise = new PodRow(value, working.Snapshot.Nodes[row]!.Name, group, spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, priority, default, Nominated: true);
+        if (!_promises.TryGetValue(row, out List<PodRow>? here))
+            _promises.Add(row, here = []);
+        here.Add(promise);
+        return promise;
     }
 
     // Victims of an earlier look are on their way out: taking more would be too much.
@@ -66,7 +78,11 @@ internal sealed class Preemption(Working working)
             else if (_doomed.Contains(pod))
                 leaving.Add(pod);
             else if (pod.Priority < priority)
-                (pod.Nominated ? leaving : lower).Add(pod);
+                (pod.Nominated || pod.Pod.IsDeleting ? leaving : lower).Add(pod);
+        if (_promises.TryGetValue(row, out List<PodRow>? promises))
+            foreach (PodRow promise in promises)
+                if (promise.Priority < priority)
+                    leaving.Add(promise);
         if (lower.Count + leaving.Count == 0)
             return (null, NoVictims);
         var gone = new Gone(working);

@@ -6,7 +6,7 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 internal sealed class Working
 {
-    private readonly Dictionary<int, List<HostPorts>> _ports = [];
+    private readonly Dictionary<int, List<(HostPorts Ports, PodRow? Promise)>> _ports = [];
 
     public Working(Snapshot snapshot, int seed)
     {
@@ -50,19 +50,21 @@ internal sealed class Working
     public bool Precedes(int a, int b) =>
         Ties[a] != Ties[b] ? Ties[a] < Ties[b] : string.CompareOrdinal(Snapshot.Nodes[a]!.Name, Snapshot.Nodes[b]!.Name) < 0;
 
-    /// <summary>A pod counts on a row from here on, or (sign −1) no longer.</summary>
-    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign)
+    /// <summary>A pod counts on a row from here on, or (sign −1) no longer; with <paramref name="promise"/> only until a greater one comes.</summary>
+    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign, PodRow? promise = null)
     {
-        for (int r = 0; r < requests.Length && r < Requested.Count; r++)
+        while (Requested.Count < requests.Length)
+            Requested.Add(new());
+        for (int r = 0; r < requests.Length; r++)
             if (requests[r] != 0)
                 Requested[r].At(row) += sign * requests[r];
         ScoredCpu.At(row) += sign * scoredCpu;
         ScoredMemory.At(row) += sign * scoredMemory;
         if (!ports.IsEmpty && sign > 0)
         {
-            if (!_ports.TryGetValue(row, out List<HostPorts>? planned))
+            if (!_ports.TryGetValue(row, out List<(HostPorts, PodRow?)>? planned))
                 _ports[row] = planned = [];
-            planned.Add(ports);
+            planned.Add((ports, promise));
         }
         AnyTerms |= !group.Terms.IsEmpty;
         Log.Add(new Change(row, group, sign));
@@ -74,9 +76,9 @@ internal sealed class Working
         foreach (PodRow pod in Snapshot.PodsAt[row] ?? [])
             if (!pod.Ports.IsEmpty && ports.Conflicts(pod.Ports) && gone?.Invoke(pod) != true && !Released.Contains(pod))
                 return true;
-        if (_ports.TryGetValue(row, out List<HostPorts>? planned))
-            foreach (HostPorts other in planned)
-                if (ports.Conflicts(other))
+        if (_ports.TryGetValue(row, out List<(HostPorts, PodRow?)>? planned))
+            foreach ((HostPorts other, PodRow? promise) in planned)
+                if (ports.Conflicts(other) && (promise is null || gone?.Invoke(promise) != true))
                     return true;
         return false;
     }

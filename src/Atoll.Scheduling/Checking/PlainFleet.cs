@@ -1,0 +1,244 @@
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Quantities;
+using Atoll.Api.Selectors;
+
+namespace Atoll.Scheduling.Checking;
+
+/// <summary>A pod that counts somewhere.</summary>
+internal sealed record PlainPod(KubeObject Object, string Node, bool Promised)
+{
+    public Pod View => Object.View(ApiJson.Default.Pod);
+
+    public int Priority => View.Spec.Priority ?? 0;
+}
+
+/// <summary>
+/// A fleet as a plain list of documents, and Kubernetes' filters over it written down as its documentation says them: no
+/// columns, no caches, nothing shared with the scheduler. Slow, short, and easy to believe.
+/// </summary>
+internal sealed class PlainFleet
+{
+    private readonly Dictionary<string, Dictionary<string, string>> _namespaces = new(StringComparer.Ordinal);
+
+    public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces)
+    {
+        foreach (KubeObject node in nodes)
+            Nodes[node.Name] = node.View(ApiJson.Default.Node);
+        foreach (KubeObject ns in namespaces)
+            _namespaces[ns.Name] = ns.Metadata.Labels ?? [];
+        foreach (KubeObject pod in pods)
+        {
+            Pod view = pod.View(ApiJson.Default.Pod);
+            string? bound = view.Spec.NodeName, node = string.IsNullOrEmpty(bound) ? view.Status?.NominatedNodeName : bound;
+            if (!string.IsNullOrEmpty(node) && view.Status?.Phase is not ("Succeeded" or "Failed"))
+                Pods.Add(new PlainPod(pod, node, string.IsNullOrEmpty(bound)));
+        }
+    }
+
+    public SortedDictionary<string, Node> Nodes { get; } = new(StringComparer.Ordinal);
+
+    public List<PlainPod> Pods { get; } = [];
+
+    /// <summary>Every reason of the first filter that keeps the pod off the node; empty when it may go there.</summary>
+    public List<string> Reasons(KubeObject value, string nodeName)
+    {
+        PodSpec spec = value.View(ApiJson.Default.Pod).Spec;
+        Node node = Nodes[nodeName];
+        if (Static(spec, node) is { } never)
+            return [never];
+        if (Pods.Exists(p => p.Node == nodeName && Ports(spec).Exists(mine => Ports(p.View.Spec).Exists(theirs => Clash(mine, theirs)))))
+            return ["node(s) didn't have free ports for the requested pod ports"];
+        List<string> missing = Missing(spec, nodeName);
+        if (missing.Count > 0)
+            return missing;
+        string? reason = Spread(value, spec, node) ?? Near(value, spec, node);
+        return reason is null ? [] : [reason];
+    }
+
+    public static string? Static(PodSpec spec, Node node)
+    {
+        List<NodeSelectorTerm>? terms = Required(spec);
+        if (terms is { Count: > 0 } && terms.TrueForAll(NamesNodes) && !terms.Exists(t => t.MatchFields!.TrueForAll(f => f.Operator != "In" || FieldHolds(f, node))))
+            return "node(s) didn't satisfy plugin(s) [NodeAffinity]";
+        if (node.Spec.Unschedulable == true && !Tolerated(spec, new Taint { Key = "node.kubernetes.io/unschedulable", Effect = "NoSchedule" }))
+            return "node(s) were unschedulable";
+        if (!string.IsNullOrEmpty(spec.NodeName) && spec.NodeName != node.Metadata.Name)
+            return "node(s) didn't match the requested node name";
+        Taint? taint = Taints(node).Find(t => t.Effect is "NoSchedule" or "NoExecute" && !Tolerated(spec, t));
+        if (taint is not null)
+            return $"node(s) had untolerated taint {{{taint.Key}: {taint.Value}}}";
+        return Selected(spec, node) ? null : "node(s) didn't match Pod's node affinity/selector";
+    }
+
+    public static bool Selected(PodSpec spec, Node node)
+    {
+        Dictionary<string, string> labels = node.Metadata.Labels ?? [];
+        if (spec.NodeSelector is not null && spec.NodeSelector.Any(s => labels.GetValueOrDefault(s.Key) != s.Value))
+            return false;
+        return Required(spec) is not { } terms || terms.Exists(t => TermHolds(t, node));
+    }
+
+    public static bool TermHolds(NodeSelectorTerm term, Node node) =>
+        (term.MatchExpressions ?? []).Count + (term.MatchFields ?? []).Count > 0
+        && (term.MatchExpressions ?? []).TrueForAll(e => e.Matches(node.Metadata.Labels))
+        && (term.MatchFields ?? []).TrueForAll(f => FieldHolds(f, node));
+
+    /// <summary>The node's taints, and the one that follows from its Ready condition.</summary>
+    public static List<Taint> Taints(Node node)
+    {
+        List<Taint> taints = [.. node.Spec.Taints ?? []];
+        string? ready = node.Status?.Conditions?.Find(c => c.Type == "Ready")?.Status;
+        string implied = ready == "Unknown" ? "node.kubernetes.io/unreachable" : "node.kubernetes.io/not-ready";
+        if (ready != "True" && !taints.Exists(t => t.Key == implied && t.Effect == "NoSchedule"))
+            taints.Add(new Taint { Key = implied, Effect = "NoSchedule" });
+        return taints;
+    }
+
+    public static bool Tolerated(PodSpec spec, Taint taint) => (spec.Tolerations ?? []).Exists(t =>
+        (string.IsNullOrEmpty(t.Effect) || t.Effect == taint.Effect)
+        && (string.IsNullOrEmpty(t.Key) ? t.Operator == "Exists" : t.Key == taint.Key && (t.Operator == "Exists" || (t.Value ?? "") == (taint.Value ?? ""))));
+
+    /// <summary>What a pod needs of a resource, in thousandths.</summary>
+    public static Int128 Need(PodSpec spec, string resource, long otherwiseMilli = 0)
+    {
+        Int128 running = 0, sidecars = 0, peak = 0;
+        foreach (Container container in spec.InitContainers ?? [])
+        {
+            Int128 own = Of(container);
+            peak = Int128.Max(peak, sidecars + own);
+            if (container.RestartPolicy == "Always")
+                sidecars += own;
+        }
+        foreach (Container container in spec.Containers)
+            running += Of(container);
+        Int128 overhead = spec.Overhead?.TryGetValue(resource, out string? more) == true ? Quantity.Parse(more).Milli : 0;
+        return Int128.Max(running + sidecars, peak) + overhead;
+
+        Int128 Of(Container c) =>
+            c.Resources?.Requests?.TryGetValue(resource, out string? value) == true || c.Resources?.Limits?.TryGetValue(resource, out value) == true ? Quantity.Parse(value).Milli : otherwiseMilli;
+    }
+
+    /// <summary>What a node has of a resource, in thousandths.</summary>
+    public static Int128 Has(Node node, string resource) => Quantity.Parse((node.Status?.Allocatable ?? node.Status?.Capacity)?.GetValueOrDefault(resource)).Milli;
+
+    public IEnumerable<PlainPod> On(string node) => Pods.Where(p => p.Node == node);
+
+    private List<string> Missing(PodSpec spec, string node)
+    {
+        var missing = new List<string>();
+        if (On(node).Count() + 1 > Has(Nodes[node], "pods") / 1000)
+            missing.Add("Too many pods");
+        IEnumerable<string> names = spec.Containers.Concat(spec.InitContainers ?? []).SelectMany(c => (c.Resources?.Requests?.Keys.AsEnumerable() ?? []).Concat(c.Resources?.Limits?.Keys.AsEnumerable() ?? [])).Concat(spec.Overhead?.Keys.AsEnumerable() ?? []);
+        foreach (string name in names.Distinct(StringComparer.Ordinal))
+        {
+            Int128 need = Need(spec, name), taken = 0;
+            foreach (PlainPod pod in On(node))
+                taken += Need(pod.View.Spec, name);
+            if (need > 0 && need > Has(Nodes[node], name) - taken)
+                missing.Add($"Insufficient {name}");
+        }
+        return missing;
+    }
+
+    private string? Spread(KubeObject value, PodSpec spec, Node node)
+    {
+        List<TopologySpreadConstraint> hard = (spec.TopologySpreadConstraints ?? []).FindAll(c => c.WhenUnsatisfiable == "DoNotSchedule");
+        foreach (TopologySpreadConstraint constraint in hard)
+        {
+            if (node.Metadata.Labels?.TryGetValue(constraint.TopologyKey, out string? here) != true)
+                return "node(s) didn't match pod topology spread constraints (missing required label)";
+            Dictionary<string, int> counts = SpreadCounts(value, spec, constraint, hard);
+            int least = counts.Count == 0 || counts.Count < (constraint.MinDomains ?? 0) ? 0 : counts.Values.Min();
+            int self = SpreadSelector(constraint, value)(value) ? 1 : 0;
+            if (counts.GetValueOrDefault(here!) + self - least > constraint.MaxSkew)
+                return "node(s) didn't match pod topology spread constraints";
+        }
+        return null;
+    }
+
+    /// <summary>Pods of a constraint by domain; a domain is a value on a node that counts and has the labels of all constraints.</summary>
+    public Dictionary<string, int> SpreadCounts(KubeObject value, PodSpec spec, TopologySpreadConstraint constraint, List<TopologySpreadConstraint> together)
+    {
+        Func<KubeObject, bool> selects = SpreadSelector(constraint, value);
+        var counts = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach ((string name, Node node) in Nodes)
+        {
+            if (!together.TrueForAll(c => node.Metadata.Labels?.ContainsKey(c.TopologyKey) == true))
+                continue;
+            if ((constraint.NodeAffinityPolicy != "Ignore" && !Selected(spec, node))
+                || (constraint.NodeTaintsPolicy == "Honor" && Taints(node).Exists(t => t.Effect is "NoSchedule" or "NoExecute" && !Tolerated(spec, t))))
+                continue;
+            string domain = node.Metadata.Labels![constraint.TopologyKey];
+            counts[domain] = counts.GetValueOrDefault(domain) + On(name).Count(p => !p.Object.IsDeleting && p.Object.Namespace == value.Namespace && selects(p.Object));
+        }
+        return counts;
+    }
+
+    private static Func<KubeObject, bool> SpreadSelector(TopologySpreadConstraint constraint, KubeObject value) => other =>
+        constraint.LabelSelector?.Matches(other.Metadata.Labels) == true
+        && (constraint.MatchLabelKeys ?? []).TrueForAll(k => value.Metadata.Label(k) is not { } mine || other.Metadata.Label(k) == mine);
+
+    private string? Near(KubeObject value, PodSpec spec, Node node)
+    {
+        List<PodAffinityTerm> affinity = spec.Affinity?.PodAffinity?.RequiredDuringSchedulingIgnoredDuringExecution ?? [];
+        if (affinity.Count > 0)
+        {
+            List<PlainPod> those = Pods.FindAll(p => affinity.TrueForAll(t => IsAbout(t, value, p.Object)));
+            bool anywhere = those.Exists(p => affinity.Exists(t => Domain(p.Node, t.TopologyKey) is not null));
+            bool labelled = affinity.TrueForAll(t => node.Metadata.Labels?.ContainsKey(t.TopologyKey) == true);
+            bool near = labelled && affinity.TrueForAll(t => those.Exists(p => Together(p.Node, node, t.TopologyKey)));
+            bool first = labelled && !anywhere && affinity.TrueForAll(t => IsAbout(t, value, value));
+            if (!near && !first)
+                return "node(s) didn't match pod affinity rules";
+        }
+        List<PodAffinityTerm> anti = Anti(spec);
+        if (anti.Exists(t => Pods.Exists(p => Together(p.Node, node, t.TopologyKey) && IsAbout(t, value, p.Object))))
+            return "node(s) didn't match pod anti-affinity rules";
+        return Pods.Exists(p => Anti(p.View.Spec).Exists(t => Together(p.Node, node, t.TopologyKey) && IsAbout(t, p.Object, value)))
+            ? "node(s) didn't satisfy existing pods anti-affinity rules" : null;
+    }
+
+    private static List<PodAffinityTerm> Anti(PodSpec spec) => spec.Affinity?.PodAntiAffinity?.RequiredDuringSchedulingIgnoredDuringExecution ?? [];
+
+    public string? Domain(string node, string key) => Nodes.TryGetValue(node, out Node? found) ? found.Metadata.Labels?.GetValueOrDefault(key) : null;
+
+    public bool Together(string node, Node other, string key) => Domain(node, key) is { } domain && other.Metadata.Labels?.GetValueOrDefault(key) == domain;
+
+    /// <summary>True when a term of a pod is about another.</summary>
+    public bool IsAbout(PodAffinityTerm term, KubeObject owner, KubeObject other)
+    {
+        bool own = term.Namespaces is not { Count: > 0 } && term.NamespaceSelector is null;
+        bool space = own ? other.Namespace == owner.Namespace
+            : term.Namespaces?.Contains(other.Namespace) == true || term.NamespaceSelector?.Matches(_namespaces.GetValueOrDefault(other.Namespace)) == true;
+        return space && term.LabelSelector?.Matches(other.Metadata.Labels) == true
+            && (term.MatchLabelKeys ?? []).TrueForAll(k => owner.Metadata.Label(k) is not { } mine || other.Metadata.Label(k) == mine)
+            && (term.MismatchLabelKeys ?? []).TrueForAll(k => owner.Metadata.Label(k) is not { } mine || other.Metadata.Label(k) != mine);
+    }
+
+    private static List<NodeSelectorTerm>? Required(PodSpec spec) =>
+        spec.Affinity?.NodeAffinity?.RequiredDuringSchedulingIgnoredDuringExecution is { } required ? required.NodeSelectorTerms ?? [] : null;
+
+    private static bool NamesNodes(NodeSelectorTerm term) => term.MatchFields?.Exists(f => f.Key == "metadata.name" && f.Operator == "In") == true;
+
+    private static bool FieldHolds(SelectorRequirement field, Node node) => field.Key == "metadata.name" && field.Operator switch
+    {
+        "In" => field.Values?.Contains(node.Metadata.Name!) == true,
+        "NotIn" => field.Values?.Contains(node.Metadata.Name!) != true,
+        _ => false,
+    };
+
+    private static List<(string Ip, string Protocol, int Port)> Ports(PodSpec spec)
+    {
+        var ports = new List<(string, string, int)>();
+        foreach (Container container in spec.Containers.Concat((spec.InitContainers ?? []).Where(c => c.RestartPolicy == "Always")))
+            foreach (ContainerPort port in container.Ports ?? [])
+                if ((port.HostPort ?? (spec.HostNetwork == true ? port.Number : 0)) is > 0 and int number)
+                    ports.Add((string.IsNullOrEmpty(port.HostIP) ? "0.0.0.0" : port.HostIP, string.IsNullOrEmpty(port.Protocol) ? "TCP" : port.Protocol, number));
+        return ports;
+    }
+
+    private static bool Clash((string Ip, string Protocol, int Port) a, (string Ip, string Protocol, int Port) b) =>
+        a.Port == b.Port && a.Protocol == b.Protocol && (a.Ip == b.Ip || a.Ip == "0.0.0.0" || b.Ip == "0.0.0.0");
+}

@@ -1,0 +1,127 @@
+using System.Globalization;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Scheduling.Online;
+
+namespace Atoll.Scheduling.Checking;
+
+/// <summary>
+/// Proves a plan legal, or says where it is not: it carries the plan out step by step over plain documents and asks of each
+/// step whether it was allowed at that moment: capacity of every resource, ports, taints, names, selectors, spread, affinity
+/// and anti-affinity both ways, order, and of a promise that its victims are lesser pods of that node and suffice. Of a pod
+/// that got nothing it asks that no node would have done, and that the reasons told are the true ones. Nothing of the
+/// scheduler's own code is used. Meant for tests and for a suspicious operator: it costs nodes × pods for each step.
+/// </summary>
+public static class PlanChecker
+{
+    /// <summary>Everything that is wrong with a plan; empty when it is legal.</summary>
+    /// <param name="nodes">The fleet's nodes.</param>
+    /// <param name="pods">Its pods; those without a node or promise do not matter.</param>
+    /// <param name="namespaces">Its namespaces, for terms that select them.</param>
+    /// <param name="pending">The pods that the plan was asked for, in order.</param>
+    /// <param name="plan">The plan.</param>
+    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(pending);
+        ArgumentNullException.ThrowIfNull(plan);
+        var wrong = new List<string>();
+        if (plan.Placements.Count != pending.Count)
+            wrong.Add($"{pending.Count} pods were asked for and {plan.Placements.Count} answered.");
+        var fleet = new PlainFleet(nodes, pods, namespaces);
+        var doomed = new HashSet<string>(StringComparer.Ordinal);
+        for (int i = 0; i < Math.Min(pending.Count, plan.Placements.Count); i++)
+        {
+            Placement placement = plan.Placements[i];
+            if (!ReferenceEquals(placement.Pod, pending[i]))
+                wrong.Add($"Answer {i} is about {placement.Pod.Key}, not {pending[i].Key}.");
+            // What was promised to a pod is its own to take.
+            PlainPod? promise = fleet.Pods.Find(p => p.Promised && p.Object.Uid == placement.Pod.Uid);
+            if (promise is not null)
+                fleet.Pods.Remove(promise);
+            string? problem = placement.Node is not null ? CheckPlaced(fleet, placement) : CheckRefused(fleet, placement, doomed);
+            if (problem is not null)
+                wrong.Add($"{placement.Pod.Key}: {problem}");
+            if ((placement.Node ?? placement.Nominated) is { } node && fleet.Nodes.ContainsKey(node))
+                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null));
+        }
+        return wrong;
+    }
+
+    private static string? CheckPlaced(PlainFleet fleet, Placement placement)
+    {
+        if (!fleet.Nodes.ContainsKey(placement.Node!))
+            return $"there is no node {placement.Node}.";
+        if (placement.Victims.Count > 0 || placement.Message is not null)
+            return "it has a node, and victims or a message besides.";
+        List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
+        if (reasons.Count == 0)
+            return null;
+        // It may take what was only promised to lesser pods.
+        reasons = Without(fleet, placement.Node!, p => p.Promised && p.Priority < PriorityOf(placement.Pod), () => fleet.Reasons(placement.Pod, placement.Node!));
+        return reasons.Count == 0 ? null : $"{placement.Node}: {string.Join(", ", reasons)}.";
+    }
+
+    private static string? CheckRefused(PlainFleet fleet, Placement placement, HashSet<string> doomed)
+    {
+        if (placement.Message is null)
+            return "it has neither a node nor a message.";
+        if (fleet.Nodes.Count == 0)
+            return placement.Message == "no nodes available to schedule pods" ? null : placement.Message;
+        var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        foreach (string node in fleet.Nodes.Keys)
+        {
+            List<string> reasons = fleet.Reasons(placement.Pod, node);
+            if (reasons.Count == 0)
+                return $"{node} would have done.";
+            foreach (string reason in reasons)
+                counts[reason] = counts.GetValueOrDefault(reason) + 1;
+        }
+        List<string> parts = [.. counts.Select(c => string.Create(CultureInfo.InvariantCulture, $"{c.Value} {c.Key}"))];
+        parts.Sort(StringComparer.Ordinal);
+        string expected = $"0/{fleet.Nodes.Count} nodes are available: {string.Join(", ", parts)}.";
+        if (placement.Message != expected && !placement.Message.StartsWith($"{expected} preemption: ", StringComparison.Ordinal))
+            return $"it was told \"{placement.Message}\" where \"{expected}\" is true.";
+        return placement.Nominated is null ? null : CheckPromise(fleet, placement, doomed);
+    }
+
+    private static string? CheckPromise(PlainFleet fleet, Placement placement, HashSet<string> doomed)
+    {
+        int priority = PriorityOf(placement.Pod);
+        foreach (KubeObject victim in placement.Victims)
+        {
+            PlainPod? there = fleet.Pods.Find(p => p.Object.Uid == victim.Uid);
+            if (there is null || there.Node != placement.Nominated || there.Promised)
+                return $"victim {victim.Key} is not on {placement.Nominated}.";
+            if (there.Priority >= priority)
+                return $"victim {victim.Key} is no lesser pod.";
+            if (!doomed.Add(victim.Uid))
+                return $"victim {victim.Key} is deleted twice.";
+        }
+        if (placement.Message!.Contains("terminating pod on the nominated node", StringComparison.Ordinal))
+            return null;
+        bool Goes(PlainPod p) => p.Priority < priority && (doomed.Contains(p.Object.Uid) || p.Promised || p.Object.IsDeleting) || doomed.Contains(p.Object.Uid);
+        List<string> reasons = Without(fleet, placement.Nominated!, Goes, () => fleet.Reasons(placement.Pod, placement.Nominated!));
+        if (reasons.Count > 0)
+            return $"without its victims {placement.Nominated} still has: {string.Join(", ", reasons)}.";
+        PodSpec spec = placement.Pod.View(ApiJson.Default.Pod).Spec;
+        if (spec.TopologySpreadConstraints is not null || spec.Affinity is not null)
+            return null; // Putting a pod back may help there, so one too many cannot be told.
+        foreach (KubeObject victim in placement.Victims)
+            if (Without(fleet, placement.Nominated!, p => Goes(p) && p.Object.Uid != victim.Uid, () => fleet.Reasons(placement.Pod, placement.Nominated!)).Count == 0)
+                return $"victim {victim.Key} need not go.";
+        return null;
+    }
+
+    private static int PriorityOf(KubeObject pod) => pod.View(ApiJson.Default.Pod).Spec.Priority ?? 0;
+
+    private static List<string> Without(PlainFleet fleet, string node, Func<PlainPod, bool> goes, Func<List<string>> ask)
+    {
+        List<PlainPod> gone = fleet.Pods.FindAll(p => p.Node == node && goes(p));
+        foreach (PlainPod pod in gone)
+            fleet.Pods.Remove(pod);
+        List<string> answer = ask();
+        fleet.Pods.AddRange(gone);
+        return answer;
+    }
+}
