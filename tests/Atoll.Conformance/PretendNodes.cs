@@ -6,7 +6,7 @@ using Atoll.Api.Resources;
 
 namespace Atoll.Conformance;
 
-/// <summary>Scheduler and nodes in one: binds a pod to a node that takes it, says that it runs (a Job's: that it succeeded), and lets it go when it is deleted.</summary>
+/// <summary>Nodes that say of every pod placed on them that it runs (a Job's: that it succeeded), and let it go when it is deleted.</summary>
 internal sealed class PretendNodes(IResources resources)
 {
     private string[] _nodes = [];
@@ -56,28 +56,8 @@ internal sealed class PretendNodes(IResources resources)
         Pod view = pod.View(ApiJson.Default.Pod);
         if (pod.IsDeleting)
             await resources.DeleteAsync(Kinds.Pod, pod.Namespace, pod.Name, new DeleteOptions { GracePeriodSeconds = 0, Uid = pod.Uid }, cancellation);
-        else if (string.IsNullOrEmpty(view.Spec.NodeName))
-            await BindAsync(pod, cancellation);
-        else if (view.Status?.Phase is null or "Pending")
+        else if (view.Spec.NodeName is { Length: > 0 } node && _nodes.Contains(node) && view.Status?.Phase is null or "Pending")
             await RunPodAsync(pod, view, cancellation);
-    }
-
-    private async Task BindAsync(KubeObject pod, CancellationToken cancellation)
-    {
-        foreach (string node in _nodes)
-        {
-            ApiResult found = await resources.GetAsync(Kinds.Node, null, node, cancellation);
-            if (found.Object is null || found.Object.View(ApiJson.Default.Node).Spec.Unschedulable == true)
-                continue;
-            await resources.CreateAsync(Kinds.Pod, pod.Namespace, new JsonObject
-            {
-                ["apiVersion"] = "v1",
-                ["kind"] = "Binding",
-                ["metadata"] = new JsonObject { ["name"] = pod.Name },
-                ["target"] = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Node", ["name"] = node },
-            }, cancellation, pod.Name, "binding");
-            return;
-        }
     }
 
     private async Task RunPodAsync(KubeObject pod, Pod view, CancellationToken cancellation)

@@ -73,6 +73,8 @@ internal sealed class KubeHttp(ApiServer server)
         // 3. Discovery and schemas.
         if (context.Request.Method == "GET" && await _meta.TryDiscoverAsync(context, path).ConfigureAwait(false))
             return null;
+        if (context.Request.Method != "GET" && _meta.Describes(path))
+            return ApiStatus.MethodNotAllowed("the server does not allow this method on the requested resource: only GET");
         // 4. Reviews.
         if (await _reviews.TryAnswerAsync(context, path, identity).ConfigureAwait(false))
             return null;

@@ -34,6 +34,14 @@ internal sealed class MetaEndpoints(ApiServer server)
         }
     }
 
+    /// <summary>True for the paths of discovery and OpenAPI.</summary>
+    public bool Describes(string path)
+    {
+        if (path.Length > 1 && path[^1] == '/')
+            path = path[..^1];
+        return path is "/" or "/openapi/v2" or "/openapi/v3" || path.StartsWith("/openapi/v3/", StringComparison.Ordinal) || _discovery.Legacy(path) is not null;
+    }
+
     /// <summary>Discovery and OpenAPI, for anybody with an identity. False when the path is another.</summary>
     public async Task<bool> TryDiscoverAsync(HttpContext context, string path)
     {

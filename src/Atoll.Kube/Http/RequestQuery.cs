@@ -2,14 +2,16 @@ using System.Globalization;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
 
 namespace Atoll.Kube.Http;
 
 /// <summary>Reads the options that clients put into the query.</summary>
 internal static class RequestQuery
 {
-    /// <summary>A flag: 1, t, true in any case.</summary>
-    public static bool Flag(IQueryCollection query, string name) => query[name].ToString() is "1" or "t" or "T" or "true" or "True" or "TRUE";
+    /// <summary>A flag, read as Kubernetes does: set by whatever is given, even by nothing (<c>?watch</c>), but for false and 0.</summary>
+    public static bool Flag(IQueryCollection query, string name) =>
+        query.TryGetValue(name, out StringValues given) && given.Count > 0 && !string.Equals(given[0], "false", StringComparison.OrdinalIgnoreCase) && given[0] != "0";
 
     /// <summary>A text, or null when it is missing or empty.</summary>
     public static string? Text(IQueryCollection query, string name) => query[name].ToString() is { Length: > 0 } text ? text : null;
@@ -23,6 +25,18 @@ internal static class RequestQuery
         if (!long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long number))
             return ApiStatus.BadRequest($"{name} must be a whole number that is not negative, not \"{text}\"");
         value = (int)Math.Min(number, int.MaxValue);
+        return null;
+    }
+
+    /// <summary>Seconds of grace: a whole number; negative ones are for the verb to judge. Null when it is missing.</summary>
+    public static ApiStatus? Grace(IQueryCollection query, out long? seconds)
+    {
+        seconds = null;
+        if (Text(query, "gracePeriodSeconds") is not { } text)
+            return null;
+        if (!long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number))
+            return ApiStatus.BadRequest($"gracePeriodSeconds must be a whole number, not \"{text}\"");
+        seconds = number;
         return null;
     }
 

@@ -56,10 +56,10 @@ internal sealed partial class ResourceEndpoints
     private async ValueTask<(DeleteOptions Options, CallContext? Call, ApiStatus? Error)> ReadDeleteAsync(ResourceRequest request)
     {
         IQueryCollection query = request.Query;
-        ApiStatus? bad = RequestQuery.DryRun(query, out bool dryRun) ?? RequestQuery.Number(query, "gracePeriodSeconds", out int? _);
+        ApiStatus? bad = RequestQuery.DryRun(query, out bool dryRun) ?? RequestQuery.Grace(query, out long? _);
         if (bad is not null)
             return (DeleteOptions.Default, null, bad);
-        RequestQuery.Number(query, "gracePeriodSeconds", out int? grace);
+        RequestQuery.Grace(query, out long? grace);
         (ReadOnlyMemory<byte> body, ApiStatus? error) = await BodyReader.ReadAsync(request.Context, Options.MaxBodyBytes).ConfigureAwait(false);
         JsonNode? document = null;
         if (error is null && body.Length > 0)
@@ -67,7 +67,10 @@ internal sealed partial class ResourceEndpoints
         if (error is not null)
             return (DeleteOptions.Default, null, error);
         (DeleteOptions options, error) = DeleteOptionsReader.Read(document as JsonObject);
-        string? policy = RequestQuery.Text(query, "propagationPolicy") ?? (RequestQuery.Text(query, "orphanDependents") is null ? null : RequestQuery.Flag(query, "orphanDependents") ? "Orphan" : "Background");
+        string? policy = RequestQuery.Text(query, "propagationPolicy"), orphan = RequestQuery.Text(query, "orphanDependents");
+        if (error is null && policy is not null && orphan is not null)
+            error = DeleteOptionsReader.TwoPolicies();
+        policy ??= orphan is null ? null : RequestQuery.Flag(query, "orphanDependents") ? "Orphan" : "Background";
         options = options with
         {
             GracePeriodSeconds = options.GracePeriodSeconds ?? grace,

@@ -22,6 +22,8 @@ internal sealed partial class ResourceEndpoints(ApiServer server)
             return StreamAsync(request);
         if (!request.Accepts.Possible)
             return Status(NotAcceptable());
+        if (context.Request.Query["includeObject"].ToString() is not ("" or "None" or "Object" or "Metadata") and { } include)
+            return Status(ApiStatus.BadRequest($"includeObject \"{include}\" is not known: None, Metadata and Object are"));
         return (context.Request.Method, path.Name is not null, path.Subresource is not null) switch
         {
             ("GET", true, _) => GetAsync(request),

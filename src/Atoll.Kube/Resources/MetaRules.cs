@@ -17,15 +17,44 @@ internal static class MetaRules
         string name = meta.Text("name") ?? "";
         if (name.Length == 0)
             causes.Add(Cause("FieldValueRequired", "metadata.name", "Required value: name or generateName is required"));
-        else if (!LabelSyntax.IsSubdomain(name))
-            causes.Add(Cause("FieldValueInvalid", "metadata.name", $"Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"));
-        else if (type.Plural == "namespaces" && (name.Length > 63 || name.Contains('.', StringComparison.Ordinal)))
-            causes.Add(Cause("FieldValueInvalid", "metadata.name", $"Invalid value: \"{name}\": a lowercase RFC 1123 label must consist of at most 63 lower case alphanumeric characters or '-'"));
+        else if (NameProblem(type, name) is { } problem)
+            causes.Add(Cause("FieldValueInvalid", "metadata.name", $"Invalid value: {Quoted(name)}: {problem}"));
         CheckMap(meta, "labels", causes, isLabel: true);
         CheckMap(meta, "annotations", causes, isLabel: false);
         CheckOwners(meta, causes);
-        if (meta["finalizers"] is { } finalizers && (finalizers is not JsonArray list || list.Any(item => item is not JsonValue value || value.GetValueKind() != JsonValueKind.String)))
-            causes.Add(Cause("FieldValueInvalid", "metadata.finalizers", "Invalid value: a list of names is needed"));
+        CheckFinalizers(meta, causes);
+    }
+
+    /// <summary>What is wrong with the prefix that a name is about to be made of: a letter or digit will follow it.</summary>
+    public static void CheckGenerateName(ResourceType type, string prefix, List<StatusCause> causes)
+    {
+        if (NameProblem(type, prefix + "x") is { } problem)
+            causes.Add(Cause("FieldValueInvalid", "metadata.generateName", $"Invalid value: {Quoted(prefix)}: {problem}"));
+    }
+
+    private static string? NameProblem(ResourceType type, string name) => type switch
+    {
+        { Group: "", Plural: "namespaces" } => Schema.Rules.Names.Label(name),
+        _ => Schema.Rules.Names.Subdomain(name),
+    };
+
+    private static string Quoted(string text) => "\"" + (text.Length <= 256 ? text : text[..256] + "…") + "\"";
+
+    private static void CheckFinalizers(JsonObject meta, List<StatusCause> causes)
+    {
+        if (meta["finalizers"] is not { } finalizers)
+            return;
+        if (finalizers is not JsonArray list || list.Any(item => item is not JsonValue value || value.GetValueKind() != JsonValueKind.String))
+        {
+            causes.Add(Cause("FieldValueInvalid", "metadata.finalizers", "Invalid value: a list of names is needed, such as [\"example.com/hold\"]"));
+            return;
+        }
+        string[] names = [.. Names(list)];
+        for (int i = 0; i < names.Length; i++)
+            if (LabelSyntax.KeyError(names[i]) is { } problem)
+                causes.Add(Cause("FieldValueInvalid", $"metadata.finalizers[{i}]", $"Invalid value: {Quoted(names[i])}: {problem}, such as example.com/hold"));
+        if (names.Contains(Verbs.Foreground) && names.Contains(Verbs.Orphan))
+            causes.Add(Cause("FieldValueInvalid", "metadata.finalizers", $"Invalid value: {Verbs.Orphan} and {Verbs.Foreground} cannot be both set: take one out"));
     }
 
     private static void CheckMap(JsonObject meta, string field, List<StatusCause> causes, bool isLabel)
@@ -34,7 +63,7 @@ internal static class MetaRules
             return;
         if (meta[field] is not JsonObject map)
         {
-            causes.Add(Cause("FieldValueInvalid", $"metadata.{field}", "Invalid value: a map of strings is needed"));
+            causes.Add(Cause("FieldValueInvalid", $"metadata.{field}", "Invalid value: a map of strings is needed, such as {\"key\": \"value\"}"));
             return;
         }
         long size = 0;
@@ -58,7 +87,7 @@ internal static class MetaRules
             return;
         if (meta["ownerReferences"] is not JsonArray owners)
         {
-            causes.Add(Cause("FieldValueInvalid", "metadata.ownerReferences", "Invalid value: a list is needed"));
+            causes.Add(Cause("FieldValueInvalid", "metadata.ownerReferences", "Invalid value: a list of references is needed, each with apiVersion, kind, name and uid"));
             return;
         }
         int controllers = 0;
@@ -66,12 +95,12 @@ internal static class MetaRules
         {
             foreach (string field in (ReadOnlySpan<string>)["apiVersion", "kind", "name", "uid"])
                 if (string.IsNullOrEmpty(owners[i].Text(field)))
-                    causes.Add(Cause("FieldValueRequired", $"metadata.ownerReferences[{i}].{field}", "Required value: must not be empty"));
+                    causes.Add(Cause("FieldValueRequired", $"metadata.ownerReferences[{i}].{field}", $"Required value: must not be empty: take {field} from the owner"));
             if (owners[i] is JsonObject owner && owner["controller"] is JsonValue flag && flag.GetValueKind() == JsonValueKind.True)
                 controllers++;
         }
         if (controllers > 1)
-            causes.Add(Cause("FieldValueInvalid", "metadata.ownerReferences", "Invalid value: only one reference can have controller set to true"));
+            causes.Add(Cause("FieldValueInvalid", "metadata.ownerReferences", "Invalid value: only one reference can have controller set to true: set it to false in the others"));
     }
 
     /// <summary>
@@ -84,7 +113,7 @@ internal static class MetaRules
         {
             bool leftOut = meta[field] is null;
             if (!leftOut && !JsonNode.DeepEquals(old[field], meta[field]))
-                causes.Add(Cause("FieldValueInvalid", $"metadata.{field}", $"Invalid value: {meta[field]!.ToJsonString()}: field is immutable"));
+                causes.Add(Cause("FieldValueInvalid", $"metadata.{field}", $"Invalid value: {meta[field]!.ToJsonString()}: field is immutable: leave it out or as it is ({old[field]?.ToJsonString() ?? "not set"})"));
             meta.Put(field, old[field]);
         }
         meta.Put("generation", old["generation"]);

@@ -15,6 +15,9 @@ namespace Atoll.Kube.Resources;
 /// </summary>
 internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, ResourceCache> cacheOf, TimeProvider time)
 {
+    /// <summary>Revisions have the epoch in their high bits.</summary>
+    private const int EpochShift = 48;
+
     private static readonly TimeSpan s_futureWait = TimeSpan.FromSeconds(3);
     private static readonly ResourceType s_listOptions = new() { Group = "meta.k8s.io", Version = "v1", Kind = "ListOptions", Plural = "listoptions", Namespaced = false };
 
@@ -112,6 +115,9 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
     {
         if (await WaitForFutureAsync(revision, cancellation).ConfigureAwait(false) is { } late)
             return CacheList.Fail(late);
+        // A revision of an earlier epoch is of a history that this store never had.
+        if (revision < store.Epoch << EpochShift)
+            return CacheList.Fail(TooOld());
         if (cache.IsUnchangedSince(revision))
         {
             List<CachedObject> now = cache.List(selection, start, out _);
@@ -125,7 +131,7 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
             from = Encoding.UTF8.GetBytes(cache.Prefix + start);
         StoreRange range = await store.RangeAsync(from, end, selection.IsWhole && limit > 0 ? limit + 1 : 0, revision, cancellation).ConfigureAwait(false);
         if (range.Error != StoreError.None)
-            return CacheList.Fail(ApiStatus.Expired("The provided continue parameter or resource version is too old: the history before it was compacted. Start the list again without it."));
+            return CacheList.Fail(TooOld());
         foreach (StoreEntry entry in range.Entries)
         {
             var item = new CachedObject(Encoding.UTF8.GetString(entry.Key.Span[cache.Prefix.Length..]), entry.Value.Span, entry.ModRevision, cache.Type.Equals(Kinds.Pod));
@@ -134,6 +140,9 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
         }
         return Page(items, revision, limit, selection, countKnown: !range.More);
     }
+
+    private static ApiStatus TooOld() =>
+        ApiStatus.Expired("The provided continue parameter or resource version is too old: the history before it was compacted. Start the list again without it.");
 
     private static CacheList Page(List<CachedObject> items, long revision, int limit, Selection selection, bool countKnown = true)
     {

@@ -24,6 +24,8 @@ internal sealed partial class Verbs
         if (ns is "" or null && type.Namespaced)
             return ApiStatus.BadRequest("an empty namespace may not be set during creation");
         bool generate = string.IsNullOrEmpty(meta.Text("name")) && meta.Text("generateName") is { Length: > 0 };
+        if (generate && CheckPrefix(type, meta.Text("generateName")!) is { } prefix)
+            return prefix;
         Stamp(type, meta, call);
         // Admission reads classes: those that were acknowledged before this call count.
         if (type == Kinds.Pod || type == Kinds.PriorityClass)
@@ -60,6 +62,13 @@ internal sealed partial class Verbs
             meta.Remove(field);
         if (!type.Namespaced)
             meta.Remove("namespace");
+    }
+
+    private static ApiStatus? CheckPrefix(ResourceType type, string prefix)
+    {
+        var causes = new List<StatusCause>();
+        MetaRules.CheckGenerateName(type, prefix.Length > MaxGeneratedPrefix ? prefix[..MaxGeneratedPrefix] : prefix, causes);
+        return causes.Count == 0 ? null : ApiStatus.Invalid(type, prefix, causes);
     }
 
     private string Generate(string prefix) =>

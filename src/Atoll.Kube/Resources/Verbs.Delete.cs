@@ -9,7 +9,10 @@ namespace Atoll.Kube.Resources;
 
 internal sealed partial class Verbs
 {
-    private const string Foreground = "foregroundDeletion", Orphan = "orphan";
+    public const string Foreground = "foregroundDeletion", Orphan = "orphan";
+
+    private static readonly string[] s_lasting = ["default", "kube-system", "kube-public"];
+
     private const int DefaultPodGraceSeconds = 30;
 
     /// <summary>Asks for the deletion of one object. The result has the object while it remains, else the uid that went.</summary>
@@ -17,6 +20,8 @@ internal sealed partial class Verbs
     {
         if (deletion.PropagationPolicy is not (null or "" or "Background" or "Foreground" or "Orphan"))
             return ApiStatus.BadRequest($"propagationPolicy \"{deletion.PropagationPolicy}\" is not known: Background, Foreground and Orphan are");
+        if (type.Equals(Kinds.Namespace) && Array.IndexOf(s_lasting, name) >= 0)
+            return ApiStatus.Forbidden(type, name, "this namespace may not be deleted: delete what is in it");
         if (deletion.GracePeriodSeconds < 0)
             deletion = deletion with { GracePeriodSeconds = 1 };
         call = deletion.DryRun ? call with { DryRun = true } : call;

@@ -62,6 +62,11 @@ internal sealed partial class Verbs
     /// <summary>pods/eviction: a graceful deletion. There are no disruption budgets yet.</summary>
     public async ValueTask<WriteResult> EvictAsync(string? ns, string name, JsonObject eviction, CallContext call)
     {
+        if (eviction.Text("kind") is { Length: > 0 } kind and not "Eviction")
+            return ApiStatus.BadRequest($"an Eviction (policy/v1) is needed, not a {kind}");
+        string? given = eviction.Map("metadata").Text("name");
+        if (!string.IsNullOrEmpty(given) && given != name)
+            return ApiStatus.BadRequest($"name in URL does not match name in Eviction object: {name} is not {given}");
         (DeleteOptions deletion, ApiStatus? error) = DeleteOptionsReader.Read(eviction.Map("deleteOptions"));
         if (error is not null)
             return error;

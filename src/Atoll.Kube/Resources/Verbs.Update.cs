@@ -66,7 +66,8 @@ internal sealed partial class Verbs
     {
         ApiStatus status = ApiStatus.Invalid(type, name, []);
         status.Message = $"the server rejected our request due to an error in our request: {message}";
-        status.Details!.Causes = null;
+        // Old clients show the causes and not the message.
+        status.Details!.Causes = [MetaRules.Cause("FieldValueInvalid", "patch", message)];
         return status;
     }
 

@@ -33,7 +33,7 @@ internal sealed partial class Verbs(IStore store, CacheFeed feed, Func<ResourceT
             return ApiStatus.TooLarge(options.MaxObjectBytes);
         string local = Keys.Local(ns, name);
         if (call.DryRun)
-            return new CachedObject(local, bytes, over?.Revision ?? 0, isPod: false);
+            return over is null ? CachedObject.Unstored(local, bytes) : new CachedObject(local, bytes, over.Revision, isPod: false);
         byte[] key = Keys.Of(type, ns, name);
         var compare = new StoreCompare(key, over?.Revision ?? 0);
         StoreResult result = await store.TransactAsync(new StoreTransaction(also is { } second ? [compare, second] : [compare], [new StoreWrite(key, bytes)]), call.Cancellation).ConfigureAwait(false);

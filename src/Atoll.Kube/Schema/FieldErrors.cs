@@ -12,15 +12,18 @@ internal sealed class FieldErrors
 
     public List<StatusCause> Causes { get; } = [];
 
+    /// <summary>Set for a Secret: what it holds is not repeated in a message, which may end in a log.</summary>
+    public bool HoldsSecrets { get; init; }
+
     public void Required(FieldPath path, string detail = "") => Add("FieldValueRequired", path, detail.Length == 0 ? "Required value" : "Required value: " + detail);
 
-    public void Invalid(FieldPath path, JsonNode? value, string detail) => Add("FieldValueInvalid", path, $"Invalid value: {Show(value)}: {detail}");
+    public void Invalid(FieldPath path, JsonNode? value, string detail) => Add("FieldValueInvalid", path, $"Invalid value: {Show(path, value)}: {detail}");
 
     public void Invalid(FieldPath path, string value, string detail) => Add("FieldValueInvalid", path, $"Invalid value: {Quote(value)}: {detail}");
 
     public void Invalid(FieldPath path, long value, string detail) => Add("FieldValueInvalid", path, $"Invalid value: {value}: {detail}");
 
-    public void TypeInvalid(FieldPath path, JsonNode? value, string detail) => Add("FieldValueTypeInvalid", path, $"Invalid value: {Show(value)}: {detail}");
+    public void TypeInvalid(FieldPath path, JsonNode? value, string detail) => Add("FieldValueTypeInvalid", path, $"Invalid value: {Show(path, value)}: {detail}");
 
     public void NotSupported(FieldPath path, string value, params IReadOnlyList<string> supported) =>
         Add("FieldValueNotSupported", path, $"Unsupported value: {Quote(value)}: supported values: {string.Join(", ", supported.Select(Quote))}");
@@ -46,6 +49,11 @@ internal sealed class FieldErrors
                 return;
         Causes.Add(new StatusCause { Reason = reason, Field = field, Message = message });
     }
+
+    private string Show(FieldPath path, JsonNode? value) =>
+        HoldsSecrets && path.ToString() is var text && (text.StartsWith("data", StringComparison.Ordinal) || text.StartsWith("stringData", StringComparison.Ordinal))
+            ? "<secret contents redacted>"
+            : Show(value);
 
     /// <summary>A value as an error message shows it: at most 256 characters, so that a message stays readable.</summary>
     private static string Show(JsonNode? value)

@@ -42,7 +42,7 @@ public static class ObjectSchemas
             ("eviction", "Eviction") => Shapes.Instance.Find("policy", "v1", "Eviction"),
             _ => ShapeOf(type),
         };
-        var errors = new FieldErrors();
+        var errors = new FieldErrors { HoldsSecrets = type.Kind == "Secret" };
         if (shape is not null)
             ShapeCheck.Validate(shape, document, errors, statusOnly: subresource == "status");
         KindRules.Validate(type, document, old, subresource, errors);

@@ -19,6 +19,13 @@ internal sealed class CachedObject
         NodeName = isPod ? ObjectBytes.Find(Utf8.Span, "spec", "nodeName") : null;
     }
 
+    private CachedObject(string key, byte[] document)
+    {
+        Key = key;
+        Utf8 = document;
+        Uid = ObjectBytes.Find(document, "metadata", "uid") ?? "";
+    }
+
     private CachedObject(CachedObject old, long revision)
     {
         Key = old.Key;
@@ -52,6 +59,9 @@ internal sealed class CachedObject
             return parsed;
         }
     }
+
+    /// <summary>An object that was checked and not stored: it has no revision.</summary>
+    public static CachedObject Unstored(string key, byte[] document) => new(key, document);
 
     /// <summary>The same state under another revision: how a deletion is told.</summary>
     public CachedObject At(long revision) => new(this, revision);

@@ -1,74 +1,12 @@
-using System.Net;
 using System.Net.Http.Headers;
-using System.Text;
 using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
-using Atoll.Kube;
-using Atoll.Kube.Access;
-using Atoll.Kube.Http;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace Atoll.UnitTests.Kube;
 
-/// <summary>The API as clients see it: a real Kestrel on loopback.</summary>
-public sealed class HttpTests : KubeTestBase
+/// <summary>The API as clients see it.</summary>
+public sealed class HttpTests : HttpTestBase
 {
-    private readonly HttpClient _client = new();
-    private WebApplication _app = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private protected override ApiServerOptions Options => base.Options with
-    {
-        MaxBodyBytes = 100_000,
-        Time = TimeProvider.System,
-        Authenticators =
-        [
-            new BearerTokenAuthenticator(token => token switch { "admin" => Identity.Administrator("admin"), "site" => Identity.Site("s1"), "nobody" => new Identity("nobody"), _ => null }),
-        ],
-    };
-
-    public override async ValueTask InitializeAsync()
-    {
-        await base.InitializeAsync();
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            kestrel.UseKubeLimits();
-            kestrel.Listen(IPAddress.Loopback, 0);
-        });
-        _app = builder.Build();
-        _app.Run(Server.HandleAsync);
-        await _app.StartAsync(Cancel);
-        _client.BaseAddress = new Uri(_app.Urls.First());
-        _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "admin");
-    }
-
-    public override async ValueTask DisposeAsync()
-    {
-        await _app.DisposeAsync();
-        _client.Dispose();
-        await base.DisposeAsync();
-        GC.SuppressFinalize(this);
-    }
-
-    private async Task<(int Code, JsonObject Body, HttpResponseMessage Response)> Send(string method, string path, string? body = null, string mediaType = "application/json", string? token = null, string? accept = null)
-    {
-        using var request = new HttpRequestMessage(new HttpMethod(method), path);
-        if (body is not null)
-            request.Content = new StringContent(body, Encoding.UTF8, new MediaTypeHeaderValue(mediaType));
-        if (token is not null)
-            request.Headers.Authorization = token.Length == 0 ? null : new AuthenticationHeaderValue("Bearer", token);
-        if (accept is not null)
-            request.Headers.TryAddWithoutValidation("Accept", accept);
-        HttpResponseMessage response = await _client.SendAsync(request, Cancel);
-        string text = await response.Content.ReadAsStringAsync(Cancel);
-        return ((int)response.StatusCode, text.StartsWith('{') ? Json(text) : [], response);
-    }
-
     private static string PodBody(string name) => $$$"""{"apiVersion":"v1","kind":"Pod","metadata":{"name":"{{{name}}}"},"spec":{"containers":[{"name":"c","image":"i"}]} }""";
 
     [Fact]
@@ -76,7 +14,7 @@ public sealed class HttpTests : KubeTestBase
     {
         foreach (string open in (string[])["/healthz", "/livez", "/readyz", "/version"])
             Assert.Equal(200, (await Send("GET", open, token: "")).Code);
-        using var anonymous = new HttpClient { BaseAddress = _client.BaseAddress };
+        using var anonymous = new HttpClient { BaseAddress = Client.BaseAddress };
         foreach (string closed in (string[])["/api", "/apis", "/api/v1/pods", "/openapi/v3", "/nothing"])
         {
             using HttpResponseMessage response = await anonymous.GetAsync(closed, Cancel);
@@ -162,19 +100,19 @@ public sealed class HttpTests : KubeTestBase
         byte[] body = [.. "k8s\0"u8, 0x0a, (byte)typeMeta.Length, .. typeMeta, 0x12, (byte)message.Length, .. message];
         using var content = new ByteArrayContent(body);
         content.Headers.ContentType = new MediaTypeHeaderValue("application/vnd.kubernetes.protobuf");
-        using HttpResponseMessage response = await _client.PostAsync(new Uri("/api/v1/namespaces/default/configmaps", UriKind.Relative), content, Cancel);
+        using HttpResponseMessage response = await Client.PostAsync(new Uri("/api/v1/namespaces/default/configmaps", UriKind.Relative), content, Cancel);
         JsonObject answer = Json(await response.Content.ReadAsStringAsync(Cancel));
         Assert.Equal((201, "p", "v"), ((int)response.StatusCode, (string?)answer["metadata"]!["name"], (string?)answer["data"]!["k"]));
         using var broken = new ByteArrayContent(body[..^3]);
         broken.Headers.ContentType = content.Headers.ContentType;
-        Assert.Equal(400, (int)(await _client.PostAsync(new Uri("/api/v1/namespaces/default/configmaps", UriKind.Relative), broken, Cancel)).StatusCode);
+        Assert.Equal(400, (int)(await Client.PostAsync(new Uri("/api/v1/namespaces/default/configmaps", UriKind.Relative), broken, Cancel)).StatusCode);
     }
 
     [Fact]
     public async Task A_watch_streams_lines_and_ends_in_time()
     {
         await Make(Kinds.ConfigMap, ConfigMap("a"));
-        string text = await _client.GetStringAsync(new Uri("/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1&allowWatchBookmarks=true", UriKind.Relative), Cancel);
+        string text = await Client.GetStringAsync(new Uri("/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1&allowWatchBookmarks=true", UriKind.Relative), Cancel);
         string[] lines = text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal("ADDED", (string?)Json(lines[0])["type"]);
         Assert.Equal("a", (string?)Json(lines[0])["object"]!["metadata"]!["name"]);

@@ -50,7 +50,7 @@ internal static class KindRules
                 if (binary.ContainsKey(pair.Key))
                     errors.Invalid(FieldPath.Root.Child("data").Key(pair.Key), pair.Key, "duplicate of key present in binaryData");
         if (size > MaxDataBytes)
-            errors.TooLong(fields.Length == 2 ? FieldPath.Root : FieldPath.Root.Child("data"), MaxDataBytes);
+            errors.TooLong(FieldPath.Root.Child("data"), MaxDataBytes);
         if (secretType is not null)
             SecretKeys(document, secretType, errors);
         if (old is null)
@@ -79,10 +79,28 @@ internal static class KindRules
         foreach (string key in keys)
             if (document.Object("data").Text(key) is null)
                 errors.Required(FieldPath.Root.Child("data").Key(key));
+        foreach (string key in (string[])[".dockerconfigjson", ".dockercfg"])
+            if (Array.IndexOf(keys, key) >= 0 && document.Object("data").Text(key) is { } config && !IsJson(config))
+                errors.Invalid(FieldPath.Root.Child("data").Key(key), "<secret contents redacted>", "must be JSON: kubectl create secret docker-registry makes it");
+        if (type == "kubernetes.io/service-account-token" && string.IsNullOrEmpty(document.Object("metadata").Object("annotations").Text("kubernetes.io/service-account.name")))
+            errors.Required(FieldPath.Root.Child("metadata", "annotations").Key("kubernetes.io/service-account.name"));
         if (type == "kubernetes.io/basic-auth" && document.Object("data").Text("username") is null && document.Object("data").Text("password") is null)
         {
             errors.Required(FieldPath.Root.Child("data").Key("username"));
             errors.Required(FieldPath.Root.Child("data").Key("password"));
+        }
+    }
+
+    private static bool IsJson(string base64)
+    {
+        try
+        {
+            JsonNode.Parse(Convert.FromBase64String(base64));
+            return true;
+        }
+        catch (Exception e) when (e is FormatException or System.Text.Json.JsonException)
+        {
+            return false;
         }
     }
 
