@@ -124,7 +124,7 @@ public sealed class RuleTests
         Assert.StartsWith("FieldValueInvalid|data[a b]|Invalid value: \"a b\": a valid config key must consist of", Assert.Single(Check(Kinds.ConfigMap, """{"data":{"a b":""}}""")), StringComparison.Ordinal);
         Assert.Equal(["FieldValueForbidden|data|Forbidden: field is immutable when `immutable` is set"], Check(Kinds.ConfigMap, """{"immutable":true,"data":{"a":"2"}}""", """{"immutable":true,"data":{"a":"1"}}"""));
         Assert.Equal(["FieldValueTooLong|data|Too long: may not be more than 1048576 bytes"], Check(Kinds.ConfigMap, "{\"data\":{\"a\":\"" + new string('x', 1024 * 1024 + 1) + "\"}}"));
-        Assert.Equal(["FieldValueTypeInvalid|data[a]|Invalid value: \"%%\": must be base64"], Check(Kinds.Secret, """{"data":{"a":"%%"}}"""));
+        Assert.Equal(["FieldValueTypeInvalid|data[a]|Invalid value: <secret contents redacted>: must be base64"], Check(Kinds.Secret, """{"data":{"a":"%%"}}"""));
         Assert.Equal(["FieldValueRequired|data[tls.crt]|Required value", "FieldValueRequired|data[tls.key]|Required value"], Check(Kinds.Secret, """{"type":"kubernetes.io/tls","data":{}}"""));
         Assert.Equal(["FieldValueInvalid|type|Invalid value: \"b\": field is immutable"], Check(Kinds.Secret, """{"type":"b"}""", """{"type":"a"}"""));
     }
