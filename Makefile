@@ -67,6 +67,7 @@ soak: ## the long forms, for hours if asked: make soak HOURS=4
 bench: ## the benchmarks, into docs/benchmarks/
 	@eng/install.sh test
 	@$(MAKE) build
+	@dotnet run --project bench/Scheduling -c Release -- --out=docs/benchmarks/scheduling-online.md
 	@$(SUDO) eng/bench.sh
 
 clean: ## remove what was built

@@ -6,7 +6,10 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 internal sealed class Column<T>
 {
-    private const int Shift = 9, Size = 1 << Shift, Mask = Size - 1;
+    /// <summary>A row's place within its page.</summary>
+    public const int Mask = Size - 1;
+
+    private const int Shift = 9, Size = 1 << Shift;
     private static readonly T[] s_empty = new T[Size];
 
     private T[][] _pages;
@@ -26,6 +29,13 @@ internal sealed class Column<T>
             int page = row >> Shift;
             return page < _pages.Length ? _pages[page][row & Mask] : default!;
         }
+    }
+
+    /// <summary>The page that holds a row, for reading many: index it with <c>row &amp; <see cref="Mask"/></c>.</summary>
+    public T[] PageOf(int row)
+    {
+        int page = row >> Shift;
+        return page < _pages.Length ? _pages[page] : s_empty;
     }
 
     /// <summary>The place of a row, for writing.</summary>

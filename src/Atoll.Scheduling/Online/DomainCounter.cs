@@ -15,15 +15,19 @@ internal class DomainCounter
     /// <param name="rows">Candidates of the class, to which <see cref="Domains"/> is aligned.</param>
     /// <param name="weight">What one pod of a group weighs.</param>
     /// <param name="counted">Rows whose pods count; null for all.</param>
-    public DomainCounter(string key, Working working, int[] rows, Func<PodGroup, int> weight, bool[]? counted = null)
+    public DomainCounter(string key, Working working, ReadOnlySpan<int> rows, Func<PodGroup, int> weight, bool[]? counted = null)
     {
         Key = key;
         _weight = weight;
         _column = working.Snapshot.Labels.Find(key);
         CountedRows = counted;
-        Counts = new int[_column?.Count ?? 1];
-        Domains = new int[rows.Length];
-        if (_column is not null)
+        Numbers = _column?.Count ?? 1;
+        Counts = working.Pool.Ints(Numbers);
+        Array.Clear(Counts, 0, Numbers);
+        Domains = working.Pool.Ints(rows.Length);
+        if (_column is null)
+            Array.Clear(Domains, 0, rows.Length);
+        else
             for (int k = 0; k < rows.Length; k++)
                 Domains[k] = _column[rows[k]];
         foreach (GroupRows group in working.Snapshot.GroupList)
@@ -41,6 +45,9 @@ internal class DomainCounter
 
     /// <summary>By domain; 0 is "no such label", which nothing is ever counted in.</summary>
     public int[] Counts { get; }
+
+    /// <summary>Domains are numbered below this.</summary>
+    public int Numbers { get; }
 
     /// <summary>Domain of each candidate.</summary>
     public int[] Domains { get; }
@@ -93,14 +100,15 @@ internal sealed class SpreadCounter : DomainCounter
     private readonly int _minDomains;
     private int _least, _atLeast;
 
-    public SpreadCounter(string key, Working working, int[] rows, Func<PodGroup, int> weight, bool[] counted, int maxSkew, int minDomains, int self)
+    public SpreadCounter(string key, Working working, ReadOnlySpan<int> rows, Func<PodGroup, int> weight, bool[] counted, int maxSkew, int minDomains, int self)
         : base(key, working, rows, weight, counted)
     {
         MaxSkew = maxSkew;
         Self = self;
         _minDomains = minDomains;
-        _isDomain = new bool[Counts.Length];
-        for (int row = 0; row < counted.Length; row++)
+        _isDomain = working.Pool.Bools(Numbers);
+        Array.Clear(_isDomain, 0, Numbers);
+        for (int row = 0; row < working.Snapshot.Rows; row++)
             if (counted[row] && DomainOf(row) is > 0 and int domain && !_isDomain[domain])
             {
                 _isDomain[domain] = true;

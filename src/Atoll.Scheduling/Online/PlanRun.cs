@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Atoll.Api;
 using Atoll.Api.Core;
@@ -8,7 +7,7 @@ using Atoll.Api.Selectors;
 namespace Atoll.Scheduling.Online;
 
 /// <summary>One plan while it is made.</summary>
-internal sealed class PlanRun
+internal sealed class PlanRun : IDisposable
 {
     // Labels that every replica has a value of its own for: they say nothing of what belongs together.
     private static readonly string[] s_ownLabels = ["apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name", "batch.kubernetes.io/job-completion-index"];
@@ -20,7 +19,6 @@ internal sealed class PlanRun
     private readonly Dictionary<string, SpecClass> _specs = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PodClass> _classes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PodGroup> _groups = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, int> _reasons = new(StringComparer.Ordinal);
 
     public PlanRun(Snapshot snapshot, PlanOptions options)
     {
@@ -55,6 +53,8 @@ internal sealed class PlanRun
         return refused;
     }
 
+    public void Dispose() => _working.Dispose();
+
     private Placement Take(KubeObject value, PodClass pods, int row)
     {
         SpecClass spec = pods.Spec;
@@ -64,92 +64,23 @@ internal sealed class PlanRun
 
     private Placement Refuse(KubeObject value, Pod pod, PodClass pods)
     {
-        _reasons.Clear();
-        ClusterEvents help = ClusterEvents.NodeAdded;
-        var failed = new List<int>();
-        for (int row = 0; row < _snapshot.Rows; row++)
-        {
-            if (_snapshot.Gates[row] is null)
-                continue;
-            if (pods.Spec.StaticReason(row) is { } reason)
-            {
-                Count(reason);
-                help |= reason == NodeMatch.Affinity || reason == NodeMatch.OtherNames ? ClusterEvents.NodeLabels : reason == NodeMatch.WrongName ? 0 : ClusterEvents.NodeTaints;
-                continue;
-            }
-            if (CountDynamic(pods, row, ref help))
-                failed.Add(row);
-        }
-        string message = Message("");
+        RowReasons reasons = pods.Reasons;
+        reasons.Sync();
+        string message = reasons.Message();
         if (!pods.Spec.Profile.DefaultPreemption)
-            return new Placement(value, null, message) { HelpedBy = help };
-        Preempted outcome = _preemption.Try(value, pod, pods, GroupOf(value, pods), failed);
+            return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy };
+        PodGroup group = GroupOf(value, pods);
+        Preempted outcome = _preemption.Try(value, pod, pods, group, reasons.Helpable);
+        if (outcome.Message is not null)
+            message = $"{message} preemption: {outcome.Message}";
         if (outcome.Row < 0)
-        {
-            _reasons.Clear();
-            foreach (KeyValuePair<string, int> reason in outcome.Reasons)
-                _reasons.Add(reason.Key, reason.Value);
-            return new Placement(value, null, outcome.Message is null ? Message($"{message} preemption: ") : $"{message} preemption: {outcome.Message}") { HelpedBy = help };
-        }
+            return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy };
         // Only promises to lesser pods were in the way: the room is there.
         if (outcome.Direct)
             return Take(value, pods, outcome.Row);
-        _working.Count(outcome.Row, GroupOf(value, pods), pods.Spec.Requests, pods.Spec.ScoredCpu, pods.Spec.ScoredMemory, pods.Spec.Ports, 1, outcome.Promise);
-        if (outcome.Message is not null)
-            message = $"{message} preemption: {outcome.Message}";
-        return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
-    }
-
-    // True when the node might do, were pods to go.
-    private bool CountDynamic(PodClass pods, int row, ref ClusterEvents help)
-    {
         SpecClass spec = pods.Spec;
-        if (!spec.Ports.IsEmpty && _working.PortsTaken(spec.Ports, row))
-        {
-            Count("node(s) didn't have free ports for the requested pod ports");
-            help |= ClusterEvents.PodGone;
-            return true;
-        }
-        bool fits = true, ever = true;
-        for (int r = 0; r < spec.Requests.Length; r++)
-        {
-            long request = spec.Requests[r], allocatable = _working.AllocatableOf(r, row);
-            if (request <= 0 || request <= allocatable - _working.RequestedOf(r, row))
-                continue;
-            fits = false;
-            ever &= request <= allocatable;
-            Count(r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {_working.Resources[r]}");
-        }
-        if (!fits)
-        {
-            help |= ClusterEvents.NodeAllocatable | ClusterEvents.PodGone;
-            return ever;
-        }
-        foreach (Limit limit in pods.Limits)
-        {
-            if (limit.Reason(row) is not { } reason)
-                continue;
-            Count(reason);
-            help |= limit.Kind switch
-            {
-                LimitKind.Spread => ClusterEvents.NodeLabels | ClusterEvents.NodeTaints | ClusterEvents.PodGone | ClusterEvents.PodPlaced,
-                LimitKind.Affinity => ClusterEvents.NodeLabels | ClusterEvents.PodPlaced | ClusterEvents.Namespaces,
-                _ => ClusterEvents.NodeLabels | ClusterEvents.PodGone | ClusterEvents.Namespaces,
-            };
-            return reason != Limit.MissingLabel && reason != Limit.NotNear;
-        }
-        return false;
-    }
-
-    private void Count(string reason) => _reasons[reason] = _reasons.GetValueOrDefault(reason) + 1;
-
-    private string Message(string before)
-    {
-        var parts = new List<string>(_reasons.Count);
-        foreach (KeyValuePair<string, int> reason in _reasons)
-            parts.Add(string.Create(CultureInfo.InvariantCulture, $"{reason.Value} {reason.Key}"));
-        parts.Sort(StringComparer.Ordinal);
-        return string.Create(CultureInfo.InvariantCulture, $"{before}0/{_snapshot.NodeCount} nodes are available: {string.Join(", ", parts)}.");
+        _working.Count(outcome.Row, group, spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise);
+        return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
     }
 
     private PodGroup GroupOf(KubeObject value, PodClass pods)

@@ -20,6 +20,7 @@ internal sealed class PodClass
     private readonly bool _needsAllTopologies, _selfAffine;
     private int _synced;
     private Scratch? _scratch;
+    private RowReasons? _reasons;
 
     public PodClass(SpecClass spec, PodGroup group, List<TopologySpreadConstraint> spread, Working working)
     {
@@ -54,6 +55,9 @@ internal sealed class PodClass
 
     public IReadOnlyList<Limit> Limits => _limits;
 
+    /// <summary>Why each row will not do.</summary>
+    public RowReasons Reasons => _reasons ??= new RowReasons(this, _working);
+
     /// <summary>The answer for the last pod of this class that fitted nowhere, while nothing has changed since.</summary>
     public Failure? LastFailure { get; set; }
 
@@ -85,7 +89,7 @@ internal sealed class PodClass
         bool scored = _softSpread.Count + _preferred.Count > 0 || Spec.Affinity is not null || Spec.Disliked is not null;
         if (!scored)
             return _limits.Count == 0 ? Spec.Best() : PickWithin();
-        _scratch ??= new Scratch(Spec.Rows.Length);
+        _scratch ??= new Scratch(_working.Pool, Spec.Count);
         int count = Feasible(_scratch.Rows);
         return count switch { 0 => -1, 1 => _scratch.Rows[0], _ => PickScored(_scratch, count) };
     }
@@ -102,7 +106,7 @@ internal sealed class PodClass
     private int PickWithin()
     {
         int best = -1, bestScore = -1;
-        int[] local = Spec.Local, rows = Spec.Rows;
+        ReadOnlySpan<int> local = Spec.Local, rows = Spec.Rows;
         for (int k = 0; k < local.Length; k++)
         {
             int score = local[k];
@@ -117,7 +121,7 @@ internal sealed class PodClass
     private int Feasible(int[] into)
     {
         int count = 0;
-        int[] local = Spec.Local;
+        ReadOnlySpan<int> local = Spec.Local;
         for (int k = 0; k < local.Length; k++)
             if (local[k] >= 0 && Allows(k))
                 into[count++] = k;
@@ -207,10 +211,11 @@ internal sealed class PodClass
     private bool[] Counted(TopologySpreadConstraint constraint, List<LabelColumn?> columns)
     {
         Snapshot snapshot = _working.Snapshot;
-        var counted = new bool[snapshot.Rows];
+        bool[] counted = _working.Pool.Bools(snapshot.Rows);
         bool affinity = constraint.NodeAffinityPolicy != "Ignore", taints = constraint.NodeTaintsPolicy == "Honor";
-        for (int row = 0; row < counted.Length; row++)
+        for (int row = 0; row < snapshot.Rows; row++)
         {
+            counted[row] = false;
             if (snapshot.Gates[row] is not { } gate || (affinity && !Spec.MatchesSelection(row)) || (taints && NodeMatch.TaintReason(Spec.Spec, gate) is not null))
                 continue;
             bool all = true;
@@ -290,13 +295,13 @@ internal sealed class PodClass
     }
 
     /// <summary>Buffers of one class, made at its first scored choice and used again.</summary>
-    internal sealed class Scratch(int rows)
+    internal sealed class Scratch(Pool pool, int rows)
     {
-        public int[] Rows { get; } = new int[rows];
+        public int[] Rows { get; } = pool.Ints(rows);
 
-        public long[] Totals { get; } = new long[rows];
+        public long[] Totals { get; } = pool.Longs(rows);
 
-        public long[] Raw { get; } = new long[rows];
+        public long[] Raw { get; } = pool.Longs(rows);
 
         public int[] Seen { get; set; } = [];
 

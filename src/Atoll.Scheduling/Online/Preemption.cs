@@ -4,13 +4,14 @@ using Atoll.Api.Objects;
 namespace Atoll.Scheduling.Online;
 
 /// <summary>What preemption found: a row and who has to go there, or (row −1) why it does not help.</summary>
-internal sealed record Preempted(int Row, IReadOnlyList<KubeObject> Victims, bool Direct, IReadOnlyDictionary<string, int> Reasons, string? Message, PodRow? Promise = null);
+internal sealed record Preempted(int Row, IReadOnlyList<KubeObject> Victims, bool Direct, string? Message, PodRow? Promise = null);
 
 /// <summary>
 /// DefaultPreemption: for each node that failed for something that pods hold, all pods of lower priority are thought away;
-/// if that makes the pod fit, as many as possible are put back, the most important first. Of the nodes that then remain the
-/// one wins whose most important victim matters least, then the smallest sum of priorities, then the fewest victims, then the
-/// youngest. Source: Kubernetes, Pod Priority and Preemption.
+/// if that makes the pod fit, as many as possible are put back, those that a disruption budget protects first and the most
+/// important first. Of the nodes that then remain the one wins that breaks the fewest budgets, whose most important victim
+/// matters least, then the smallest sum of priorities, then the fewest victims, then the youngest. What was found of a node
+/// is kept for the next pod of the class until something there changes. Source: Kubernetes, Pod Priority and Preemption.
 /// </summary>
 internal sealed class Preemption(Working working)
 {
@@ -18,34 +19,47 @@ internal sealed class Preemption(Working working)
 
     private readonly HashSet<PodRow> _doomed = [];
     private readonly Dictionary<int, List<PodRow>> _promises = [];
+    private readonly Dictionary<(PodClass, int), Found> _found = [];
 
     public Preempted Try(KubeObject value, Pod pod, PodClass pods, PodGroup group, List<int> failed)
     {
-        var reasons = new Dictionary<string, int>(StringComparer.Ordinal);
         if (pod.Spec.PreemptionPolicy == "Never")
-            return new Preempted(-1, [], false, reasons, "not eligible due to preemptionPolicy=Never.");
+            return new Preempted(-1, [], false, "not eligible due to preemptionPolicy=Never.");
         int priority = pod.Spec.Priority ?? 0;
         if (EndsAlready(pod, priority) is >= 0 and int waits)
-            return new Preempted(waits, [], false, reasons, "not eligible due to a terminating pod on the nominated node.", Promise(value, pods, group, waits, priority));
+            return new Preempted(waits, [], false, "not eligible due to a terminating pod on the nominated node.", Promise(value, pods, group, waits, priority));
+        if (!_found.TryGetValue((pods, priority), out Found? found))
+            _found.Add((pods, priority), found = new Found());
+        // What one pod takes can matter to limits anywhere.
+        if (pods.Limits.Count > 0)
+            found.Looks.Clear();
+        for (; found.Synced < working.Log.Count; found.Synced++)
+            found.Looks.Remove(working.Log[found.Synced].Row);
         Candidate? best = null;
         foreach (int row in failed)
         {
-            (Candidate? found, string? reason) = Look(pods, row, priority);
-            if (found is null)
-                reasons[reason!] = reasons.GetValueOrDefault(reason!) + 1;
-            else if (best is null || found.IsBetterThan(best, working))
-                best = found;
+            if (!found.Looks.TryGetValue(row, out Look look))
+                found.Looks.Add(row, look = LookAt(pods, row, priority));
+            if (look.Candidate is { } candidate && (best is null || candidate.IsBetterThan(best, working)))
+                best = candidate;
         }
         if (best is null)
-        {
-            if (working.Snapshot.NodeCount > failed.Count)
-                reasons[NotHelpful] = working.Snapshot.NodeCount - failed.Count;
-            return new Preempted(-1, [], false, reasons, null);
-        }
+            return new Preempted(-1, [], false, Why(failed, found));
         foreach (PodRow victim in best.Victims)
             _doomed.Add(victim);
         bool direct = best.Victims.Count == 0 && !best.Waits;
-        return new Preempted(best.Row, best.Victims.ConvertAll(v => v.Pod), direct, reasons, null, direct ? null : Promise(value, pods, group, best.Row, priority));
+        return new Preempted(best.Row, best.Victims.ConvertAll(v => v.Pod), direct, null, direct ? null : Promise(value, pods, group, best.Row, priority));
+    }
+
+    private string Why(List<int> failed, Found found)
+    {
+        var reasons = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (int row in failed)
+            if (found.Looks[row].Reason is { } reason)
+                reasons[reason] = reasons.GetValueOrDefault(reason) + 1;
+        if (working.Snapshot.NodeCount > failed.Count)
+            reasons[NotHelpful] = working.Snapshot.NodeCount - failed.Count;
+        return RowReasons.Format(reasons, working.Snapshot.NodeCount);
     }
 
     private PodRow Promise(KubeObject value, PodClass pods, PodGroup group, int row, int priority)
@@ -69,7 +83,7 @@ internal sealed class Preemption(Working working)
         return -1;
     }
 
-    private (Candidate? Found, string? Reason) Look(PodClass pods, int row, int priority)
+    private Look LookAt(PodClass pods, int row, int priority)
     {
         List<PodRow> lower = [], leaving = [];
         foreach (PodRow pod in working.Snapshot.PodsAt[row] ?? [])
@@ -84,14 +98,14 @@ internal sealed class Preemption(Working working)
                 if (promise.Priority < priority)
                     leaving.Add(promise);
         if (lower.Count + leaving.Count == 0)
-            return (null, NoVictims);
+            return new Look(null, NoVictims);
         var gone = new Gone(working);
         foreach (PodRow pod in lower)
             gone.Add(pod, 1);
         foreach (PodRow pod in leaving)
             gone.Add(pod, 1);
         if (gone.Reason(pods, row) is { } reason)
-            return (null, reason);
+            return new Look(null, reason);
         lower.Sort(static (a, b) => a.Priority != b.Priority ? b.Priority.CompareTo(a.Priority) : a.Since != b.Since ? a.Since.CompareTo(b.Since) : string.CompareOrdinal(a.Uid, b.Uid));
         var victims = new List<PodRow>();
         foreach (PodRow pod in lower)
@@ -102,7 +116,16 @@ internal sealed class Preemption(Working working)
             gone.Add(pod, 1);
             victims.Add(pod);
         }
-        return (new Candidate(row, victims, leaving.Exists(p => !p.Nominated)), null);
+        return new Look(new Candidate(row, victims, leaving.Exists(p => !p.Nominated)), null);
+    }
+
+    private readonly record struct Look(Candidate? Candidate, string? Reason);
+
+    private sealed class Found
+    {
+        public Dictionary<int, Look> Looks { get; } = [];
+
+        public int Synced { get; set; }
     }
 
     /// <summary>Pods thought away from one row.</summary>
@@ -138,28 +161,35 @@ internal sealed class Preemption(Working working)
         }
     }
 
-    private sealed record Candidate(int Row, List<PodRow> Victims, bool Waits)
+    private sealed class Candidate
     {
+        private readonly long _highest = long.MinValue, _sum;
+        private readonly DateTimeOffset _since = DateTimeOffset.MaxValue;
+
+        public Candidate(int row, List<PodRow> victims, bool waits)
+        {
+            (Row, Victims, Waits) = (row, victims, waits);
+            // When the oldest of the most important victims started: a later start loses less.
+            if (victims.Count > 0)
+                (_highest, _since) = (victims[0].Priority, victims[0].Since);
+            foreach (PodRow victim in victims)
+                _sum += victim.Priority + (long)int.MaxValue + 1;
+        }
+
+        public int Row { get; }
+
+        public List<PodRow> Victims { get; }
+
+        /// <summary>True when pods that are on their way out have to be gone first.</summary>
+        public bool Waits { get; }
+
         public bool IsBetterThan(Candidate other, Working working)
         {
-            int order = Highest().CompareTo(other.Highest());
-            order = order != 0 ? order : Sum().CompareTo(other.Sum());
+            int order = _highest.CompareTo(other._highest);
+            order = order != 0 ? order : _sum.CompareTo(other._sum);
             order = order != 0 ? order : Victims.Count.CompareTo(other.Victims.Count);
-            order = order != 0 ? order : other.Since().CompareTo(Since());
+            order = order != 0 ? order : other._since.CompareTo(_since);
             return order != 0 ? order < 0 : working.Precedes(Row, other.Row);
         }
-
-        private long Highest() => Victims.Count == 0 ? long.MinValue : Victims[0].Priority;
-
-        private long Sum()
-        {
-            long sum = 0;
-            foreach (PodRow victim in Victims)
-                sum += victim.Priority + (long)int.MaxValue + 1;
-            return sum;
-        }
-
-        // When the oldest of its most important victims started: a later start loses less.
-        private DateTimeOffset Since() => Victims.Count == 0 ? DateTimeOffset.MaxValue : Victims[0].Since;
     }
 }

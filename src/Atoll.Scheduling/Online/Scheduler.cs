@@ -23,7 +23,7 @@ public static class Scheduler
         ArgumentNullException.ThrowIfNull(snapshot);
         ArgumentNullException.ThrowIfNull(pending);
         ArgumentNullException.ThrowIfNull(options);
-        var run = new PlanRun(snapshot, options);
+        using var run = new PlanRun(snapshot, options);
         var placements = new Placement[pending.Count];
         for (int i = 0; i < placements.Length; i++)
             placements[i] = run.Place(pending[i]);

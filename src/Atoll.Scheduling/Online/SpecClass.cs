@@ -16,6 +16,8 @@ internal sealed class SpecClass
     private readonly ResourceScores _scores;
     private readonly ImageScores? _images;
     private readonly SchedulingProfile _profile;
+    private readonly Dictionary<NodeGate, (string?, string?)> _closed = new(ReferenceEqualityComparer.Instance);
+    private readonly int[] _rows, _local;
     private int _synced, _uses;
     private int[]? _tree;
 
@@ -30,12 +32,12 @@ internal sealed class SpecClass
         _selection = new NodeSelection(spec, working.Snapshot);
         _scores = new ResourceScores(profile, working, Requests, ScoredCpu, ScoredMemory);
         _images = ImageScores.Of(spec, working.Snapshot, profile.ImageLocality);
-        Rows = Candidates();
-        Local = new int[Rows.Length];
-        (Affinity, Disliked) = Preferences();
+        (_rows, Count) = Candidates();
+        _local = working.Pool.Ints(Count);
+        Affinity = Preferred();
+        Disliked = Dislikes();
         _synced = working.Log.Count;
-        for (int k = 0; k < Rows.Length; k++)
-            Local[k] = LocalOf(Rows[k]);
+        Fill();
     }
 
     public PodSpec Spec { get; }
@@ -50,11 +52,14 @@ internal sealed class SpecClass
 
     public HostPorts Ports { get; }
 
+    /// <summary>How many candidates there are.</summary>
+    public int Count { get; }
+
     /// <summary>Rows where neither cordon, taints, name nor node affinity keep the pod away, ascending. Candidate k is <c>Rows[k]</c>.</summary>
-    public int[] Rows { get; }
+    public ReadOnlySpan<int> Rows => _rows.AsSpan(0, Count);
 
     /// <summary>Score of each candidate by itself; −1 where room or ports are wanting.</summary>
-    public int[] Local { get; }
+    public ReadOnlySpan<int> Local => _local.AsSpan(0, Count);
 
     /// <summary>Weights of preferred node affinity by candidate; null when all have the same.</summary>
     public int[]? Affinity { get; }
@@ -70,10 +75,10 @@ internal sealed class SpecClass
         for (; _synced < _working.Log.Count; _synced++)
         {
             int row = _working.Log[_synced].Row;
-            int k = Array.BinarySearch(Rows, row);
+            int k = Array.BinarySearch(_rows, 0, Count, row);
             if (k < 0)
                 continue;
-            Local[k] = LocalOf(row);
+            _local[k] = LocalOf(row);
             if (_tree is not null)
                 Replay(k);
         }
@@ -82,20 +87,20 @@ internal sealed class SpecClass
     /// <summary>The candidate that scores best by itself, or −1.</summary>
     public int Best()
     {
-        if (Rows.Length == 0)
+        if (Count == 0)
             return -1;
         if (_tree is null && _uses++ < FewUses)
         {
             int best = 0;
-            for (int k = 1; k < Rows.Length; k++)
+            for (int k = 1; k < Count; k++)
                 if (Beats(k, best))
                     best = k;
-            return Local[best] < 0 ? -1 : best;
+            return _local[best] < 0 ? -1 : best;
         }
         if (_tree is null)
             Build();
         int top = _tree![1];
-        return Local[top] < 0 ? -1 : top;
+        return _local[top] < 0 ? -1 : top;
     }
 
     /// <summary>Why a row is none of the candidates, in Kubernetes' order of filters; null when it is one.</summary>
@@ -104,11 +109,13 @@ internal sealed class SpecClass
         if (!_selection.Names(row))
             return NodeMatch.OtherNames;
         NodeGate gate = _working.Snapshot.Gates[row]!;
-        if (NodeMatch.CordonReason(Spec, gate) is { } cordon)
-            return cordon;
+        if (!_closed.TryGetValue(gate, out (string? Cordon, string? Taint) closed))
+            _closed.Add(gate, closed = (NodeMatch.CordonReason(Spec, gate), NodeMatch.TaintReason(Spec, gate)));
+        if (closed.Cordon is not null)
+            return closed.Cordon;
         if (!string.IsNullOrEmpty(Spec.NodeName) && Spec.NodeName != _working.Snapshot.Nodes[row]!.Name)
             return NodeMatch.WrongName;
-        return NodeMatch.TaintReason(Spec, gate) ?? (MatchesSelection(row) ? null : NodeMatch.Affinity);
+        return closed.Taint ?? (MatchesSelection(row) ? null : NodeMatch.Affinity);
     }
 
     /// <summary>True when no resource is short on a row from which <paramref name="freed"/> was taken away.</summary>
@@ -120,6 +127,13 @@ internal sealed class SpecClass
         return true;
     }
 
+    private void Fill()
+    {
+        if (!Ports.IsEmpty || _images is not null || !_scores.FillPages(_rows.AsSpan(0, Count), _local))
+            for (int k = 0; k < Count; k++)
+                _local[k] = LocalOf(_rows[k]);
+    }
+
     private int LocalOf(int row)
     {
         if (!HasRoom(row) || (!Ports.IsEmpty && _working.PortsTaken(Ports, row)))
@@ -127,12 +141,12 @@ internal sealed class SpecClass
         return _scores.Of(row) + (_images?.Of(row) ?? 0);
     }
 
-    private int[] Candidates()
+    private (int[] Rows, int Count) Candidates()
     {
         Snapshot snapshot = _working.Snapshot;
         int[]? narrowed = string.IsNullOrEmpty(Spec.NodeName) ? _selection.Narrowed() : snapshot.RowOf(Spec.NodeName) is >= 0 and int only ? [only] : [];
         int length = narrowed?.Length ?? snapshot.Rows;
-        var rows = new int[length];
+        int[] rows = _working.Pool.Ints(length);
         int count = 0;
         NodeGate? last = null;
         bool open = false;
@@ -150,42 +164,61 @@ internal sealed class SpecClass
             if (open && MatchesSelection(row))
                 rows[count++] = row;
         }
-        Array.Resize(ref rows, count);
-        return rows;
+        return (rows, count);
     }
 
-    private (int[]? Affinity, int[]? Disliked) Preferences()
+    private int[]? Preferred()
     {
-        Snapshot snapshot = _working.Snapshot;
-        int[] affinity = new int[Rows.Length], disliked = new int[Rows.Length];
-        foreach (PreferredSchedulingTerm preferred in Spec.Affinity?.NodeAffinity?.PreferredDuringSchedulingIgnoredDuringExecution ?? [])
+        List<PreferredSchedulingTerm>? terms = Spec.Affinity?.NodeAffinity?.PreferredDuringSchedulingIgnoredDuringExecution;
+        if (terms is not { Count: > 0 } || _profile.NodeAffinity == 0)
+            return null;
+        int[] affinity = _working.Pool.Ints(Count);
+        Array.Clear(affinity, 0, Count);
+        foreach (PreferredSchedulingTerm preferred in terms)
         {
-            var term = new NodeSelection.Term(preferred.Preference, snapshot);
-            for (int k = 0; k < Rows.Length; k++)
-                if (term.Matches(Rows[k]))
+            var term = new NodeSelection.Term(preferred.Preference, _working.Snapshot);
+            for (int k = 0; k < Count; k++)
+                if (term.Matches(_rows[k]))
                     affinity[k] += preferred.Weight;
         }
-        NodeGate? last = null;
-        int count = 0;
-        for (int k = 0; k < Rows.Length; k++)
-        {
-            NodeGate gate = snapshot.Gates[Rows[k]]!;
-            if (!ReferenceEquals(gate, last))
-                (last, count) = (gate, NodeMatch.Disliked(Spec, gate));
-            disliked[k] = count;
-        }
-        return (_profile.NodeAffinity == 0 || AllSame(affinity) ? null : affinity, _profile.TaintToleration == 0 || AllSame(disliked) ? null : disliked);
+        return AllSame(affinity.AsSpan(0, Count)) ? null : affinity;
     }
 
-    private static bool AllSame(int[] values) => values.Length == 0 || values.AsSpan().IndexOfAnyExcept(values[0]) < 0;
+    private int[]? Dislikes()
+    {
+        if (_profile.TaintToleration == 0)
+            return null;
+        Column<NodeGate?> gates = _working.Snapshot.Gates;
+        int[]? disliked = null;
+        NodeGate? last = null;
+        int count = 0, before = -1;
+        for (int k = 0; k < Count; k++)
+        {
+            NodeGate gate = gates[_rows[k]]!;
+            if (!ReferenceEquals(gate, last))
+                (last, count) = (gate, NodeMatch.Disliked(Spec, gate));
+            if (disliked is null && before >= 0 && count != before)
+            {
+                disliked = _working.Pool.Ints(Count);
+                Array.Fill(disliked, before, 0, k);
+            }
+            before = count;
+            if (disliked is not null)
+                disliked[k] = count;
+        }
+        return disliked;
+    }
 
-    private bool Beats(int a, int b) => Local[a] != Local[b] ? Local[a] > Local[b] : _working.Precedes(Rows[a], Rows[b]);
+    private static bool AllSame(ReadOnlySpan<int> values) => values.Length == 0 || values.IndexOfAnyExcept(values[0]) < 0;
+
+    private bool Beats(int a, int b) => _local[a] != _local[b] ? _local[a] > _local[b] : _working.Precedes(_rows[a], _rows[b]);
 
     // A complete binary tree of winners: leaf k is node n + k, the winner of all is node 1.
     private void Build()
     {
-        int n = Rows.Length;
-        _tree = new int[2 * n];
+        int n = Count;
+        _tree = _working.Pool.Ints(2 * n);
+        _tree[1] = 0;
         if (n == 1)
             return;
         for (int k = 0; k < n; k++)
@@ -196,7 +229,7 @@ internal sealed class SpecClass
 
     private void Replay(int k)
     {
-        for (int i = (Rows.Length + k) >> 1; i > 0; i >>= 1)
+        for (int i = (Count + k) >> 1; i > 0; i >>= 1)
             _tree![i] = Winner(i);
     }
 

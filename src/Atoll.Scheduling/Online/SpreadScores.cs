@@ -52,8 +52,8 @@ internal static class SpreadScores
 
     private static int Domains(SpreadCounter constraint, ReadOnlySpan<int> feasible, long[] raw, PodClass.Scratch scratch)
     {
-        if (scratch.Seen.Length < constraint.Counts.Length)
-            scratch.Seen = new int[constraint.Counts.Length];
+        if (scratch.Seen.Length < constraint.Numbers)
+            scratch.Seen = new int[constraint.Numbers];
         int stamp = ++scratch.Stamp, count = 0;
         for (int i = 0; i < feasible.Length; i++)
         {

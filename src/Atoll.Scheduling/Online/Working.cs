@@ -4,7 +4,7 @@ namespace Atoll.Scheduling.Online;
 /// What a plan has filled so far, over a snapshot that it leaves alone: columns that are copied page by page where the plan
 /// writes, and the log of what was placed, which each class of pods follows at its own pace.
 /// </summary>
-internal sealed class Working
+internal sealed class Working : IDisposable
 {
     private readonly Dictionary<int, List<(HostPorts Ports, PodRow? Promise)>> _ports = [];
 
@@ -15,12 +15,15 @@ internal sealed class Working
         Requested = snapshot.Requested.ConvertAll(c => c.Over());
         ScoredCpu = snapshot.Scored[0].Over();
         ScoredMemory = snapshot.Scored[1].Over();
-        Ties = new uint[snapshot.Rows];
-        for (int row = 0; row < Ties.Length; row++)
-            Ties[row] = Mix(snapshot.Hashes[row] ^ ((uint)seed * 0x9E3779B9u));
+        Ties = Pool.Uints(snapshot.Rows);
+        for (int row = 0; row < snapshot.Rows;)
+            foreach (uint hash in snapshot.Hashes.PageOf(row).AsSpan(0, Math.Min(Column<uint>.Mask + 1, snapshot.Rows - row)))
+                Ties[row++] = Mix(hash ^ ((uint)seed * 0x9E3779B9u));
     }
 
     public Snapshot Snapshot { get; }
+
+    public Pool Pool { get; } = new();
 
     /// <summary>The snapshot's names, and those that only pending pods ask for: no node has any of these.</summary>
     public ResourceNames Resources { get; }
@@ -82,6 +85,8 @@ internal sealed class Working
                     return true;
         return false;
     }
+
+    public void Dispose() => Pool.Dispose();
 
     private static uint Mix(uint h)
     {

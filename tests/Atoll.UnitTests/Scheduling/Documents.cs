@@ -1,0 +1,72 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Scheduling.Checking;
+using Atoll.Scheduling.Online;
+
+namespace Atoll.UnitTests.Scheduling;
+
+/// <summary>Short ways to write fleets and pods; every plan made here is checked.</summary>
+internal static class Documents
+{
+    public static KubeObject Node(string name, string cpu = "4", string memory = "8Gi", string more = "{}", params (string Key, string Value)[] labels)
+    {
+        var all = new JsonObject { [WellKnown.HostnameLabel] = name };
+        foreach ((string key, string value) in labels)
+            all[key] = value;
+        JsonObject node = JsonNode.Parse("""{"apiVersion":"v1","kind":"Node","spec":{},"status":{"allocatable":{"pods":"110"},"conditions":[{"type":"Ready","status":"True"}]}}""")!.AsObject();
+        node["metadata"] = new JsonObject { ["name"] = name, ["uid"] = name, ["labels"] = all };
+        node["status"]!["allocatable"]!["cpu"] = cpu;
+        node["status"]!["allocatable"]!["memory"] = memory;
+        return KubeObject.FromNode(Merge(node, JsonNode.Parse(more)!.AsObject()));
+    }
+
+    public static KubeObject Pod(string name, string spec = "{}", string? node = null, string cpu = "100m", int priority = 0, string? app = null, string ns = "default", string more = "{}")
+    {
+        JsonObject pod = JsonNode.Parse("""{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"c","resources":{"requests":{}}}]},"status":{}}""")!.AsObject();
+        var metadata = new JsonObject { ["name"] = name, ["namespace"] = ns, ["uid"] = name };
+        if (app is not null)
+            metadata["labels"] = new JsonObject { ["app"] = app };
+        pod["metadata"] = metadata;
+        pod["spec"]!["containers"]![0]!["resources"]!["requests"]!["cpu"] = cpu;
+        pod["spec"]!["priority"] = priority;
+        if (node is not null)
+            pod["spec"]!["nodeName"] = node;
+        Merge(pod["spec"]!.AsObject(), JsonNode.Parse(spec)!.AsObject());
+        return KubeObject.FromNode(Merge(pod, JsonNode.Parse(more)!.AsObject()));
+    }
+
+    public static Placement Place(KubeObject[] nodes, KubeObject[] pods, KubeObject pod, PlanOptions? options = null) => Places(nodes, pods, [pod], options)[0];
+
+    public static IReadOnlyList<Placement> Places(KubeObject[] nodes, KubeObject[] pods, KubeObject[] pending, PlanOptions? options = null)
+    {
+        var snapshot = new Snapshot();
+        foreach (KubeObject node in nodes)
+            snapshot.UpsertNode(node);
+        foreach (KubeObject pod in pods)
+            snapshot.UpsertPod(pod);
+        Plan plan = Scheduler.Plan(snapshot, pending, options ?? new PlanOptions { Seed = 1 });
+        Assert.Empty(PlanChecker.Check(nodes, pods, [], pending, plan));
+        return plan.Placements;
+    }
+
+    /// <summary>All nodes that a pod may go to, found by asking for each alone with a selector of its name.</summary>
+    public static string Allowed(KubeObject[] nodes, KubeObject[] pods, KubeObject pod)
+    {
+        var fleet = new PlainFleet(nodes, pods, []);
+        string plain = string.Join(' ', nodes.Select(n => n.Name).Where(n => fleet.Reasons(pod, n).Count == 0));
+        Placement placement = Place(nodes, pods, pod);
+        Assert.Equal(plain.Length == 0, placement.Node is null);
+        return plain;
+    }
+
+    private static JsonObject Merge(JsonObject target, JsonObject patch)
+    {
+        foreach ((string key, JsonNode? value) in patch)
+            if (value is JsonObject inner && target[key] is JsonObject present)
+                Merge(present, inner);
+            else
+                target[key] = value?.DeepClone();
+        return target;
+    }
+}
