@@ -23,9 +23,18 @@ public abstract class ScoredPolicy : PlacementPolicy
     /// <summary>The score of putting the task onto a node that it fits, and the GPU that a task of one GPU takes.</summary>
     protected abstract double Score(FleetState state, int node, in GpuTask task, out int gpu);
 
+    /// <summary>Called before each choice, for a policy whose scores depend on the whole fleet now and then.</summary>
+    protected virtual void Prepare(FleetState state)
+    {
+    }
+
+    /// <summary>Forgets all kept scores.</summary>
+    protected void Forget() => Array.Clear(_scores);
+
     /// <inheritdoc/>
     public sealed override bool TryChoose(FleetState state, int shape, in GpuTask task, out int node, out int gpu)
     {
+        Prepare(state);
         if (shape >= _scores.Length)
             Array.Resize(ref _scores, Math.Max(shape + 1, _scores.Length * 2));
         Scores scores = _scores[shape] ??= new Scores(state.Fleet.Nodes.Length);

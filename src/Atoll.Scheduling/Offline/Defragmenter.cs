@@ -1,0 +1,77 @@
+using System.Collections.Immutable;
+using Atoll.Scheduling.Fragments;
+
+namespace Atoll.Scheduling.Offline;
+
+/// <summary>What a plan to defragment is computed for.</summary>
+/// <param name="BlockCores">Cores of the block to be sold.</param>
+/// <param name="MostMoves">Migrations at most.</param>
+/// <param name="Seed">Decides the search's draws.</param>
+/// <param name="Seconds">Time at most; a machine that needs less gives the same plan each time.</param>
+/// <param name="Effort">Steps of the search for each host; more is slower and better.</param>
+public sealed record DefragmentationGoal(int BlockCores, int MostMoves, ulong Seed = 1, double Seconds = 4, int Effort = 8_000);
+
+/// <summary>Migrations in an order that can be executed, and what they reach.</summary>
+/// <param name="Moves">The migrations, in order.</param>
+/// <param name="Before">The rate before them.</param>
+/// <param name="After">The rate after them.</param>
+/// <param name="Bound">No plan of so many migrations, in any order, is known to be able to have more blocks than this.</param>
+public sealed record DefragmentationResult(ImmutableArray<VmMove> Moves, FragmentRate Before, FragmentRate After, double Bound);
+
+/// <summary>
+/// Plans migrations that turn scattered free cores into blocks that can be sold, on NUMA nodes of two-node hosts.
+/// <para>
+/// Machines of one shape are interchangeable, so a plan is a choice for each host of machines that leave and room that it offers
+/// (a pattern), with as much room offered for each shape as machines leave, and no more leaving than the limit. The Lagrangian
+/// prices of room and of moves are found by subgradient ascent over every pattern of every host (hosts that cannot be told apart
+/// are one class); they give an upper bound. Patterns that were best at prices met on the way are combined by annealing under
+/// those prices, and the combination is put into an order in which each move finds room (<see cref="MoveOrder"/>).
+/// </para>
+/// The same goal and snapshot give the same plan. See docs/decisions/0008-defragmentation-by-prices.md.
+/// </summary>
+public static class Defragmenter
+{
+    private const int QuickHosts = 400;
+
+    // Share of the time that prices may take; the search needs the rest.
+    private const double PriceTime = 0.4;
+
+    /// <summary>Plans; an answer within the limit is always legal in its order, and may be empty.</summary>
+    public static DefragmentationResult Plan(VmFleet fleet, DefragmentationGoal goal, TimeProvider time)
+    {
+        long begun = time.GetTimestamp();
+        ArgumentOutOfRangeException.ThrowIfLessThan(goal.BlockCores, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(goal.MostMoves);
+        var start = new VmFleetState(fleet);
+        FragmentRate before = FragmentRate.Of(start.FreeCores, goal.BlockCores);
+        var problem = new PatternProblem(fleet, start, goal);
+        problem.FindPrices(new SeededRandom(goal.Seed), () => goal.Seconds <= 0 ? 1 : time.GetElapsedTime(begun).TotalSeconds / (goal.Seconds * PriceTime));
+        var best = new DefragmentationResult([], before, before, Math.Floor(problem.Bound + 1e-6));
+        if (goal.MostMoves == 0 || problem.Classes.Count == 0)
+            return best;
+        // Two searches at a time, one a core; a second pair only where the first is quick and has not met the bound.
+        int pairs = fleet.Hosts.Length <= QuickHosts ? 2 : 1;
+        for (int pair = 0; pair < pairs && best.After.Blocks < best.Bound; pair++)
+        {
+            double from = time.GetElapsedTime(begun).TotalSeconds, span = goal.Seconds - from;
+            // A search with too little time left would only be a bad one.
+            if (span <= 0 || (pair > 0 && span < goal.Seconds / 2))
+                break;
+            var found = new DefragmentationResult[2];
+            ulong seed = goal.Seed + 2 * (ulong)pair;
+            Parallel.For(0, found.Length, i => found[i] = Search(fleet, problem, goal, best, new SeededRandom(seed + (ulong)i), () => (time.GetElapsedTime(begun).TotalSeconds - from) / span));
+            foreach (DefragmentationResult result in found)
+                if (result.After.Blocks > best.After.Blocks || (result.After.Blocks == best.After.Blocks && result.Moves.Length < best.Moves.Length))
+                    best = result;
+        }
+        return best;
+    }
+
+    private static DefragmentationResult Search(VmFleet fleet, PatternProblem problem, DefragmentationGoal goal, DefragmentationResult start, SeededRandom random, Func<double> clock)
+    {
+        HostPattern[] chosen = new PatternSearch(problem, goal, random).Run(clock);
+        ImmutableArray<VmMove> moves = MoveOrder.Of(fleet, problem, chosen, goal);
+        (FragmentRate after, string? fault) = MovePlanChecker.Check(fleet, moves, goal);
+        return fault is null ? start with { Moves = moves, After = after } : throw new InvalidOperationException($"The plan is not legal: {fault}.");
+    }
+}

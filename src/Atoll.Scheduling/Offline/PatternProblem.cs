@@ -1,0 +1,210 @@
+using Atoll.Scheduling.Fragments;
+
+namespace Atoll.Scheduling.Offline;
+
+/// <summary>Hosts in classes, prices of moves and of room for each shape, and the patterns that were good at prices met on the way.</summary>
+internal sealed class PatternProblem
+{
+    private const int PriceRounds = 400, PatternRounds = 60, MostPatterns = 400;
+    private const double Near = 0.3;
+
+    private readonly RoomTable _rooms;
+    private readonly DefragmentationGoal _goal;
+
+    public PatternProblem(VmFleet fleet, VmFleetState start, DefragmentationGoal goal)
+    {
+        _goal = goal;
+        Kinds = new PlaceKinds(fleet);
+        ClassOf = new int[fleet.Hosts.Length];
+        RoomPrice = new double[Kinds.Shapes.Length];
+        int most = 0, unit = 0;
+        foreach (int cores in start.FreeCores)
+            unit = Gcd(unit, cores);
+        foreach (VmShape shape in Kinds.Shapes)
+            unit = Gcd(unit, shape.Cores);
+        foreach (VmHost host in fleet.Hosts)
+            most = Math.Max(most, Math.Max(host.First.Cores, host.Second.Cores));
+        _rooms = new RoomTable(Kinds.Shapes, most, Math.Max(1, unit), goal.BlockCores);
+        Classify(fleet, start);
+    }
+
+    public PlaceKinds Kinds { get; }
+
+    public List<HostClass> Classes { get; } = [];
+
+    /// <summary>Class of each host.</summary>
+    public int[] ClassOf { get; }
+
+    /// <summary>Price of room for one machine of each shape, in blocks.</summary>
+    public double[] RoomPrice { get; private set; }
+
+    /// <summary>Price of one migration, in blocks.</summary>
+    public double MovePrice { get; private set; } = 0.3;
+
+    /// <summary>Blocks that no choice of patterns exceeds.</summary>
+    public double Bound { get; private set; } = double.PositiveInfinity;
+
+    private int _blocksBefore;
+
+    /// <summary>
+    /// Lowers the bound by subgradient steps on the prices and keeps the prices of the lowest; then keeps the patterns that are
+    /// near the best at prices around them.
+    /// </summary>
+    /// <param name="clock">Share of the time for it that has passed; at 1 the prices so far are taken.</param>
+    public void FindPrices(SeededRandom random, Func<double> clock)
+    {
+        double[] price = new double[RoomPrice.Length];
+        for (int s = 0; s < price.Length; s++)
+            price[s] = 0.6 * Volume(s) / _goal.BlockCores;
+        double move = MovePrice, pace = 1;
+        double[] slack = new double[price.Length];
+        int stale = 0;
+        for (int round = 0; round < PriceRounds && clock() < 0.7; round++)
+        {
+            double bound = Evaluate(price, move, slack, out double moves, keep: false);
+            if (bound < Bound - 1e-7)
+            {
+                stale = 0;
+                Bound = bound;
+                RoomPrice = [.. price];
+                MovePrice = move;
+            }
+            else if (++stale == 8)
+            {
+                // Back to the best prices, with shorter steps.
+                stale = 0;
+                pace *= 0.6;
+                RoomPrice.CopyTo(price, 0);
+                move = MovePrice;
+                continue;
+            }
+            double length = moves * moves;
+            for (int s = 0; s < slack.Length; s++)
+                length += slack[s] * slack[s] * Volume(s) * Volume(s) / 64;
+            if (length == 0)
+                break;
+            double step = pace * 0.05 * Math.Max(1, bound) / length;
+            move = Math.Max(0, move - step * moves);
+            for (int s = 0; s < price.Length; s++)
+                price[s] = Math.Max(0, price[s] - step * slack[s] * Volume(s) * Volume(s) / 64);
+        }
+        Evaluate(RoomPrice, MovePrice, slack, out _, keep: true);
+        for (int round = 0; round < PatternRounds && clock() < 1; round++)
+        {
+            // Prices a little beside the best ones: room that costs nothing is still offered, in ever other divisions.
+            for (int s = 0; s < price.Length; s++)
+                price[s] = RoomPrice[s] * (0.85 + 0.3 * random.NextDouble()) + random.NextDouble() * 0.01 * Volume(s);
+            Evaluate(price, MovePrice * (0.85 + 0.3 * random.NextDouble()), slack, out _, keep: true);
+        }
+    }
+
+    private double Volume(int shape) => Kinds.Shapes[shape].Cores * (Kinds.Shapes[shape].TwoNuma ? 2 : 1);
+
+    // The Lagrangian at these prices: each host takes its best pattern. Slack is room offered less room needed, and moves left.
+    private double Evaluate(double[] price, double move, double[] slack, out double moves, bool keep)
+    {
+        _rooms.Fill(price);
+        Array.Clear(slack);
+        moves = _goal.MostMoves;
+        double bound = _blocksBefore + move * _goal.MostMoves;
+        foreach (HostClass hosts in Classes)
+        {
+            double best = double.NegativeInfinity;
+            (byte[] Outs, int A, int B) choice = ([], hosts.FreeA, hosts.FreeB);
+            foreach ((byte[] outs, int a, int b) in hosts.Leaving)
+            {
+                double value = ValueOf(outs, a, b, price, move);
+                if (value > best)
+                    (best, choice) = (value, (outs, a, b));
+            }
+            int blocks = hosts.FreeA / _goal.BlockCores + hosts.FreeB / _goal.BlockCores, count = hosts.Hosts.Count;
+            bound += count * (best - blocks);
+            (int restA, int restB) = (choice.A, choice.B);
+            byte[] ins = _rooms.InsOf(ref restA, ref restB);
+            foreach (byte kind in ins)
+                slack[kind >> 1] += count;
+            foreach (byte kind in choice.Outs)
+                slack[kind >> 1] -= count;
+            moves -= count * choice.Outs.Length;
+            if (keep)
+                KeepNear(hosts, best - Near, price, move, blocks);
+        }
+        return bound;
+    }
+
+    private double ValueOf(byte[] outs, int a, int b, double[] price, double move)
+    {
+        double value = _rooms.ValueOf(a, b);
+        foreach (byte kind in outs)
+            value -= move + price[kind >> 1];
+        return value;
+    }
+
+    private void KeepNear(HostClass hosts, double least, double[] price, double move, int blocks)
+    {
+        foreach ((byte[] outs, int freeA, int freeB) in hosts.Leaving)
+        {
+            if (hosts.Patterns.Count >= MostPatterns)
+                return;
+            if (ValueOf(outs, freeA, freeB, price, move) < least)
+                continue;
+            (int a, int b) = (freeA, freeB);
+            byte[] ins = _rooms.InsOf(ref a, ref b);
+            if (hosts.HasMemory(Kinds.Shapes, outs, ins))
+                hosts.Keep(outs, ins, a / _goal.BlockCores + b / _goal.BlockCores - blocks);
+        }
+    }
+
+    private void Classify(VmFleet fleet, VmFleetState start)
+    {
+        byte[][] counts = new byte[fleet.Hosts.Length][];
+        for (int h = 0; h < counts.Length; h++)
+            counts[h] = new byte[2 * Kinds.Shapes.Length];
+        for (int v = 0; v < fleet.Vms.Length; v++)
+        {
+            ref byte count = ref counts[fleet.Vms[v].Host][2 * Kinds.ShapeOf[v] + fleet.Vms[v].Numa];
+            if (fleet.Vms[v].Movable && count < HostClass.MostOuts)
+                count++;
+        }
+        (double low, double high) = MemoryPerCore();
+        var known = new Dictionary<string, int>();
+        for (int h = 0; h < counts.Length; h++)
+        {
+            (int a, int b) = (start.FreeCores[2 * h], start.FreeCores[2 * h + 1]);
+            int memoryA = Memory(start.FreeMemoryMb[2 * h], a, fleet.Hosts[h].First.Cores), memoryB = Memory(start.FreeMemoryMb[2 * h + 1], b, fleet.Hosts[h].Second.Cores);
+            string key = $"{a},{b},{memoryA},{memoryB},{Convert.ToHexString(counts[h])}";
+            if (!known.TryGetValue(key, out int number))
+            {
+                known.Add(key, number = Classes.Count);
+                var hosts = new HostClass { FreeA = a, FreeB = b, MemoryA = memoryA, MemoryB = memoryB, Counts = counts[h] };
+                hosts.Enumerate(Kinds.Shapes);
+                hosts.Keep([], [], 0);
+                Classes.Add(hosts);
+            }
+            Classes[number].Hosts.Add(h);
+            ClassOf[h] = number;
+            _blocksBefore += a / _goal.BlockCores + b / _goal.BlockCores;
+        }
+
+        // Memory that can never be what is missing makes no difference between hosts.
+        int Memory(int free, int cores, int all) => free >= high * cores + (high - low) * all ? int.MaxValue / 4 : free;
+    }
+
+    private (double Low, double High) MemoryPerCore()
+    {
+        double low = double.MaxValue, high = 0;
+        foreach (VmShape shape in Kinds.Shapes)
+        {
+            double ratio = (double)shape.MemoryMb / Math.Max(1, shape.Cores);
+            (low, high) = (Math.Min(low, ratio), Math.Max(high, ratio));
+        }
+        return (low, high);
+    }
+
+    private static int Gcd(int a, int b)
+    {
+        while (b != 0)
+            (a, b) = (b, a % b);
+        return a;
+    }
+}
