@@ -92,16 +92,17 @@ public sealed partial class ImageStore
         if (offset < blob.Size) throw new IOException($"the layer {blob.Digest} ended after {offset} of {blob.Size} bytes");
     }
 
-    private async Task<T> RetryAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
+    /// <summary>A small document is asked for twice: one lost packet fails no pull, and a registry that is away is told of soon; the pod's own back-off does the rest.</summary>
+    private async Task<T> TwiceAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
     {
         for (var attempt = 1; ; attempt++)
             try
             {
                 return await work().ConfigureAwait(false);
             }
-            catch (Exception e) when (e is IOException or HttpRequestException or ImageSourceException { Transient: true } && attempt < options.DownloadTries)
+            catch (Exception e) when (e is IOException or HttpRequestException or ImageSourceException { Transient: true } && attempt < 2)
             {
-                await Task.Delay(options.RetryDelay * Math.Pow(2, attempt - 1), time, cancellation).ConfigureAwait(false);
+                await Task.Delay(options.RetryDelay, time, cancellation).ConfigureAwait(false);
             }
     }
 }

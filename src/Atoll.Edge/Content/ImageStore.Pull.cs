@@ -100,7 +100,7 @@ public sealed partial class ImageStore
     {
         for (var depth = 0; depth < MaxIndexDepth; depth++)
         {
-            var bytes = await RetryAsync(() => source.ManifestAsync(name, cancellation), cancellation).ConfigureAwait(false);
+            var bytes = await TwiceAsync(() => source.ManifestAsync(name, cancellation), cancellation).ConfigureAwait(false);
             var digest = Digests.Of(bytes);
             if (ImageReference.IsDigest(name) && digest != name) throw new ImageSourceException($"the manifest's digest is {digest}, not {name}", transient: false);
             var manifest = ImageManifest.Parse(bytes);
@@ -123,7 +123,7 @@ public sealed partial class ImageStore
     {
         var descriptor = manifest.Config!;
         if (!ImageReference.IsDigest(descriptor.Digest) || descriptor.Size is < 0 or > LayoutSource.MaxManifestBytes) throw new ImageSourceException("the image's configuration has no usable digest or size", transient: false);
-        var bytes = await RetryAsync(async () =>
+        var bytes = await TwiceAsync(async () =>
         {
             await using var blob = await source.BlobAsync(descriptor.Digest, 0, cancellation).ConfigureAwait(false);
             var content = new byte[descriptor.Size];

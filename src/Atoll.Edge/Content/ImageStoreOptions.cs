@@ -18,7 +18,7 @@ public sealed record ImageStoreOptions
     /// <summary>Layers fetched at one time.</summary>
     public int ParallelDownloads { get; init; } = 3;
 
-    /// <summary>Tries of one download without progress before a pull fails.</summary>
+    /// <summary>Tries of one layer's download without progress before a pull fails.</summary>
     public int DownloadTries { get; init; } = 5;
 
     /// <summary>Wait before the second try; doubled each time.</summary>
