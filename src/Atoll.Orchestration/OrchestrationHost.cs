@@ -56,7 +56,7 @@ public sealed class OrchestrationHost
             if (started.Task.IsCompleted)
                 foreach (Controller controller in controllers)
                     tasks.Add(controller.RunAsync(cancellation));
-            await Task.WhenAll(tasks).ConfigureAwait(false);
+            await Parts.RunAsync(tasks).ConfigureAwait(false);
         }
         finally
         {

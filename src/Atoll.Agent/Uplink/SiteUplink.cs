@@ -68,8 +68,13 @@ internal sealed class SiteUplink : ISiteOwner
     /// <summary>Follows the site's own objects until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        Task mirrors = Task.WhenAll(_mirrors.Select(m => m.RunAsync(cancellation)));
-        await Task.WhenAll(_mirrors.Select(m => m.Synced)).WaitAsync(cancellation);
+        Task mirrors = Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation))]);
+        await Task.WhenAny(Task.WhenAll(_mirrors.Select(m => m.Synced)), mirrors);
+        if (mirrors.IsCompleted)
+        {
+            await mirrors;
+            return;
+        }
         await SweepAsync(cancellation);
         await mirrors;
     }

@@ -59,7 +59,7 @@ internal sealed class LinkHub
     public Task RunAsync(CancellationToken cancellation)
     {
         Stopping = cancellation;
-        return Task.WhenAll([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, IsConnected, cancellation)]);
+        return Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, IsConnected, cancellation)]);
     }
 
     /// <summary>Ends when every mirror has its first list.</summary>

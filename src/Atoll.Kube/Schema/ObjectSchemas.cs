@@ -15,13 +15,15 @@ namespace Atoll.Kube.Schema;
 public static class ObjectSchemas
 {
     /// <summary>
-    /// Fills in Kubernetes' defaults, in place. Idempotent. A Job's generated selector and labels need metadata.uid: call
+    /// Brings a document into the form that is stored (<see cref="Canonical"/>) and fills in Kubernetes' defaults, in place. Idempotent. A Job's generated selector and labels need metadata.uid: call
     /// this after it was assigned.
     /// </summary>
     public static void ApplyDefaults(ResourceType type, JsonObject document)
     {
         ArgumentNullException.ThrowIfNull(type);
         ArgumentNullException.ThrowIfNull(document);
+        if (ShapeOf(type) is { } shape)
+            Canonical.Apply(shape, document);
         KindDefaults.Apply(type, document);
     }
 
@@ -46,6 +48,8 @@ public static class ObjectSchemas
         if (shape is not null)
             ShapeCheck.Validate(shape, document, errors, statusOnly: subresource == "status");
         KindRules.Validate(type, document, old, subresource, errors);
+        if (errors.Causes.Count == 0 && document.Text("kind") == type.Kind)
+            TypedCheck.Validate(type, document, errors);
         return errors.Causes;
     }
 

@@ -8,7 +8,7 @@ namespace Atoll.Kube.Schema;
 /// <summary>Walks a document along its schema: types, required fields and enums, and fields that the schema does not know.</summary>
 internal static class ShapeCheck
 {
-    private const int MaxDepth = 64;
+    internal const int MaxDepth = 64;
 
     /// <summary>Reports what does not have the shape of the type.</summary>
     public static void Validate(TypeShape type, JsonObject document, FieldErrors errors, bool statusOnly)

@@ -66,16 +66,12 @@ internal sealed class Cluster
         var tasks = mirrors.ConvertAll(m => m.RunAsync(cancellation));
         tasks.Add(Events.RunAsync(cancellation));
         tasks.Add(SettleAsync(cancellation));
-        try
-        {
-            await Task.WhenAll(mirrors.ConvertAll(m => m.Synced)).WaitAsync(cancellation).ConfigureAwait(false);
+        Task running = Parts.RunAsync(tasks);
+        // Stopped or broken before the first lists were in, it ends below.
+        await Task.WhenAny(Task.WhenAll(mirrors.ConvertAll(m => m.Synced)), running).ConfigureAwait(false);
+        if (!running.IsCompleted)
             synced();
-        }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
-        {
-            // Stopped before the first lists were in: the mirrors end below.
-        }
-        await Task.WhenAll(tasks).ConfigureAwait(false);
+        await running.ConfigureAwait(false);
     }
 
     public async ValueTask<ApiResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CancellationToken cancellation) =>

@@ -35,6 +35,18 @@ public sealed class PodAdmissionTests : KubeTestBase
     }
 
     [Fact]
+    public async Task Quantities_written_as_numbers_are_stored_as_texts_and_null_is_absent()
+    {
+        JsonObject pod = Json("""{"metadata":{"name":"n","creationTimestamp":null},"spec":{"nodeName":null,"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":2,"memory":1e9,"example.com/x":null},"limits":{"cpu":2.5}}}]},"status":null}""");
+        KubeObject made = await Make(Kinds.Pod, pod);
+        JsonNode container = Spec(made)["containers"]![0]!;
+        Assert.Equal(("2", "1000000000", "2500m"), ((string?)container["resources"]!["requests"]!["cpu"], (string?)container["resources"]!["requests"]!["memory"], (string?)container["resources"]!["limits"]!["cpu"]));
+        Assert.False(container["resources"]!["requests"]!.AsObject().ContainsKey("example.com/x"));
+        Assert.False(Spec(made).AsObject().ContainsKey("nodeName"));
+        Assert.Equal("2", made.View(Atoll.Api.ApiJson.Default.Pod).Spec.Containers[0].Resources!.Requests!["cpu"]);
+    }
+
+    [Fact]
     public async Task A_replacement_that_says_nothing_of_priority_keeps_it()
     {
         await Make(Kinds.PriorityClass, Json("""{"metadata":{"name":"high"},"value":1000}"""));

@@ -88,7 +88,7 @@ internal static class WorkloadRules
     {
         try
         {
-            return selector.Deserialize(ApiJson.Default.LabelSelector);
+            return selector.Array("matchExpressions")?.Contains(null) == true ? null : selector.Deserialize(ApiJson.Default.LabelSelector);
         }
         catch (JsonException)
         {

@@ -60,4 +60,64 @@ public sealed class FuzzTests
         using var writer = new Utf8JsonWriter(new MemoryStream());
         TablePrinter.WriteCells(type, new KubeObject(Encoding.UTF8.GetBytes(document.ToJsonString())), DateTimeOffset.UnixEpoch, writer);
     }, iter: 4000);
+
+    /// <summary>Any value that the shape check accepts, in its less usual spellings too.</summary>
+    private static JsonNode? Valid(FieldShape field, Random random, int depth) => field.Kind switch
+    {
+        ShapeKind.Object => Fill(field.Type!, random, depth + 1),
+        ShapeKind.Text => field.Enum is { } allowed ? allowed[random.Next(allowed.Length)] : Pick(random, "", "a", "é\n\u0000", "1"),
+        ShapeKind.Int32 => Pick(random, 0, -1, int.MaxValue, int.MinValue),
+        ShapeKind.Int64 => Pick(random, 0L, -1L, long.MaxValue, long.MinValue),
+        ShapeKind.Bool => random.Next(2) == 0,
+        ShapeKind.Float => Pick(random, 0, 1.5, -3e9),
+        ShapeKind.Time => Pick(random, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+02:00", "2026-01-02T03:04:05.123456Z", "2026-01-02t03:04:05z"),
+        ShapeKind.MicroTime => Pick(random, "2026-01-02T03:04:05.000001Z", "2026-01-02T03:04:05.123456789Z"),
+        ShapeKind.Bytes => Pick(random, "", "YQ==", "YWJj\nZGVm"),
+        ShapeKind.Quantity => random.Next(3) switch { 0 => JsonValue.Create(2), 1 => JsonValue.Create(0.5), _ => Pick(random, "1", "100m", "1Gi", "1e3", "0.1") },
+        ShapeKind.IntOrString => random.Next(2) == 0 ? Pick(random, 0, 80) : Pick(random, "25%", "http"),
+        _ => Pick(random, "x", "y"),
+    };
+
+    private static JsonNode Pick<T>(Random random, params ReadOnlySpan<T> values) => JsonValue.Create(values[random.Next(values.Length)])!;
+
+    private static JsonObject Fill(TypeShape type, Random random, int depth)
+    {
+        var result = new JsonObject();
+        foreach (FieldShape field in type.Fields)
+        {
+            if (!field.Required && (depth > 8 || random.Next(3) > 0))
+                continue;
+            result[field.Name] = random.Next(12) == 0 && !field.Required ? null : field.Form switch
+            {
+                ShapeForm.List => new JsonArray(Valid(field, random, depth)),
+                ShapeForm.Map => new JsonObject { ["k"] = Valid(field, random, depth), ["n"] = null },
+                _ => Valid(field, random, depth),
+            };
+        }
+        return result;
+    }
+
+    [Fact]
+    public void What_the_shapes_accept_every_controller_can_read()
+    {
+        int read = 0;
+        Gen.Int.Sample(seed => Interlocked.Add(ref read, Read(seed)), iter: 3000);
+        Assert.InRange(read, 1000, 3000);
+    }
+
+    private static int Read(int seed)
+    {
+        var random = new Random(seed);
+        ResourceType type = Kinds.All[random.Next(Kinds.All.Count)];
+        TypeShape shape = Shapes.Instance.Find(type.Group, type.Version, type.Kind)!;
+        JsonObject document = Fill(shape, random, 0);
+        ObjectSchemas.ApplyDefaults(type, document);
+        var errors = new FieldErrors();
+        ShapeCheck.Validate(shape, document, errors, statusOnly: false);
+        if (errors.Causes.Count > 0)
+            return 0;
+        TypedCheck.Validate(type, document, errors);
+        Assert.True(errors.Causes.Count == 0, $"{type.Kind}: {errors.Causes.FirstOrDefault()?.Field}: {document.ToJsonString()}");
+        return 1;
+    }
 }
