@@ -6,6 +6,13 @@ using Atoll.Api.Objects;
 using Atoll.Bench.Scheduling;
 using Atoll.Scheduling.Online;
 
+if (args.Contains("--first-plan"))
+{
+    (TimeSpan served, TimeSpan bound) = await FirstPlan.MeasureAsync(5_000, 100_000).ConfigureAwait(false);
+    Console.WriteLine($"API served after {served.TotalMilliseconds:N0} ms, first pod bound after {bound.TotalMilliseconds:N0} ms");
+    return;
+}
+
 // One core, as the bars say. A case is run once to warm up and five times; the median counts. `--quick`: once each.
 #pragma warning disable CA1416
 Process.GetCurrentProcess().ProcessorAffinity = 1;

@@ -35,6 +35,7 @@ namespace Atoll.Api;
 [JsonSerializable(typeof(Lease))]
 [JsonSerializable(typeof(RuntimeClass))]
 [JsonSerializable(typeof(PriorityClass))]
+[JsonSerializable(typeof(PodDisruptionBudget))]
 [JsonSerializable(typeof(Site))]
 [JsonSerializable(typeof(Binding))]
 [JsonSerializable(typeof(Eviction))]

@@ -2,6 +2,7 @@ using Atoll.Api.Resources;
 using Atoll.Orchestration.Binding;
 using Atoll.Orchestration.DaemonSets;
 using Atoll.Orchestration.Deployments;
+using Atoll.Orchestration.Disruption;
 using Atoll.Orchestration.GarbageCollection;
 using Atoll.Orchestration.Jobs;
 using Atoll.Orchestration.Loop;
@@ -78,5 +79,6 @@ public sealed class OrchestrationHost
         new NodeTaintController(cluster),
         new TaintEvictionController(cluster),
         new PodGarbageController(cluster),
+        new DisruptionController(cluster),
     ];
 }

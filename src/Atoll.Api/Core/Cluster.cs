@@ -188,3 +188,32 @@ public sealed class PriorityClass
     public string? Description { get; set; }
     public string? PreemptionPolicy { get; set; }
 }
+
+/// <summary>policy/v1 PodDisruptionBudget: how many of a group of pods may be away at once by somebody's will.</summary>
+public sealed class PodDisruptionBudget
+{
+    public string ApiVersion { get; set; } = "policy/v1";
+    public string Kind { get; set; } = "PodDisruptionBudget";
+    public ObjectMeta Metadata { get; set; } = new();
+    public PodDisruptionBudgetSpec Spec { get; set; } = new();
+    public PodDisruptionBudgetStatus? Status { get; set; }
+}
+
+public sealed class PodDisruptionBudgetSpec
+{
+    public IntOrString? MinAvailable { get; set; }
+    public IntOrString? MaxUnavailable { get; set; }
+    public LabelSelector? Selector { get; set; }
+    public string? UnhealthyPodEvictionPolicy { get; set; }
+}
+
+public sealed class PodDisruptionBudgetStatus
+{
+    public long? ObservedGeneration { get; set; }
+    public Dictionary<string, DateTimeOffset>? DisruptedPods { get; set; }
+    public int DisruptionsAllowed { get; set; }
+    public int CurrentHealthy { get; set; }
+    public int DesiredHealthy { get; set; }
+    public int ExpectedPods { get; set; }
+    public List<Condition>? Conditions { get; set; }
+}

@@ -57,6 +57,9 @@ public static class Kinds
     /// <summary>scheduling.k8s.io/v1 PriorityClass.</summary>
     public static readonly ResourceType PriorityClass = new() { Group = "scheduling.k8s.io", Version = "v1", Kind = "PriorityClass", Plural = "priorityclasses", Namespaced = false, ShortNames = ["pc"] };
 
+    /// <summary>policy/v1 PodDisruptionBudget.</summary>
+    public static readonly ResourceType PodDisruptionBudget = new() { Group = "policy", Version = "v1", Kind = "PodDisruptionBudget", Plural = "poddisruptionbudgets", Namespaced = true, ShortNames = ["pdb"], Subresources = ["status"] };
+
     /// <summary>edge.atoll.dev/v1alpha1 Site: one edge location, an autonomous failure domain.</summary>
     public static readonly ResourceType Site = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Site", Plural = "sites", Namespaced = false, Categories = ["atoll"], Subresources = ["status"] };
 
@@ -65,7 +68,7 @@ public static class Kinds
     [
         Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Event,
         Deployment, ReplicaSet, DaemonSet, ControllerRevision, Job,
-        Lease, EventsEvent, RuntimeClass, PriorityClass, Site,
+        Lease, EventsEvent, RuntimeClass, PriorityClass, PodDisruptionBudget, Site,
     ];
 
     /// <summary>The resource of an apiVersion and kind, or null.</summary>

@@ -59,7 +59,7 @@ internal sealed partial class Verbs
         conditions.Add((JsonNode)new JsonObject { ["type"] = "PodScheduled", ["status"] = "True", ["lastProbeTime"] = null, ["lastTransitionTime"] = Now() });
     }
 
-    /// <summary>pods/eviction: a graceful deletion. There are no disruption budgets yet.</summary>
+    /// <summary>pods/eviction: a graceful deletion, if the pod's disruption budget has one left.</summary>
     public async ValueTask<WriteResult> EvictAsync(string? ns, string name, JsonObject eviction, CallContext call)
     {
         if (eviction.Text("kind") is { Length: > 0 } kind and not "Eviction")
@@ -70,6 +70,8 @@ internal sealed partial class Verbs
         (DeleteOptions deletion, ApiStatus? error) = DeleteOptionsReader.Read(eviction.Map("deleteOptions"));
         if (error is not null)
             return error;
+        if (await SpendAsync(ns, name, call with { DryRun = call.DryRun || deletion.DryRun }).ConfigureAwait(false) is { } refused)
+            return refused;
         WriteResult result = await DeleteAsync(Kinds.Pod, ns, name, deletion, call, "evict").ConfigureAwait(false);
         return result with { Created = result.Error is null };
     }

@@ -69,6 +69,11 @@ internal static class TableColumns
             s_name, new("Value", "integer", "Priority of pods of this class."), new("Global-Default", "boolean", "True when pods without a class have this one."), s_age,
             new("PreemptionPolicy", "string", "Whether pods of this class may displace others."),
         ],
+        ["PodDisruptionBudget"] =
+        [
+            s_name, new("Min Available", "string", "The minimum number of pods that must be available."), new("Max Unavailable", "string", "The maximum number of pods that may be unavailable."),
+            new("Allowed Disruptions", "integer", "Calculated number of pods that may be disrupted at this time."), s_age,
+        ],
         ["Site"] =
         [
             s_name, new("Status", "string", "Pending, Connected, Disconnected or Revoked."), new("Region", "string", "Region of the site."), new("Kind", "string", "Distance to the user: field, near or cloud."),

@@ -79,6 +79,7 @@ public static class TablePrinter
             "Job" => [name, JobStatus(root), Completions(spec, status), Duration(status, now), age, .. Template(spec)],
             "RuntimeClass" => [name, root.Text("handler"), age],
             "PriorityClass" => [name, root.Number("value"), root.Flag("globalDefault"), age, root.Text("preemptionPolicy")],
+            "PodDisruptionBudget" => [name, OrNothing(spec.At("minAvailable")), OrNothing(spec.At("maxUnavailable")), status.Number("disruptionsAllowed"), age],
             "Site" =>
             [
                 name, status.Text("phase") is { Length: > 0 } phase ? phase : "Pending", Cells.OrNone(spec.Text("region")), Cells.OrNone(spec.Text("kind")), status.Number("nodes"), age,
@@ -87,6 +88,13 @@ public static class TablePrinter
             _ => [name, age],
         };
     }
+
+    private static string OrNothing(JsonElement amount) => amount.ValueKind switch
+    {
+        JsonValueKind.String => amount.GetString()!,
+        JsonValueKind.Number => amount.GetRawText(),
+        _ => "N/A",
+    };
 
     private static object[] Node(string name, JsonElement root, string age)
     {

@@ -39,6 +39,7 @@ internal sealed class PlacementLoop
         _log = cluster.Loggers.CreateLogger<PlacementLoop>();
         _flushed = cluster.Now;
         cluster.Of(Kinds.Namespace).Listen(NamespaceChanged);
+        cluster.Of(Kinds.PodDisruptionBudget).Listen(BudgetChanged);
         cluster.Nodes.Listen(NodeChanged);
         cluster.Pods.Listen(PodChanged);
     }
@@ -201,6 +202,17 @@ internal sealed class PlacementLoop
         }
         if (any)
             Wake();
+    }
+
+    private void BudgetChanged(KubeObject? old, KubeObject? now)
+    {
+        lock (_lock)
+        {
+            if (now is null)
+                _snapshot.RemoveBudget(old!.Key);
+            else
+                _snapshot.UpsertBudget(now);
+        }
     }
 
     private void NodeChanged(KubeObject? old, KubeObject? now)

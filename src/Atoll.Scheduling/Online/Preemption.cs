@@ -106,18 +106,52 @@ internal sealed class Preemption(Working working)
             gone.Add(pod, 1);
         if (gone.Reason(pods, row) is { } reason)
             return new Look(null, reason);
-        lower.Sort(static (a, b) => a.Priority != b.Priority ? b.Priority.CompareTo(a.Priority) : a.Since != b.Since ? a.Since.CompareTo(b.Since) : string.CompareOrdinal(a.Uid, b.Uid));
-        var victims = new List<PodRow>();
-        foreach (PodRow pod in lower)
+        lower.Sort(MoreImportant);
+        (List<PodRow> guarded, List<PodRow> free) = ByBudget(lower);
+        List<PodRow> victims = PutBack(guarded);
+        int violations = victims.Count;
+        victims.AddRange(PutBack(free));
+        return new Look(new Candidate(row, victims, violations, leaving.Exists(p => !p.Nominated)), null);
+
+        List<PodRow> PutBack(List<PodRow> those)
         {
-            gone.Add(pod, -1);
-            if (gone.Reason(pods, row) is null)
-                continue;
-            gone.Add(pod, 1);
-            victims.Add(pod);
+            var stay = new List<PodRow>();
+            foreach (PodRow pod in those)
+            {
+                gone.Add(pod, -1);
+                if (gone.Reason(pods, row) is null)
+                    continue;
+                gone.Add(pod, 1);
+                stay.Add(pod);
+            }
+            return stay;
         }
-        return new Look(new Candidate(row, victims, leaving.Exists(p => !p.Nominated)), null);
     }
+
+    // Pods whose going, in this order, would break a budget; and the others.
+    private (List<PodRow> Guarded, List<PodRow> Free) ByBudget(List<PodRow> pods)
+    {
+        if (working.Snapshot.Budgets.Count == 0)
+            return ([], pods);
+        List<PodRow> guarded = [], free = [];
+        var left = new Dictionary<PodDisruptionBudget, int>();
+        foreach (PodRow pod in pods)
+        {
+            bool breaks = false;
+            foreach (PodDisruptionBudget budget in working.Snapshot.Budgets.Values)
+            {
+                if (budget.Metadata.Namespace != pod.Pod.Namespace || budget.Spec.Selector?.Matches(pod.Group.Labels) != true || budget.Status?.DisruptedPods?.ContainsKey(pod.Pod.Name) == true)
+                    continue;
+                left[budget] = left.GetValueOrDefault(budget, budget.Status?.DisruptionsAllowed ?? 0) - 1;
+                breaks |= left[budget] < 0;
+            }
+            (breaks ? guarded : free).Add(pod);
+        }
+        return (guarded, free);
+    }
+
+    private static int MoreImportant(PodRow a, PodRow b) =>
+        a.Priority != b.Priority ? b.Priority.CompareTo(a.Priority) : a.Since != b.Since ? a.Since.CompareTo(b.Since) : string.CompareOrdinal(a.Uid, b.Uid);
 
     private readonly record struct Look(Candidate? Candidate, string? Reason);
 
@@ -163,12 +197,14 @@ internal sealed class Preemption(Working working)
 
     private sealed class Candidate
     {
+        private readonly int _violations;
         private readonly long _highest = long.MinValue, _sum;
         private readonly DateTimeOffset _since = DateTimeOffset.MaxValue;
 
-        public Candidate(int row, List<PodRow> victims, bool waits)
+        public Candidate(int row, List<PodRow> victims, int violations, bool waits)
         {
-            (Row, Victims, Waits) = (row, victims, waits);
+            (Row, Victims, _violations, Waits) = (row, victims, violations, waits);
+            victims.Sort(MoreImportant);
             // When the oldest of the most important victims started: a later start loses less.
             if (victims.Count > 0)
                 (_highest, _since) = (victims[0].Priority, victims[0].Since);
@@ -185,7 +221,8 @@ internal sealed class Preemption(Working working)
 
         public bool IsBetterThan(Candidate other, Working working)
         {
-            int order = _highest.CompareTo(other._highest);
+            int order = _violations.CompareTo(other._violations);
+            order = order != 0 ? order : _highest.CompareTo(other._highest);
             order = order != 0 ? order : _sum.CompareTo(other._sum);
             order = order != 0 ? order : Victims.Count.CompareTo(other.Victims.Count);
             order = order != 0 ? order : other._since.CompareTo(_since);

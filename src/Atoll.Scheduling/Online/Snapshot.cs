@@ -85,6 +85,7 @@ public sealed partial class Snapshot
             Nominated = Nominated,
             Images = Images,
             Namespaces = Namespaces,
+            Budgets = Budgets,
         };
     }
 
@@ -157,6 +158,19 @@ public sealed partial class Snapshot
             column.At(row) = 0;
         _free.Push(row);
     }
+
+    /// <summary>Disruption budgets, which preemption breaks last.</summary>
+    internal ImmutableDictionary<string, PodDisruptionBudget> Budgets { get; private set; } = ImmutableDictionary.Create<string, PodDisruptionBudget>(StringComparer.Ordinal);
+
+    /// <summary>Takes in a PodDisruptionBudget.</summary>
+    public void UpsertBudget(KubeObject value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        Budgets = Budgets.SetItem(value.Key, value.View(ApiJson.Default.PodDisruptionBudget));
+    }
+
+    /// <summary>Forgets a PodDisruptionBudget by its <c>namespace/name</c>.</summary>
+    public void RemoveBudget(string key) => Budgets = Budgets.Remove(key);
 
     /// <summary>Takes in a namespace: terms of affinity may select namespaces by their labels. True when its labels are new.</summary>
     public bool UpsertNamespace(KubeObject value)

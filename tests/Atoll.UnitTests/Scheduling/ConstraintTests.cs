@@ -227,6 +227,24 @@ public sealed class ConstraintTests
         Assert.Equal(4, Places(nodes, pods, [.. Enumerable.Range(0, 6).Select(i => Pod($"p{i}", cpu: "1", priority: 8))]).Sum(p => p.Victims.Count));
     }
 
+    [Fact]
+    public void Preemption_breaks_a_budget_only_where_nothing_else_helps()
+    {
+        KubeObject[] pods = [Pod("a1", node: "a", cpu: "2", priority: 1, app: "guarded"), Pod("b1", node: "b", cpu: "2", priority: 5)];
+        var snapshot = new Snapshot();
+        snapshot.UpsertNode(Node("a", "2"));
+        snapshot.UpsertNode(Node("b", "2"));
+        foreach (KubeObject pod in pods)
+            snapshot.UpsertPod(pod);
+        KubeObject high = Pod("p", cpu: "2", priority: 8);
+        Assert.Equal("a", Scheduler.Plan(snapshot, [high], 1).Placements[0].Nominated);
+        snapshot.UpsertBudget(new KubeObject("""{"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"g","namespace":"default"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"guarded"}}},"status":{"disruptionsAllowed":0}}"""u8.ToArray()));
+        Assert.Equal("b", Scheduler.Plan(snapshot, [high], 1).Placements[0].Nominated);
+        snapshot.RemovePod("b1");
+        snapshot.UpsertPod(Pod("b2", node: "b", cpu: "2", priority: 8));
+        Assert.Equal("a", Scheduler.Plan(snapshot, [high], 1).Placements[0].Nominated);
+    }
+
     private static KubeObject Zoned(string name, string zone) => Node(name, labels: [("zone", zone), ("node", name)]);
 
     private static KubeObject Foo(string name, string node) => Pod(name, node: node, app: "foo");

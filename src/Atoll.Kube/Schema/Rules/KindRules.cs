@@ -28,6 +28,7 @@ internal static class KindRules
             case "Service": ServiceRules.Service(document, errors); break;
             case "Node": Node(document, old, errors); break;
             case "PriorityClass": PriorityClass(document, old, errors); break;
+            case "PodDisruptionBudget": Budget(document.Object("spec"), spec, errors); break;
             case "RuntimeClass": RuntimeClass(document, old, errors); break;
             case "Lease": Lease(document.Object("spec"), spec, errors); break;
             case "Site": Site(document.Object("spec"), spec, errors); break;
@@ -143,6 +144,23 @@ internal static class KindRules
             errors.Forbidden(path, "may not be changed in an update.");
         if (old.Text("preemptionPolicy") != document.Text("preemptionPolicy"))
             errors.Invalid(FieldPath.Root.Child("preemptionPolicy"), document["preemptionPolicy"], "field is immutable");
+    }
+
+    private static void Budget(JsonObject? budget, FieldPath path, FieldErrors errors)
+    {
+        if (budget is null)
+            return;
+        if (budget["minAvailable"] is not null && budget["maxUnavailable"] is not null)
+            errors.Invalid(path, budget, "minAvailable and maxUnavailable cannot be both set");
+        foreach (string field in (ReadOnlySpan<string>)["minAvailable", "maxUnavailable"])
+        {
+            if (budget[field] is not JsonValue value)
+                continue;
+            bool valid = value.GetValueKind() == System.Text.Json.JsonValueKind.Number ? value.TryGetValue(out long number) && number >= 0
+                : value.ToString() is { } text && text.EndsWith('%') && int.TryParse(text.AsSpan(0, text.Length - 1), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int share) && share <= 100;
+            if (!valid)
+                errors.Invalid(path.Child(field), value, "must be greater than or equal to 0, or a percentage of at most 100%");
+        }
     }
 
     private static void RuntimeClass(JsonObject document, JsonObject? old, FieldErrors errors)

@@ -132,6 +132,7 @@ public sealed class TablePrinterTests
         { "Lease", """{"spec":{"holderIdentity":"h"}}""", "a|h|<unknown>" },
         { "RuntimeClass", """{"handler":"crun"}""", "a|crun|<unknown>" },
         { "PriorityClass", """{"value":7,"globalDefault":true,"preemptionPolicy":"Never"}""", "a|7|true|<unknown>|Never" },
+        { "PodDisruptionBudget", """{"spec":{"maxUnavailable":"25%"},"status":{"disruptionsAllowed":2}}""", "a|N/A|25%|2|<unknown>" },
         { "Site", """{"spec":{"region":"r","kind":"near"},"status":{"phase":"Connected","nodes":2,"agentVersion":"0.1","lastTransitionTime":"2026-01-02T11:59:00Z"}}""", "a|Connected|r|near|2|<unknown>|<none>|0.1|60s" },
         { "Site", "{}", "a|Pending|<none>|<none>|0|<unknown>|<none>|<none>|<unknown>" },
         { "Event", """{"type":"Warning","reason":"R","message":" m \n","involvedObject":{"kind":"Pod","name":"p","fieldPath":"spec.containers{c}"},"source":{"component":"agent","host":"n1"},"firstTimestamp":"2026-01-02T11:00:00Z","lastTimestamp":"2026-01-02T11:59:00Z","count":4}""", "60s|Warning|R|pod/p|spec.containers{c}|agent, n1|m|60m|4|a" },

@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Kube;
+using Atoll.Kube.Access;
+using Atoll.Orchestration;
+using Atoll.Store.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Atoll.Bench.Scheduling;
+
+/// <summary>
+/// A centre that starts over a store with many pods: how long from the opened store until the first waiting pod has its node,
+/// durably. Everything runs that a centre runs over its API: the server, every mirror and controller, the placement loop.
+/// </summary>
+internal static class FirstPlan
+{
+    public static async Task<(TimeSpan Served, TimeSpan Bound)> MeasureAsync(int nodes, int pods)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"atoll-first-plan-{Environment.ProcessId}");
+        Directory.CreateDirectory(path);
+        try
+        {
+            string file = Path.Combine(path, "store.db");
+            await FillAsync(file, nodes, pods).ConfigureAwait(false);
+            GC.Collect();
+            await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
+            long begin = Stopwatch.GetTimestamp();
+            await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);
+            TimeSpan served = Stopwatch.GetElapsedTime(begin);
+            IResources api = server.As(Identity.Administrator("bench"));
+            using var stop = new CancellationTokenSource();
+            Task running = new OrchestrationHost(api, TimeProvider.System, new Random(1), NullLoggerFactory.Instance).RunAsync(stop.Token);
+            while (string.IsNullOrEmpty((await api.GetAsync(Kinds.Pod, "default", "waiting", default).ConfigureAwait(false)).Object!.View(ApiJson.Default.Pod).Spec.NodeName))
+                await Task.Delay(2).ConfigureAwait(false);
+            TimeSpan bound = Stopwatch.GetElapsedTime(begin);
+            await stop.CancelAsync().ConfigureAwait(false);
+            await running.ConfigureAwait(false);
+            return (served, bound);
+        }
+        finally
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    private static async Task FillAsync(string file, int nodes, int pods)
+    {
+        await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
+        await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);
+        IResources api = server.As(Identity.Administrator("bench"));
+        await InBatchesAsync(nodes, i => CreateAsync(api, Kinds.Node, Documents.Node(i, 1_000))).ConfigureAwait(false);
+        await InBatchesAsync(pods, i => CreateAsync(api, Kinds.Pod, Documents.Pod($"pod-{i}", "default", "blue", "", $"node-{i % nodes}"))).ConfigureAwait(false);
+        await CreateAsync(api, Kinds.Pod, Documents.Pod("waiting", "default", "blue", "")).ConfigureAwait(false);
+    }
+
+    private static async Task InBatchesAsync(int count, Func<int, Task> make)
+    {
+        for (int at = 0; at < count; at += 500)
+            await Task.WhenAll(Enumerable.Range(at, Math.Min(500, count - at)).Select(make)).ConfigureAwait(false);
+    }
+
+    private static async Task CreateAsync(IResources api, ResourceType type, KubeObject value)
+    {
+        JsonObject document = value.ToNode();
+        document["metadata"]!.AsObject().Remove("uid");
+        document["metadata"]!.AsObject().Remove("creationTimestamp");
+        ApiResult made = await api.CreateAsync(type, type.Namespaced ? value.Namespace : null, document, default).ConfigureAwait(false);
+        if (!made.Ok)
+            throw new InvalidOperationException(made.Error!.Message);
+    }
+}
