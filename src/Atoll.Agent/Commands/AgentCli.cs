@@ -12,7 +12,7 @@ namespace Atoll.Agent.Commands;
 /// <summary>The agent's commands: join, run, reset. Exit codes as the operator's program: 0, 1 failed, 2 mistyped.</summary>
 internal static class AgentCli
 {
-    private static readonly Option<string> s_state = new("--state") { Description = "folder of everything durable", DefaultValueFactory = _ => "/var/lib/atoll/agent" };
+    private static readonly Option<string> s_state = new("--state") { Description = "folder of everything durable", DefaultValueFactory = _ => Path.Combine(AgentOptions.StateRoot, "agent") };
 
     private static readonly Option<string> s_nodeName = new("--node-name") { Description = "name of this node (default: the host's name)", DefaultValueFactory = _ => Dns.GetHostName().Split('.')[0].ToLowerInvariant() };
 

@@ -24,6 +24,10 @@ internal static class ResetCommand
         UnmountBelow(options.State);
         using var node = new EdgeNode(options, TimeProvider.System);
         await EdgeReset.RunAsync(node.Runtime, node.Network, [options.Run, options.State], cancellation);
+        // The folder that all nodes of a machine share goes with the last of them.
+        Posix.RemoveFolder(Path.GetDirectoryName(options.Run)!);
+        if (Path.GetDirectoryName(options.State) == AgentOptions.StateRoot)
+            Posix.RemoveFolder(AgentOptions.StateRoot);
     }
 
     // Volumes in memory (emptyDir with medium Memory) are mounts below the state folder; deepest first.

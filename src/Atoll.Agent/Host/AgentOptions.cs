@@ -5,6 +5,9 @@ namespace Atoll.Agent.Host;
 /// <summary>What an agent needs to know; made by the command line.</summary>
 internal sealed record AgentOptions
 {
+    /// <summary>Where an agent's state is when nobody says otherwise.</summary>
+    public const string StateRoot = "/var/lib/atoll";
+
     /// <summary>Durable state: identity, store, images, instances, volumes, logs.</summary>
     public required string State { get; init; }
 

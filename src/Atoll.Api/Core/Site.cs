@@ -41,6 +41,32 @@ public sealed class SiteSpec
 
     /// <summary>True once an operator revoked the site: its certificate is refused and its session closed.</summary>
     public bool? Revoked { get; set; }
+
+    /// <summary>The operator's word on orphans of the site: what to do with each.</summary>
+    public List<OrphanDecision>? Orphans { get; set; }
+}
+
+/// <summary>What is to happen with one orphan.</summary>
+public sealed class OrphanDecision
+{
+    /// <summary>Identity of the object at the site.</summary>
+    public string Uid { get; set; } = "";
+
+    /// <summary><c>Adopt</c> (take it into the centre as it is) or <c>Stop</c> (remove it at the site).</summary>
+    public string Action { get; set; } = "";
+}
+
+/// <summary>An object that a site keeps and that the centre does not know.</summary>
+public sealed class SiteOrphan
+{
+    /// <summary>Resource, such as <c>pods</c>.</summary>
+    public string Resource { get; set; } = "";
+
+    /// <summary>Namespace and name, or name alone.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>Identity.</summary>
+    public string Uid { get; set; } = "";
 }
 
 /// <summary>What the centre knows of a site.</summary>
@@ -60,6 +86,9 @@ public sealed class SiteStatus
 
     /// <summary>How many nodes the site registered.</summary>
     public int? Nodes { get; set; }
+
+    /// <summary>What the site keeps and the centre does not know, at most 200 of it.</summary>
+    public List<SiteOrphan>? Orphans { get; set; }
 }
 
 /// <summary>Labels and annotations with a meaning in Atoll.</summary>

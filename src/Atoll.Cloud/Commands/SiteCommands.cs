@@ -20,7 +20,7 @@ internal static class SiteCommands
 
     public static Command Create() => new("site", "Invite, show and remove sites.")
     {
-        CreateCommand(), ListCommand(), ShowCommand(), RevokeCommand(), DeleteCommand(),
+        CreateCommand(), ListCommand(), ShowCommand(), OrphanCommand.Create(), RevokeCommand(), DeleteCommand(),
     };
 
     private static Argument<string> NameArgument() => new("name") { Description = "the site's name: lower-case letters, digits, '-' and '.'" };
@@ -206,6 +206,6 @@ internal static class SiteCommands
 
     internal static KubeObject Check(ApiResult result) => result.Error is { } error ? throw Failure(error) : result.Object!;
 
-    private static CommandException Failure(ApiStatus error) =>
+    internal static CommandException Failure(ApiStatus error) =>
         new(error.Message ?? error.Reason ?? "the call failed", error.Code == 404 ? ExitCodes.NotFound : ExitCodes.Failure);
 }

@@ -23,6 +23,9 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
     /// <summary>Gives the site a change of its scope.</summary>
     public void Post(Link.ScopeChange change) => _link?.Post(change);
 
+    /// <summary>Tells the site that an operator wants these orphans stopped.</summary>
+    public void Release(IReadOnlyList<string> uids) => _link?.Release(uids);
+
     /// <summary>Ends the session with a reason that the site is told.</summary>
     public void Close(LinkError error)
     {
@@ -40,7 +43,7 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
         Software = hello.Software;
         if (_isClosed)
             throw new LinkRefusedException(LinkError.Revoked);
-        LinkScope scope = await hub.OpenAsync(this, cancellation);
+        LinkScope scope = await hub.OpenAsync(this, hello, cancellation);
         _isLive = !_isClosed;
         hub.Connected(this);
         return scope;
@@ -52,13 +55,17 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
     /// <inheritdoc/>
     public ValueTask OrphansOfferedAsync(ParentLink link, IReadOnlyList<HeldItem> orphans, CancellationToken cancellation)
     {
-        logger.LogWarning("Site {Site} keeps {Count} objects that this centre does not know; it goes on running them until an operator decides", Site.Name, orphans.Count);
+        if (orphans.Count > 0)
+            logger.LogWarning("Site {Site} keeps {Count} objects that this centre does not know; it goes on running them until an operator decides: atoll site orphans {Name}", Site.Name, orphans.Count, Site.Name);
+        hub.OrphansOffered(this, orphans);
         return ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
     public void StateChanged(ParentLink link, LinkState state, LinkError error)
     {
+        if (state == LinkState.Live)
+            hub.Synced(this);
         if (state == LinkState.Closed)
         {
             _isLive = false;

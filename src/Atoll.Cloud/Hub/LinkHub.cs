@@ -21,6 +21,7 @@ internal sealed class LinkHub
     private readonly Func<(string Incarnation, long Revision)> _position;
     private readonly ILogger _logger;
     private readonly Outcomes _outcomes;
+    private readonly Orphans _orphans;
     private readonly SiteStates _states;
     private readonly ResourceMirror[] _mirrors;
     private readonly ConcurrentDictionary<string, LinkTraffic> _traffic = new(StringComparer.Ordinal);
@@ -29,13 +30,21 @@ internal sealed class LinkHub
     private readonly Dictionary<string, HubSession> _sessions = new(StringComparer.Ordinal);
     private readonly List<ScopeChange> _changes = [];
 
+    /// <summary>Whatever sites were given before this start is not above it, unless the store was put back to an older state.</summary>
+    private readonly long _start;
+
+    /// <summary>Identities of sites whose sequence is known to be of this history, whatever it is.</summary>
+    private readonly HashSet<string> _followed = new(StringComparer.Ordinal);
+
     public LinkHub(IResources resources, Func<(string Incarnation, long Revision)> position, TimeProvider time, ILoggerFactory loggers)
     {
         _resources = resources;
         _position = position;
         _logger = loggers.CreateLogger("Atoll.Hub");
         _outcomes = new Outcomes(resources, _logger);
-        _states = new SiteStates(resources, time, _logger);
+        _orphans = new Orphans(resources, _logger);
+        _states = new SiteStates(resources, _orphans, time, _logger);
+        _start = position().Revision;
         _mirrors = [.. ScopeReferences.Types.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
         Sites = _mirrors[0];
     }
@@ -59,7 +68,7 @@ internal sealed class LinkHub
     public Task RunAsync(CancellationToken cancellation)
     {
         Stopping = cancellation;
-        return Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, IsConnected, cancellation)]);
+        return Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, LiveSessionOf, HoldsUid, cancellation)]);
     }
 
     /// <summary>Ends when every mirror has its first list.</summary>
@@ -90,7 +99,7 @@ internal sealed class LinkHub
     public ScopeItem? Find(string uid) => _scopes.Find(uid);
 
     /// <summary>Registers a session and gives it the site's whole scope; the session before it, if any, is superseded.</summary>
-    public async ValueTask<LinkScope> OpenAsync(HubSession session, CancellationToken cancellation)
+    public async ValueTask<LinkScope> OpenAsync(HubSession session, SiteHello hello, CancellationToken cancellation)
     {
         await ReadyAsync().WaitAsync(cancellation);
         HubSession? before;
@@ -99,8 +108,16 @@ internal sealed class LinkHub
         {
             _sessions.TryGetValue(session.Site.Name, out before);
             _sessions[session.Site.Name] = session;
-            scope = new LinkScope(Position(), [.. _scopes.ItemsOf(session.Site.Name).Select(i => new ItemVersion(i.Uid, i.Version))]);
+            LinkSequence position = Position();
+            // The site follows a history that this store has lost: what it knows and the centre does not is not to be removed,
+            // not even once the centre's own revisions have passed the lost ones.
+            bool lost = hello.Sequence.Incarnation == position.Incarnation && hello.Sequence.Revision > _start && !_followed.Contains(session.Site.Uid);
+            if (!lost)
+                _followed.Add(session.Site.Uid);
+            scope = new LinkScope(position, [.. _scopes.ItemsOf(session.Site.Name).Select(i => new ItemVersion(i.Uid, i.Version))], lost);
         }
+        if (hello.Orphans == 0)
+            _orphans.Offer(session.Site.Name, []);
         if (before is not null && before != session)
             before.Close(LinkError.Superseded);
         return scope;
@@ -111,6 +128,20 @@ internal sealed class LinkHub
     {
         if (SessionOf(session.Site.Name) == session)
             _states.Set(session.Site.Name, true, session.Software);
+    }
+
+    /// <summary>The site has applied its whole scope: from now on it follows this history.</summary>
+    public void Synced(HubSession session)
+    {
+        lock (_lock)
+            _followed.Add(session.Site.Uid);
+    }
+
+    /// <summary>The site told what it keeps without this centre knowing it.</summary>
+    public void OrphansOffered(HubSession session, IReadOnlyList<HeldItem> orphans)
+    {
+        _orphans.Offer(session.Site.Name, orphans);
+        _states.Wake(session.Site.Name);
     }
 
     /// <summary>Forgets a session. Its site counts as disconnected unless another session has taken its place.</summary>
@@ -142,7 +173,13 @@ internal sealed class LinkHub
         }
     }
 
-    private bool IsConnected(string site) => SessionOf(site) is { IsLive: true };
+    private HubSession? LiveSessionOf(string site) => SessionOf(site) is { IsLive: true } session ? session : null;
+
+    private bool HoldsUid(string site, string uid)
+    {
+        lock (_lock)
+            return _scopes.Find(uid) is { } item && _scopes.Holds(site, item.Key, uid);
+    }
 
     private LinkSequence Position()
     {
@@ -164,6 +201,8 @@ internal sealed class LinkHub
                 SiteSpec? spec = now?.View(ApiJson.Default.Site).Spec;
                 if (_sessions.TryGetValue((now ?? old)!.Name, out HubSession? session) && (now is null || now.Uid != session.Site.Uid || spec?.Revoked == true))
                     ended = session;
+                if (spec?.Orphans is { Count: > 0 })
+                    _states.Wake(now!.Name);
             }
             if (_changes.Count > 0)
                 Distribute(long.Parse((now ?? old)!.ResourceVersion, CultureInfo.InvariantCulture));

@@ -5,6 +5,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Link;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Cloud.Hub;
@@ -13,12 +14,15 @@ namespace Atoll.Cloud.Hub;
 /// Writes who is connected into the status of Sites and of their Nodes: a reconciler by site name, woken when a link opens or
 /// closes and, against anything missed, once a period. One revision for each transition, none for heartbeats.
 /// </summary>
-internal sealed class SiteStates(IResources resources, TimeProvider time, ILogger logger)
+internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan s_period = TimeSpan.FromSeconds(30);
 
     // After a restart of the centre its sites need this long to dial in again before they count as disconnected.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+
+    /// <summary>So many orphans are shown; the condition counts them all.</summary>
+    private const int MaxOrphans = 200;
 
     private readonly Channel<string> _woken = Channel.CreateUnbounded<string>();
     private readonly ConcurrentDictionary<string, string> _software = new(StringComparer.Ordinal);
@@ -35,7 +39,7 @@ internal sealed class SiteStates(IResources resources, TimeProvider time, ILogge
     public void Wake(string site) => _woken.Writer.TryWrite(site);
 
     /// <summary>Reconciles until cancelled.</summary>
-    public async Task RunAsync(Func<Task> ready, Func<IReadOnlyList<KubeObject>> sites, Func<string, IReadOnlyList<string>> nodesOf, Func<string, bool> isConnected, CancellationToken cancellation)
+    public async Task RunAsync(Func<Task> ready, Func<IReadOnlyList<KubeObject>> sites, Func<string, IReadOnlyList<string>> nodesOf, Func<string, HubSession?> sessionOf, Func<string, string, bool> isInScope, CancellationToken cancellation)
     {
         try
         {
@@ -44,10 +48,11 @@ internal sealed class SiteStates(IResources resources, TimeProvider time, ILogge
             Task period = PeriodAsync(sites, cancellation);
             await foreach (string name in _woken.Reader.ReadAllAsync(cancellation))
             {
-                bool connected = isConnected(name);
+                HubSession? session = sessionOf(name);
+                bool connected = session is not null;
                 if (!connected && time.GetUtcNow() - started < s_patience && !_software.ContainsKey(name))
                     continue;
-                await ReconcileAsync(name, connected, nodesOf(name), cancellation);
+                await ReconcileAsync(name, session, nodesOf(name), uid => isInScope(name, uid), cancellation);
             }
             await period;
         }
@@ -69,11 +74,13 @@ internal sealed class SiteStates(IResources resources, TimeProvider time, ILogge
         }
     }
 
-    private async Task ReconcileAsync(string name, bool connected, IReadOnlyList<string> nodes, CancellationToken cancellation)
+    private async Task ReconcileAsync(string name, HubSession? session, IReadOnlyList<string> nodes, Func<string, bool> isInScope, CancellationToken cancellation)
     {
+        bool connected = session is not null;
         ApiResult found = await resources.GetAsync(Kinds.Site, null, name, cancellation);
         if (found.Object is null)
             return;
+        await ReconcileOrphansAsync(found.Object, session, isInScope, cancellation);
         await ReconcileSiteAsync(found.Object, connected, nodes.Count, cancellation);
         DateTimeOffset now = time.GetUtcNow();
         foreach (string node in nodes)
@@ -85,7 +92,9 @@ internal sealed class SiteStates(IResources resources, TimeProvider time, ILogge
         Site site = value.View(ApiJson.Default.Site);
         string phase = site.Spec.Revoked == true ? "Revoked" : connected ? "Connected" : site.Status?.Phase is null or "Pending" ? "Pending" : "Disconnected";
         string? software = _software.GetValueOrDefault(value.Name) ?? site.Status?.AgentVersion;
-        if (site.Status?.Phase == phase && site.Status.Nodes == nodes && site.Status.AgentVersion == software)
+        IReadOnlyList<HeldItem>? kept = orphans.Of(value.Name);
+        bool sameOrphans = kept is null || kept.Take(MaxOrphans).Select(o => o.Uid).SequenceEqual((site.Status?.Orphans ?? []).Select(o => o.Uid));
+        if (site.Status?.Phase == phase && site.Status.Nodes == nodes && site.Status.AgentVersion == software && sameOrphans)
             return;
         bool moved = site.Status?.Phase != phase;
         string since = moved || site.Status?.LastTransitionTime is null ? KubeTime.Format(time.GetUtcNow()) : KubeTime.Format(site.Status.LastTransitionTime.Value);
@@ -104,9 +113,50 @@ internal sealed class SiteStates(IResources resources, TimeProvider time, ILogge
                 ["lastTransitionTime"] = since,
             }),
         };
+        if (kept is not null || site.Status?.Orphans is { Count: > 0 })
+            Show(status, site, kept);
         ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid }, ["status"] = status }, cancellation, "status");
         if (moved && result.Ok)
             logger.LogInformation("Site {Site} is {Phase}", value.Name, phase);
+    }
+
+    private void Show(JsonObject status, Site site, IReadOnlyList<HeldItem>? kept)
+    {
+        Condition? before = site.Status?.Conditions?.Find(c => c.Type == "Orphans");
+        if (kept is null)
+        {
+            // Not told since this centre started: what was known stays.
+            status["conditions"]!.AsArray().Add(new JsonObject { ["type"] = "Orphans", ["status"] = before?.Status, ["reason"] = before?.Reason, ["message"] = before?.Message, ["lastTransitionTime"] = before?.LastTransitionTime is { } at ? KubeTime.Format(at) : null });
+            return;
+        }
+        var list = new JsonArray();
+        foreach (HeldItem item in kept.Take(MaxOrphans))
+            list.Add(new JsonObject { ["resource"] = item.Kind, ["name"] = item.Name, ["uid"] = item.Uid });
+        status["orphans"] = list.Count > 0 ? list : null;
+        if (kept.Count == 0 && before is null)
+            return;
+        string state = kept.Count > 0 ? "True" : "False";
+        status["conditions"]!.AsArray().Add(new JsonObject
+        {
+            ["type"] = "Orphans",
+            ["status"] = state,
+            ["reason"] = kept.Count > 0 ? "UnknownObjects" : "None",
+            ["message"] = kept.Count > 0 ? $"The site keeps {kept.Count} objects that this centre does not know. Decide with: atoll site orphans {site.Metadata.Name}" : "The centre knows everything that the site keeps.",
+            ["lastTransitionTime"] = before?.Status == state && before.LastTransitionTime is { } since ? KubeTime.Format(since) : KubeTime.Format(time.GetUtcNow()),
+        });
+    }
+
+    private async Task ReconcileOrphansAsync(KubeObject site, HubSession? session, Func<string, bool> isInScope, CancellationToken cancellation)
+    {
+        try
+        {
+            await orphans.ReconcileAsync(site, session, isInScope, cancellation);
+        }
+        catch (Exception e) when (e is IOException or HttpRequestException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            // The line broke under it: the word is still there when the site is back.
+            logger.LogWarning("Site {Site}: its orphans could not be seen to: {Reason}", site.Name, e.Message);
+        }
     }
 
     private async Task ReconcileNodeAsync(string name, string site, bool connected, DateTimeOffset now, CancellationToken cancellation)

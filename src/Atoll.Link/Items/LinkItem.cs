@@ -40,7 +40,8 @@ public sealed record SiteHoldings(LinkSequence Sequence, IReadOnlyCollection<Hel
 /// <summary>A site's scope at one revision of the parent's store: every identity with its version.</summary>
 /// <param name="Sequence">Incarnation and revision at which the scope was computed.</param>
 /// <param name="Items">Identities and versions; bodies are read when they are sent.</param>
-public sealed record LinkScope(LinkSequence Sequence, IReadOnlyCollection<ItemVersion> Items);
+/// <param name="LostHistory">True when the site follows a part of this history that the store has lost (an older copy was put in its place): as with another history, nothing is removed.</param>
+public sealed record LinkScope(LinkSequence Sequence, IReadOnlyCollection<ItemVersion> Items, bool LostHistory = false);
 
 /// <summary>A change of a site's scope.</summary>
 /// <param name="Revision">Revision of the parent's store up to which this change makes the scope complete.</param>

@@ -187,7 +187,7 @@ public sealed partial class ParentSession : LinkSession
         }
         (_early, _scope) = (null, null);
         LinkSequence theirs = _hello!.Sequence;
-        _foreign = theirs.Incarnation != _incarnation && (theirs.Incarnation.Length > 0 || _hello.Digest.Count > 0);
+        _foreign = scope.LostHistory || theirs.Incarnation != _incarnation && (theirs.Incarnation.Length > 0 || _hello.Digest.Count > 0);
         if (!_foreign && theirs.Revision > _revision)
         {
             // This server has not yet read what another one, or itself before, has given to the site.

@@ -16,10 +16,13 @@ public sealed class DownTests(LocalRig rig)
 
         Assert.Contains(await Listing.TakeAsync(), line => Listing.IsOfInstance(line, rig.Instance)); // The listing sees what is up.
         await rig.DownAsync();
+        // The folder that all share goes with the last that is in it.
+        bool shared = !Directory.Exists("/run/atoll") || Directory.EnumerateFileSystemEntries("/run/atoll").Any();
         string[] left = [.. (await Listing.TakeAsync()).Where(line => Listing.IsOfInstance(line, rig.Instance))];
         await rig.DownAsync(); // With nothing up it is no error.
         await rig.UpAsync(); // For the tests that follow, whatever was found.
         Assert.Empty(left);
+        Assert.True(shared, "/run/atoll is empty and was left behind");
         foreach (RigSite site in rig.All)
             await rig.ConnectedAsync(site);
     }

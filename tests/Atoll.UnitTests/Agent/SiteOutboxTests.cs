@@ -1,0 +1,125 @@
+using System.Text.Json.Nodes;
+using Atoll.Agent.Uplink;
+using Atoll.Api.Objects;
+using Atoll.Link;
+
+namespace Atoll.UnitTests.Agent;
+
+public sealed class SiteOutboxTests
+{
+    private readonly SiteOutbox _outbox = new();
+
+    [Fact]
+    public void Only_the_latest_outcome_of_an_object_is_open_and_an_acknowledgement_closes_only_that()
+    {
+        _outbox.Hold(Held("p"));
+        OutcomeRef first = _outbox.Update(Kinds.Pod, "p", Pod("p", "Pending"))!.Value;
+        OutcomeRef second = _outbox.Update(Kinds.Pod, "p", Pod("p", "Running"))!.Value;
+        Assert.Equal([second], _outbox.Open());
+        Assert.Null(_outbox.HashOf(first)); // What it meant has been replaced.
+        Outcome outcome = _outbox.Read("p")!;
+        Assert.Equal(("pods", "default/p", "status", """{"phase":"Running"}"""), (outcome.Kind, outcome.Name, outcome.Operation, Text(outcome)));
+        _outbox.Acknowledge("p", _outbox.HashOf(second)!.Value);
+        Assert.Empty(_outbox.Open());
+        Assert.Null(_outbox.Read("p"));
+        // The same status again, under another resourceVersion, is no news.
+        Assert.Null(_outbox.Update(Kinds.Pod, "p", Pod("p", "Running", revision: 9)));
+        Assert.NotNull(_outbox.Update(Kinds.Pod, "p", Pod("p", "Failed")));
+    }
+
+    [Fact]
+    public void What_did_not_come_down_is_not_told_and_a_pod_that_is_gone_was_stopped()
+    {
+        Assert.Null(_outbox.Update(Kinds.Pod, "p", Pod("p", "Running")));
+        _outbox.Hold(Held("p"));
+        Assert.NotNull(_outbox.Update(Kinds.Pod, "p", Pod("p", "Running")));
+        Assert.NotNull(_outbox.Update(Kinds.Pod, "p", null));
+        Assert.Equal("stopped", _outbox.Read("p")!.Operation);
+        _outbox.Release("p");
+        Assert.Null(_outbox.Update(Kinds.Pod, "p", null));
+        Assert.Empty(_outbox.Open());
+        // A pod whose document has no status yet has nothing to tell.
+        _outbox.Hold(Held("q"));
+        Assert.Null(_outbox.Update(Kinds.Pod, "q", Object(Kinds.Pod, "q", null, 1)));
+    }
+
+    [Fact]
+    public void A_node_registers_until_the_parent_has_it_and_again_when_the_parent_lost_it()
+    {
+        KubeObject node = Object(Kinds.Node, "n", """{"capacity":{"cpu":"2"}}""", 1);
+        Assert.NotNull(_outbox.Update(Kinds.Node, "n", node));
+        Outcome register = _outbox.Read("n")!;
+        Assert.Equal("register", register.Operation);
+        Assert.Equal("n", JsonNode.Parse(register.Body.Span)!["metadata"]!["name"]!.GetValue<string>());
+        // However often it is written: one outcome as long as the status is the same.
+        Assert.Equal(register.Sequence, _outbox.Update(Kinds.Node, "n", Object(Kinds.Node, "n", """{"capacity":{"cpu":"2"}}""", 7))!.Value.Sequence);
+        _outbox.Hold(new HeldItem("nodes", "n", "n", 3));
+        _outbox.Update(Kinds.Node, "n", node);
+        Assert.Equal("status", _outbox.Read("n")!.Operation);
+        _outbox.Hold(new HeldItem("nodes", "n", "n", 3, Orphan: true));
+        _outbox.Update(Kinds.Node, "n", node);
+        Assert.Equal("register", _outbox.Read("n")!.Operation);
+    }
+
+    [Fact]
+    public void A_parent_with_another_history_is_told_everything_anew_oldest_first()
+    {
+        foreach (string name in (string[])["a", "b", "c"])
+        {
+            _outbox.Hold(Held(name));
+            OutcomeRef open = _outbox.Update(Kinds.Pod, name, Pod(name, "Running"))!.Value;
+            _outbox.Acknowledge(name, _outbox.HashOf(open)!.Value);
+        }
+        Assert.Empty(_outbox.Open());
+        Assert.Equal(["a", "b", "c"], _outbox.Acked.Order());
+        _outbox.ForgetAcknowledged();
+        Assert.Equal(["a", "b", "c"], _outbox.Open().Select(o => o.Uid));
+    }
+
+    [Theory]
+    [InlineData("""{"kind":"Pod","metadata":{"status":"x"},"status":{"a":[1,{"status":2}]},"spec":{}}""", """{"a":[1,{"status":2}]}""")]
+    [InlineData("""{"spec":{"status":{}},"status":"text"}""", "\"text\"")]
+    [InlineData("""{"spec":{"status":{}}}""", null)]
+    [InlineData("{}", null)]
+    public void The_status_is_cut_out_of_the_document_byte_for_byte(string document, string? status) =>
+        Assert.Equal(status, SiteOutbox.StatusOf(System.Text.Encoding.UTF8.GetBytes(document)) is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes.Span) : null);
+
+    [Fact]
+    public void Records_survive_their_bytes_and_other_bytes_are_refused()
+    {
+        foreach (HeldItem item in new[] { new HeldItem("pods", "default/web-ü", "u-1", 77), new HeldItem("edge.atoll.dev/sites", "x", "u-1", long.MaxValue, Orphan: true), new HeldItem("", "", "u-1", 0) })
+            Assert.Equal(item, LinkRecords.ReadHeld("u-1", LinkRecords.Write(item)));
+        byte[] whole = LinkRecords.Write(new HeldItem("pods", "p", "u", 1));
+        foreach (byte[] bad in (byte[][])[[], [1], whole[..10], [2, .. whole[1..]], [.. whole[..10], 200, .. whole[11..]]])
+            Assert.Throws<InvalidDataException>(() => LinkRecords.ReadHeld("u", bad));
+        var sequence = new LinkSequence("abcdef", 1L << 48);
+        Assert.Equal(sequence, LinkRecords.ReadSequence(LinkRecords.Write(sequence)));
+        Assert.Equal(LinkSequence.None, LinkRecords.ReadSequence([]));
+        Assert.Equal(ulong.MaxValue, LinkRecords.ReadHash(LinkRecords.WriteHash(ulong.MaxValue)));
+        Assert.Equal(0UL, LinkRecords.ReadHash([1, 2]));
+        ReadOnlyMemory<byte> key = LinkRecords.Key(LinkRecords.HeldPrefix, "u-1");
+        Assert.Equal("u-1", LinkRecords.Uid(LinkRecords.HeldPrefix, key));
+        Assert.True(key.Span.SequenceCompareTo(LinkRecords.EndOf(LinkRecords.HeldPrefix).Span) < 0);
+        Assert.True(LinkRecords.Key(LinkRecords.AckedPrefix, "zzz").Span.SequenceCompareTo(LinkRecords.HeldPrefix.Span) < 0);
+    }
+
+    private static HeldItem Held(string uid) => new("pods", "default/" + uid, uid, 1);
+
+    private static string Text(Outcome outcome) => System.Text.Encoding.UTF8.GetString(outcome.Body.Span);
+
+    private static KubeObject Pod(string name, string phase, int revision = 1) => Object(Kinds.Pod, name, $$"""{"phase":"{{phase}}"}""", revision);
+
+    private static KubeObject Object(ResourceType type, string name, string? status, int revision)
+    {
+        var document = new JsonObject
+        {
+            ["apiVersion"] = type.ApiVersion,
+            ["kind"] = type.Kind,
+            ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = type.Namespaced ? "default" : null, ["uid"] = name, ["resourceVersion"] = $"{revision}" },
+            ["spec"] = new JsonObject(),
+        };
+        if (status is not null)
+            document["status"] = JsonNode.Parse(status);
+        return KubeObject.FromNode(document);
+    }
+}

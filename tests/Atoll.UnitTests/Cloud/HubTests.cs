@@ -1,0 +1,163 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Cloud.Commands;
+using Atoll.Cloud.Hub;
+using Atoll.Kube;
+using Atoll.Kube.Access;
+using Atoll.Link;
+using Atoll.Store.Sqlite;
+using Atoll.UnitTests.Orchestration;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Atoll.UnitTests.Cloud;
+
+/// <summary>The hub over an API in memory: what a site may report, and whose history it follows.</summary>
+public sealed class HubTests : IAsyncLifetime
+{
+    private SqliteStore _store = null!;
+    private ApiServer _server = null!;
+    private IResources _api = null!;
+    private readonly CancellationTokenSource _stop = new(TimeSpan.FromSeconds(30));
+    private long _revision = 1000;
+    private LinkHub _hub = null!;
+    private Task _running = Task.CompletedTask;
+
+    public async ValueTask InitializeAsync()
+    {
+        _store = await SqliteStore.OpenInMemoryAsync();
+        _server = await ApiServer.StartAsync(_store, new ApiServerOptions { CreateDefaultNamespaces = true });
+        _api = _server.As(Identity.Trusted("system:test"));
+        await CreateAsync(Kinds.Site, "a", new JsonObject { ["spec"] = new JsonObject { ["region"] = "eu", ["kind"] = "near" } });
+        await CreateAsync(Kinds.Site, "b", []);
+        await CreateAsync(Kinds.Node, "na", new JsonObject { ["metadata"] = new JsonObject { ["labels"] = new JsonObject { [WellKnown.SiteLabel] = "a" } } });
+        await CreateAsync(Kinds.Pod, "pa", new JsonObject { ["spec"] = new JsonObject { ["nodeName"] = "na", ["containers"] = new JsonArray(new JsonObject { ["name"] = "c", ["image"] = "i" }) } });
+        _hub = new LinkHub(_api, () => ("i", _revision), TimeProvider.System, NullLoggerFactory.Instance);
+        _running = _hub.RunAsync(_stop.Token);
+        await _hub.ReadyAsync().WaitAsync(_stop.Token);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await ((Task)_running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _stop.Dispose();
+        await _server.DisposeAsync();
+        await _store.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_site_reports_on_its_own_objects_and_on_nobody_elses()
+    {
+        KubeObject pod = Find(Kinds.Pod, "default/pa");
+        await ApplyAsync("b", new Outcome(1, pod.Uid, "pods", "default/pa", "status", """{"phase":"Failed"}"""u8.ToArray()));
+        await ApplyAsync("b", new Outcome(2, pod.Uid, "pods", "default/pa", "stopped", "{}"u8.ToArray()));
+        Assert.Equal("Pending", Find(Kinds.Pod, "default/pa").ToNode()["status"]!["phase"]!.GetValue<string>());
+        await ApplyAsync("a", new Outcome(1, pod.Uid, "pods", "default/pa", "status", """{"phase":"Running"}"""u8.ToArray()));
+        Assert.Equal("Running", Find(Kinds.Pod, "default/pa").ToNode()["status"]!["phase"]!.GetValue<string>());
+        // Another identity, an unknown word, broken bytes, a kind that no site writes: nothing happens and nothing fails.
+        await ApplyAsync("a", new Outcome(2, "other", "pods", "default/pa", "stopped", "{}"u8.ToArray()));
+        await ApplyAsync("a", new Outcome(3, pod.Uid, "pods", "default/pa", "explode", "{}"u8.ToArray()));
+        await ApplyAsync("a", new Outcome(4, pod.Uid, "pods", "default/pa", "status", "{"u8.ToArray()));
+        await ApplyAsync("a", new Outcome(5, "x", "secrets", "default/s", "status", "{}"u8.ToArray()));
+        Assert.Equal("Running", Find(Kinds.Pod, "default/pa").ToNode()["status"]!["phase"]!.GetValue<string>());
+    }
+
+    [Fact]
+    public async Task A_node_registers_with_the_operators_labels_and_cannot_take_another_sites_name()
+    {
+        byte[] body = """{"metadata":{"name":"new","labels":{"mine":"1","topology.kubernetes.io/zone":"lie","edge.atoll.dev/site":"b"}},"status":{"capacity":{"cpu":"2"}}}"""u8.ToArray();
+        await ApplyAsync("a", new Outcome(1, "uid-new", "nodes", "new", "register", body));
+        KubeObject node = Find(Kinds.Node, "new");
+        Assert.Equal(("a", "a", "eu", "near", "1"), (node.Metadata.Label(WellKnown.SiteLabel), node.Metadata.Label(WellKnown.ZoneLabel), node.Metadata.Label(WellKnown.RegionLabel), node.Metadata.Label(WellKnown.SiteKindLabel), node.Metadata.Label("mine")));
+        await ApplyAsync("b", new Outcome(1, "uid-b", "nodes", "new", "register", body));
+        Assert.Equal((node.Uid, "a"), (Find(Kinds.Node, "new").Uid, Find(Kinds.Node, "new").Metadata.Label(WellKnown.SiteLabel)));
+    }
+
+    [Fact]
+    public async Task A_store_that_cannot_answer_keeps_the_outcome_unacknowledged()
+    {
+        var api = new FakeApi(TimeProvider.System) { Refuse = (_, type) => type == Kinds.Pod ? ApiStatus.InternalError("the disk is full") : null };
+        var outcome = new Outcome(1, "u", "pods", "default/pa", "status", """{"phase":"Running"}"""u8.ToArray());
+        InvalidOperationException failure = await Assert.ThrowsAsync<InvalidOperationException>(() => new Outcomes(api, NullLogger.Instance).ApplyAsync(Find(Kinds.Site, "a"), outcome, (_, _) => true, _stop.Token));
+        Assert.Contains("the disk is full", failure.Message);
+        // Without a word about this object the store is not even asked.
+        await new Outcomes(api, NullLogger.Instance).ApplyAsync(Find(Kinds.Site, "a"), outcome, (_, _) => false, _stop.Token);
+    }
+
+    [Fact]
+    public async Task A_site_that_is_ahead_of_the_history_that_this_centre_began_with_follows_a_lost_one()
+    {
+        Assert.False((await OpenAsync("a", new LinkSequence("i", 1000))).LostHistory);
+        _revision = 5000;
+        // What it was given by this very process is above the start too.
+        Assert.False((await OpenAsync("a", new LinkSequence("i", 4000))).LostHistory);
+        HubSession behind = Session("b");
+        LinkScope lost = await _hub.OpenAsync(behind, Hello(new LinkSequence("i", 1001)), _stop.Token);
+        Assert.True(lost.LostHistory);
+        // Not even a line that breaks meanwhile, or revisions that pass the lost ones, make it forget that.
+        Assert.True((await OpenAsync("b", new LinkSequence("i", 1001))).LostHistory);
+        _hub.Synced(behind);
+        Assert.False((await OpenAsync("b", new LinkSequence("i", 5000))).LostHistory);
+    }
+
+    [Fact]
+    public async Task A_new_session_supersedes_the_one_before()
+    {
+        HubSession first = Session("a"), second = Session("a");
+        await _hub.OpenAsync(first, Hello(LinkSequence.None), _stop.Token);
+        LinkScope scope = await _hub.OpenAsync(second, Hello(LinkSequence.None), _stop.Token);
+        Assert.Same(second, _hub.SessionOf("a"));
+        Assert.Contains(scope.Items, i => i.Uid == Find(Kinds.Pod, "default/pa").Uid);
+        _hub.Closed(first, LinkError.Superseded);
+        Assert.Same(second, _hub.SessionOf("a"));
+        _hub.Closed(second, LinkError.ConnectionLost);
+        Assert.Null(_hub.SessionOf("a"));
+    }
+
+    [Fact]
+    public async Task Orphans_are_shown_and_an_operators_words_are_understood()
+    {
+        HubSession session = Session("a");
+        await session.OpenScopeAsync(null!, Hello(LinkSequence.None), _stop.Token);
+        _hub.OrphansOffered(session, [new HeldItem("pods", "default/x", "u-x", 1, true), new HeldItem("configmaps", "default/c", "u-c", 1, true)]);
+        KubeObject site = await UntilAsync(s => s.Status?.Orphans?.Count == 2);
+        Condition condition = site.View(ApiJson.Default.Site).Status!.Conditions!.Single(c => c.Type == "Orphans");
+        Assert.Equal("True", condition.Status);
+        Assert.Contains("atoll site orphans a", condition.Message);
+        Assert.Equal(new() { ["u-x"] = "Adopt", ["u-c"] = "Stop" }, OrphanCommand.Decide(site, ["pods/default/x"], ["u-c"]));
+        Assert.Equal(["u-c", "u-x"], OrphanCommand.Decide(site, ["all"], []).Keys.Order());
+        Assert.Equal(3, Assert.Throws<CommandException>(() => OrphanCommand.Decide(site, ["pods/default/y"], [])).ExitCode);
+        Assert.Equal(2, Assert.Throws<CommandException>(() => OrphanCommand.Decide(site, ["all"], ["u-x"])).ExitCode);
+        _hub.OrphansOffered(session, []);
+        site = await UntilAsync(s => s.Status?.Orphans is null or []);
+        Assert.Equal("False", site.View(ApiJson.Default.Site).Status!.Conditions!.Single(c => c.Type == "Orphans").Status);
+        Assert.Empty(OrphanCommand.Decide(site, ["all"], []));
+    }
+
+    private async Task<KubeObject> UntilAsync(Func<Site, bool> condition)
+    {
+        while (!condition(Find(Kinds.Site, "a").View(ApiJson.Default.Site)))
+            await Task.Delay(20, _stop.Token);
+        return Find(Kinds.Site, "a");
+    }
+
+    private HubSession Session(string site) => new(_hub, Find(Kinds.Site, site), NullLogger.Instance);
+
+    private async Task<LinkScope> OpenAsync(string site, LinkSequence sequence) => await _hub.OpenAsync(Session(site), Hello(sequence), _stop.Token);
+
+    private static SiteHello Hello(LinkSequence sequence) => new(1, 1, "test", sequence, default, 0, false);
+
+    private async Task ApplyAsync(string site, Outcome outcome) => await _hub.ApplyAsync(Session(site), new OutcomeBatch(1, [outcome]), _stop.Token);
+
+    private KubeObject Find(ResourceType type, string key) => _api.GetAsync(type, type.Namespaced ? "default" : null, key[(key.IndexOf('/', StringComparison.Ordinal) + 1)..], _stop.Token).AsTask().GetAwaiter().GetResult().Object!;
+
+    private async Task CreateAsync(ResourceType type, string name, JsonObject document)
+    {
+        (document["metadata"] ??= new JsonObject())["name"] = name;
+        ApiResult result = await _api.CreateAsync(type, type.Namespaced ? "default" : null, document, _stop.Token);
+        Assert.True(result.Ok, result.Error?.Message);
+    }
+}
