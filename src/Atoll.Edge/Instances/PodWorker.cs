@@ -133,6 +133,7 @@ internal sealed partial class PodWorker
         try
         {
             await predecessor.WaitAsync(_stop).ConfigureAwait(false);
+            await AdoptAsync().ConfigureAwait(false);
             await RemoveStaleAsync().ConfigureAwait(false);
             while (!_stop.IsCancellationRequested)
             {
@@ -151,6 +152,24 @@ internal sealed partial class PodWorker
             foreach (ContainerWork work in _work.Values)
                 Unprobe(work);
             await OperationsDone().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>
+    /// A pod that comes after the agent's start and has been here before (the site's store was lost and its scope has come anew, or
+    /// this worker failed): what still runs of it is its own, and must be neither started a second time nor forgotten.
+    /// </summary>
+    private async Task AdoptAsync()
+    {
+        if (_instances.Count > 0 || !Directory.Exists(_folders.Pod))
+            return;
+        List<Instance> mine = [.. (await _node.Runtime.ListAsync(_stop).ConfigureAwait(false)).Where(i => i.Labels.GetValueOrDefault(InstanceNames.PodUid) == Uid)];
+        lock (_gate)
+        {
+            foreach (Instance instance in mine)
+                _instances[instance.Id] = instance;
+            if (mine.Count > 0)
+                _record = PodRecovery.Recover(_object, PodRecordFile.Read(_folders.Pod), mine);
         }
     }
 

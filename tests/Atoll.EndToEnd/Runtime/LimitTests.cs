@@ -51,6 +51,19 @@ public abstract class LimitTests(string runtime)
     }
 
     [Fact]
+    public async Task A_log_cannot_outrun_its_rotation()
+    {
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
+        bed.LogCapBytes = 100_000;
+        bed.Restart();
+        var spec = bed.Spec("sh", "-c", "seq 1 60000; echo last");
+        var (_, log) = await bed.RunAsync(spec);
+        Assert.EndsWith("60000\nlast\n", log);
+        Assert.InRange(new FileInfo(spec.LogPath).Length, 1, 100_000);
+        Assert.Single(Directory.GetFiles(Path.GetDirectoryName(spec.LogPath)!));
+    }
+
+    [Fact]
     public async Task Stats_are_read_and_limits_can_be_changed()
     {
         await using var bed = await RuntimeBed.OpenAsync(runtime);

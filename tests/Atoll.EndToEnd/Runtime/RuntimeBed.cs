@@ -25,6 +25,8 @@ internal sealed class RuntimeBed : IAsyncDisposable
     /// <summary>What the next <see cref="Open"/> asks for.</summary>
     internal string? OciRuntime { get; set; }
 
+    internal long LogCapBytes { get; set; } = 80 << 20;
+
     internal string Folder { get; }
 
     internal string Node { get; }
@@ -45,7 +47,7 @@ internal sealed class RuntimeBed : IAsyncDisposable
         return bed;
     }
 
-    internal ContainerRuntimeOptions Options => new() { Node = Node, StateFolder = Path.Join(Folder, "state"), RunFolder = Path.Join(Folder, "run"), OciRuntime = OciRuntime };
+    internal ContainerRuntimeOptions Options => new() { Node = Node, StateFolder = Path.Join(Folder, "state"), RunFolder = Path.Join(Folder, "run"), OciRuntime = OciRuntime, LogCapBytes = LogCapBytes };
 
     internal ContainerRuntime Open() => new(Options, Images, TimeProvider.System);
 

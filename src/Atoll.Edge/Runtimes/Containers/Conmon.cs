@@ -10,7 +10,7 @@ namespace Atoll.Edge.Runtimes.Containers;
 /// agent. Its protocol: it waits for a byte on the start pipe, forks into a session of its own, calls the OCI runtime, and
 /// says on the sync pipe <c>{"data": pid}</c> or <c>{"data": -1, "message": why}</c>.
 /// </summary>
-internal sealed class Conmon(string path, Cgroups cgroups, string monitorCgroup)
+internal sealed class Conmon(string path, Cgroups cgroups, string monitorCgroup, long logCapBytes)
 {
     private const int MaxMessageBytes = 64 * 1024;
 
@@ -19,7 +19,7 @@ internal sealed class Conmon(string path, Cgroups cgroups, string monitorCgroup)
         List<string> args =
         [
             .. Common(runtime, id, bundle), "-p", Path.Join(bundle, "pid"), "-P", Path.Join(bundle, "conmon.pid"),
-            "-l", "k8s-file:" + spec.LogPath, "--exit-dir", exits, "--persist-dir", bundle,
+            "-l", "k8s-file:" + spec.LogPath, "--log-size-max", logCapBytes.ToString(CultureInfo.InvariantCulture), "--exit-dir", exits, "--persist-dir", bundle,
         ];
         if (spec.Tty) args.Add("-t");
         if (spec.Stdin) args.Add("-i");

@@ -41,7 +41,7 @@ public sealed partial class ContainerRuntime
             if (InstanceRecord.Read(Path.Join(folder, "record.json")) is { StartedAt: not null } record)
                 records[record.Id] = record;
         if (oci is null) return new Ready(null, null, host, reason);
-        var ready = new Ready(oci, new Conmon(conmonPath!, cgroups, cgroupRoot + "/monitors"), host, null);
+        var ready = new Ready(oci, new Conmon(conmonPath!, cgroups, cgroupRoot + "/monitors", options.LogCapBytes), host, null);
         foreach (var earlier in RuntimesOfInstances())
             if (earlier != oci.Name && (await FindRuntimeAsync(earlier).ConfigureAwait(false)).Runtime is { } found)
                 ready.Earlier[earlier] = found;

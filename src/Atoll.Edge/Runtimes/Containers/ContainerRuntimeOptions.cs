@@ -18,6 +18,12 @@ public sealed record ContainerRuntimeOptions
     /// <summary>Where cgroups are mounted.</summary>
     public string CgroupMount { get; init; } = "/sys/fs/cgroup";
 
+    /// <summary>
+    /// Size at which a monitor starts a container's log file anew by itself: what keeps a container that writes faster than
+    /// node control rotates from filling the disk. The older lines of that file are lost then.
+    /// </summary>
+    public long LogCapBytes { get; init; } = 80L << 20;
+
     /// <summary>How long the OCI runtime may take to create or start an instance.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromMinutes(1);
 }

@@ -147,6 +147,28 @@ public sealed class NodeControlTests
     }
 
     [Fact]
+    public async Task A_site_that_lost_its_store_adopts_what_runs_when_its_pods_come_anew()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", One);
+        string id = (await world.UntilAsync("p", NodeWorld.IsReady, "ready")).Status!.ContainerStatuses![0].ContainerID!;
+        KubeObject pod = (await world.GetAsync("p"))!;
+        await world.StopAsync();
+        await world.DeleteAsync("p", 0);
+        bool known = false;
+        world.ScopeKnown = () => known;
+        await world.StartAsync();
+        int acts = world.Runtime.Journal.Count;
+        await world.PodAsync("p", One, $",\"uid\":\"{pod.Uid}\"");
+        known = true;
+        Pod again = await world.UntilAsync("p", NodeWorld.IsReady, "ready again");
+        await Task.Delay(700); // More than a resync: time in which a wrong start would happen.
+        Assert.Equal(acts, world.Runtime.Journal.Count);
+        Assert.Equal((id, 0), (again.Status!.ContainerStatuses![0].ContainerID, again.Status.ContainerStatuses[0].RestartCount));
+    }
+
+    [Fact]
     public async Task After_a_reboot_init_containers_run_again_and_counts_go_on()
     {
         await using NodeWorld world = await NodeWorld.MakeAsync();
