@@ -4,15 +4,16 @@ using System.Runtime.InteropServices;
 namespace Atoll.Agent.Host;
 
 /// <summary>
-/// Keeps the agent small while it has little to do. What start-up and bursts needed is given back to the system once a minute, if
-/// anything was allocated since: the collector's empty regions, the C library's free pages, and program text that is in the
+/// Keeps the agent small while it has little to do. What start-up and bursts needed is given back to the system once a minute, and
+/// within seconds when much is resident, if anything was allocated since: the collector's empty regions, the C library's free pages, and program text that is in the
 /// page cache anyway and was mapped only because it ran once. Measured in docs/benchmarks/edge.md.
 /// </summary>
 internal static partial class ResidentMemory
 {
     private const int ArenaMax = -8, TrimThreshold = -1, DontNeed = 4;
     private const long WorthIt = 1 << 20;
-    private static readonly TimeSpan s_settled = TimeSpan.FromSeconds(20), s_period = TimeSpan.FromSeconds(60);
+    private const long TooMuch = 36 << 20;
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5), s_period = TimeSpan.FromSeconds(60);
 
     /// <summary>
     /// Called before any thread is started: SQLite and OpenSSL share one arena of the C library, instead of one for each thread that
@@ -35,16 +36,17 @@ internal static partial class ResidentMemory
     public static async Task RunAsync(TimeProvider time, CancellationToken cancellation)
     {
         long last = long.MinValue / 2;
-        await Task.Delay(s_settled, time, cancellation);
+        long lastAt = time.GetTimestamp();
         while (true)
         {
+            await Task.Delay(s_look, time, cancellation);
+            if (time.GetElapsedTime(lastAt) < s_period && Environment.WorkingSet < TooMuch)
+                continue;
             long allocated = GC.GetTotalAllocatedBytes(precise: false);
-            if (allocated - last >= WorthIt)
-            {
-                last = allocated;
-                GiveBack();
-            }
-            await Task.Delay(s_period, time, cancellation);
+            if (allocated - last < WorthIt)
+                continue;
+            (last, lastAt) = (allocated, time.GetTimestamp());
+            GiveBack();
         }
     }
 
