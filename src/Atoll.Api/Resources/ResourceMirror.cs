@@ -17,16 +17,18 @@ public sealed class ResourceMirror
     private readonly string? _labelSelector, _fieldSelector;
     private readonly TimeProvider _time;
     private readonly Action<KubeObject?, KubeObject?>? _changed;
+    private readonly Action<IReadOnlyList<KubeObject>>? _listed;
     private readonly ConcurrentDictionary<string, KubeObject> _items = new(StringComparer.Ordinal);
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Prepares a copy; nothing is read until <see cref="RunAsync"/>.</summary>
-    public ResourceMirror(IResources resources, ResourceType type, TimeProvider time, Action<KubeObject?, KubeObject?>? changed = null, string? ns = null, string? labelSelector = null, string? fieldSelector = null)
+    /// <summary>Prepares a copy; nothing is read until <see cref="RunAsync"/>. <paramref name="listed"/> sees each list before its changes are reported.</summary>
+    public ResourceMirror(IResources resources, ResourceType type, TimeProvider time, Action<KubeObject?, KubeObject?>? changed = null, string? ns = null, string? labelSelector = null, string? fieldSelector = null, Action<IReadOnlyList<KubeObject>>? listed = null)
     {
         _resources = resources;
         Type = type;
         _time = time;
         _changed = changed;
+        _listed = listed;
         _namespace = ns;
         _labelSelector = labelSelector;
         _fieldSelector = fieldSelector;
@@ -61,6 +63,7 @@ public sealed class ResourceMirror
                 ApiList list = await _resources.ListAsync(Type, _namespace, new ListOptions { LabelSelector = _labelSelector, FieldSelector = _fieldSelector }, cancellation).ConfigureAwait(false);
                 if (list.Error is null)
                 {
+                    _listed?.Invoke(list.Items);
                     Replace(list.Items);
                     _synced.TrySetResult();
                     retry = s_firstRetry;

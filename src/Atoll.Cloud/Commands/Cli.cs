@@ -43,11 +43,13 @@ internal static class Cli
               atoll server --state /var/lib/atoll/centre          start a centre
               atoll site create lyon-1 --region eu --kind near    invite a site and print its join command
               atoll site list -o json                             the sites and their states
+              atoll explain web-0                                 why a pod is where it is, or nowhere
               sudo atoll up                                       a centre and three sites on this machine
             """)
         {
             ServerCommand.Create(),
             SiteCommands.Create(),
+            ExplainCommand.Create(),
             LocalCommands.Up(),
             LocalCommands.Down(),
             LocalCommands.Status(),

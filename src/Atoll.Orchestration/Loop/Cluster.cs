@@ -62,7 +62,7 @@ internal sealed class Cluster
     {
         var mirrors = new List<ResourceMirror>(_copies.Count);
         foreach (Copy copy in _copies.Values)
-            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen));
+            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: copy.Type == Kinds.Pod ? Read : null));
         var tasks = mirrors.ConvertAll(m => m.RunAsync(cancellation));
         tasks.Add(Events.RunAsync(cancellation));
         tasks.Add(SettleAsync(cancellation));
@@ -149,6 +149,9 @@ internal sealed class Cluster
     }
 
     private static string? Scope(KubeObject value) => value.Namespace.Length == 0 ? null : value.Namespace;
+
+    // Everybody who listens to pods reads them; of the first list, which may be long, that is done by all cores.
+    private static void Read(IReadOnlyList<KubeObject> pods) => Parallel.ForEach(pods, static pod => pod.View(ApiJson.Default.Pod));
 
     private static string? NodeOf(KubeObject pod) =>
         pod.View(ApiJson.Default.Pod).Spec.NodeName is { Length: > 0 } node ? Copy.OnNode(node) : null;

@@ -19,6 +19,7 @@ internal sealed class Copy
     private readonly Func<KubeObject, string?>? _extraIndex;
     private readonly Dictionary<string, KubeObject> _items = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Dictionary<string, KubeObject>> _index = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, KubeObject> _byUid = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Uid, DateTimeOffset At)> _unseen = new(StringComparer.Ordinal);
     private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
     private readonly Queue<string> _goneOrder = new();
@@ -43,8 +44,6 @@ internal sealed class Copy
     /// <summary>Index key of the pods bound to a node.</summary>
     public static string OnNode(string node) => "node/" + node;
 
-    private static string OfUid(string uid) => "uid/" + uid;
-
     /// <summary>Calls back after each change that the mirror reports.</summary>
     public void Listen(Action<KubeObject?, KubeObject?> listener) => _listeners.Add(listener);
 
@@ -55,7 +54,7 @@ internal sealed class Copy
     public KubeObject? ByUid(string uid)
     {
         lock (_gate)
-            return _index.TryGetValue(OfUid(uid), out Dictionary<string, KubeObject>? found) ? found.Values.FirstOrDefault() : null;
+            return _byUid.GetValueOrDefault(uid);
     }
 
     /// <summary>All objects now.</summary>
@@ -156,6 +155,7 @@ internal sealed class Copy
         if (_items.TryGetValue(value.Key, out KubeObject? current))
             Take(current);
         _items[value.Key] = value;
+        _byUid[value.Uid] = value;
         foreach (string key in IndexKeys(value))
         {
             if (!_index.TryGetValue(key, out Dictionary<string, KubeObject>? bucket))
@@ -167,6 +167,7 @@ internal sealed class Copy
     private void Take(KubeObject value)
     {
         _items.Remove(value.Key);
+        _byUid.Remove(value.Uid);
         foreach (string key in IndexKeys(value))
             if (_index.TryGetValue(key, out Dictionary<string, KubeObject>? bucket) && bucket.Remove(value.Key) && bucket.Count == 0)
                 _index.Remove(key);
@@ -174,7 +175,6 @@ internal sealed class Copy
 
     private IEnumerable<string> IndexKeys(KubeObject value)
     {
-        yield return OfUid(value.Uid);
         if (Type.Namespaced)
             yield return InNamespace(value.Namespace);
         if (value.Metadata.OwnerReferences is { } owners)

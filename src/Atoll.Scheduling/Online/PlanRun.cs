@@ -53,6 +53,30 @@ internal sealed class PlanRun : IDisposable
         return refused;
     }
 
+    /// <summary>Every node, the best first.</summary>
+    public List<NodeVerdict> Explain(KubeObject value)
+    {
+        PodClass pods = ClassOf(value, value.View(ApiJson.Default.Pod));
+        pods.Sync();
+        var verdicts = new List<NodeVerdict>(_snapshot.NodeCount);
+        var fits = new HashSet<int>();
+        foreach ((int row, Dictionary<string, long> scores) in pods.Scores())
+        {
+            fits.Add(row);
+            verdicts.Add(new NodeVerdict(_snapshot.Nodes[row]!.Name, [], scores, scores.Values.Sum()));
+        }
+        for (int row = 0; row < _snapshot.Rows; row++)
+            if (_snapshot.Nodes[row] is { } node && !fits.Contains(row))
+                verdicts.Add(new NodeVerdict(node.Name, pods.Reasons.Of(row), new Dictionary<string, long>(), 0));
+        verdicts.Sort(static (a, b) =>
+        {
+            int order = a.Reasons.Count.CompareTo(b.Reasons.Count) is var less && (a.Reasons.Count == 0 || b.Reasons.Count == 0) ? less : 0;
+            order = order != 0 ? order : b.Total.CompareTo(a.Total);
+            return order != 0 ? order : string.CompareOrdinal(a.Node, b.Node);
+        });
+        return verdicts;
+    }
+
     public void Dispose() => _working.Dispose();
 
     private Placement Take(KubeObject value, PodClass pods, int row)

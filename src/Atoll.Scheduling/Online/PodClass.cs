@@ -103,6 +103,45 @@ internal sealed class PodClass
         return true;
     }
 
+    /// <summary>Each score of each row that will do, weighted, by Kubernetes' name of the score.</summary>
+    public List<(int Row, Dictionary<string, long> Scores)> Scores()
+    {
+        _scratch ??= new Scratch(_working.Pool, Spec.Count);
+        int count = Feasible(_scratch.Rows);
+        ReadOnlySpan<int> feasible = _scratch.Rows.AsSpan(0, count);
+        var scores = new List<(int Row, Dictionary<string, long> Scores)>(count);
+        foreach (int k in feasible)
+            scores.Add((Spec.Rows[k], Spec.ScoresOf(k)));
+        long[] part = _working.Pool.Longs(count);
+        SchedulingProfile profile = Spec.Profile;
+        if (Spec.Affinity is not null)
+            AddShare(feasible, Cleared(), Spec.Affinity, profile.NodeAffinity, reverse: false);
+        Note("NodeAffinity", Spec.Affinity is not null);
+        if (Spec.Disliked is not null)
+            AddShare(feasible, Cleared(), Spec.Disliked, profile.TaintToleration, reverse: true);
+        Note("TaintToleration", Spec.Disliked is not null);
+        if (_softSpread.Count > 0)
+            SpreadScores.Add(_softSpread, feasible, Cleared(), _scratch, profile.PodTopologySpread, _needsAllTopologies);
+        Note("PodTopologySpread", _softSpread.Count > 0);
+        if (_preferred.Count > 0)
+            AddPreferences(feasible, Cleared(), _scratch.Raw, profile.InterPodAffinity);
+        Note("InterPodAffinity", _preferred.Count > 0);
+        return scores;
+
+        long[] Cleared()
+        {
+            Array.Clear(part, 0, count);
+            return part;
+        }
+
+        // A score that is the same everywhere, or that the pod does not ask for, says nothing.
+        void Note(string name, bool matters)
+        {
+            for (int i = 0; matters && i < count; i++)
+                scores[i].Scores[name] = part[i];
+        }
+    }
+
     private int PickWithin()
     {
         int best = -1, bestScore = -1;

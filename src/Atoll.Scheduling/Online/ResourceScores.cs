@@ -66,9 +66,13 @@ internal sealed class ResourceScores
     /// <summary>Both scores, weighted, of a row on which the pod fits.</summary>
     public int Of(int row)
     {
-        int score = _profile.NodeResourcesFit == 0 ? 0 : _profile.NodeResourcesFit * Fit(row);
-        return _balanced ? score + (_profile.NodeResourcesBalancedAllocation * Balanced(row)) : score;
+        (int fit, int balance) = PartsOf(row);
+        return fit + balance;
     }
+
+    /// <summary>NodeResourcesFit and NodeResourcesBalancedAllocation, weighted.</summary>
+    public (int Fit, int Balance) PartsOf(int row) =>
+        (_profile.NodeResourcesFit == 0 ? 0 : _profile.NodeResourcesFit * Fit(row), _balanced ? _profile.NodeResourcesBalancedAllocation * Balanced(row) : 0);
 
     private int Fit(int row)
     {

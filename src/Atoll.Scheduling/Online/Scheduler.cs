@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
 
 namespace Atoll.Scheduling.Online;
@@ -28,5 +29,23 @@ public static class Scheduler
         for (int i = 0; i < placements.Length; i++)
             placements[i] = run.Place(pending[i]);
         return new Plan(placements);
+    }
+
+    /// <summary>
+    /// What the scheduler thinks of every node for a pod, best first, then the nodes that will not do by name: why this node, and
+    /// why not that one. A pod that has a node is looked at as if it had none.
+    /// </summary>
+    public static IReadOnlyList<NodeVerdict> Explain(Snapshot snapshot, KubeObject pod, PlanOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(snapshot);
+        ArgumentNullException.ThrowIfNull(pod);
+        ArgumentNullException.ThrowIfNull(options);
+        Snapshot without = snapshot.Fork();
+        without.RemovePod(pod.Uid);
+        JsonObject unbound = pod.ToNode();
+        unbound["spec"]?.AsObject().Remove("nodeName");
+        (unbound["status"] as JsonObject)?.Remove("nominatedNodeName");
+        using var run = new PlanRun(without, options);
+        return run.Explain(KubeObject.FromNode(unbound));
     }
 }

@@ -118,6 +118,17 @@ internal sealed class SpecClass
         return closed.Taint ?? (MatchesSelection(row) ? null : NodeMatch.Affinity);
     }
 
+    /// <summary>The parts of a candidate's own score.</summary>
+    public Dictionary<string, long> ScoresOf(int k)
+    {
+        int images = _images?.Of(_rows[k]) ?? 0;
+        (int fit, int balance) = _scores.PartsOf(_rows[k]);
+        var scores = new Dictionary<string, long> { ["NodeResourcesFit"] = fit, ["NodeResourcesBalancedAllocation"] = balance };
+        if (_images is not null)
+            scores.Add("ImageLocality", images);
+        return scores;
+    }
+
     /// <summary>True when no resource is short on a row from which <paramref name="freed"/> was taken away.</summary>
     public bool HasRoom(int row, long[]? freed = null)
     {

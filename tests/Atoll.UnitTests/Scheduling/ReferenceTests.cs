@@ -37,6 +37,26 @@ public sealed class ReferenceTests
     }, iter: 1500);
 
     [Fact]
+    public void An_explanation_gives_the_reasons_and_scores_that_plain_code_finds() => s_case.Sample(c =>
+    {
+        RandomFleet fleet = Draw(c with { Pending = 1 });
+        KubeObject pod = fleet.Pending[0];
+        if (pod.View(ApiJson.Default.Pod).Spec.NodeName is not null)
+            return;
+        var plain = new PlainFleet(fleet.Nodes, fleet.Pods, fleet.Namespaces);
+        Dictionary<string, long> scores = PlainScores.Of(plain, pod);
+        IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(SnapshotOf(fleet), pod, new PlanOptions { Seed = 1 });
+        Assert.Equal(fleet.Nodes.Select(n => n.Name).Order(), verdicts.Select(v => v.Node).Order());
+        foreach (NodeVerdict verdict in verdicts)
+            Assert.Equal(plain.Reasons(pod, verdict.Node).Order(), verdict.Reasons.Order());
+        // Scores that are equal everywhere are left out: only differences tell.
+        NodeVerdict[] fit = [.. verdicts.Where(v => v.Reasons.Count == 0)];
+        Assert.Equal(scores.Count, fit.Length);
+        for (int i = 1; i < fit.Length; i++)
+            Assert.Equal(scores[fit[0].Node] - scores[fit[i].Node], fit[0].Total - fit[i].Total);
+    }, iter: 700);
+
+    [Fact]
     public void The_same_input_and_seed_give_the_same_plan_in_whatever_order_nodes_and_pods_came() => s_case.Sample(c =>
     {
         RandomFleet fleet = Draw(c);

@@ -1,0 +1,101 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Kube.Client;
+using Atoll.Scheduling.Online;
+
+namespace Atoll.Cloud.Commands;
+
+/// <summary><c>atoll explain POD</c>: why this node, and why not that one, from the fleet as it is now.</summary>
+internal static class ExplainCommand
+{
+    private static readonly string[] s_headers = ["NODE", "VERDICT", "SCORE", "WHY"];
+
+    public static Command Create()
+    {
+        var pod = new Argument<string>("pod") { Description = "the pod's name" };
+        var ns = new Option<string>("--namespace", "-n") { Description = "the pod's namespace", DefaultValueFactory = _ => "default" };
+        var limit = new Option<int>("--limit") { Description = "how many nodes to show, the best first; 0 for all", DefaultValueFactory = _ => 20 };
+        var command = new Command("explain", """
+            Show what the scheduler thinks of each node for a pod: its scores where the pod fits, the reasons where it does not. A pod
+            that has a node is looked at as if it had none, in the fleet as it is now.
+
+            Examples:
+              atoll explain web-7d4b9c-x2x8p
+              atoll explain db-0 -n prod --limit 0 -o json | jq '.nodes[] | select(.reasons != [])'
+            """) { pod, ns, limit };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, _) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            JsonObject result = await ExplainAsync(client, parsed.GetRequiredValue(ns), parsed.GetRequiredValue(pod), parsed.GetValue(limit), cancellation);
+            string form = parsed.GetRequiredValue(Cli.Output);
+            if (form == "table")
+                Console.WriteLine($"pod {result["pod"]}: {(result["node"] is { } node ? $"on {node}" : "has no node")}; {result["fits"]} of {result["of"]} nodes would do\n");
+            Printer.Print(form, result, s_headers, result["nodes"]!.AsArray().Select(n => Row(n!.AsObject(), (string?)result["node"])));
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    /// <summary>The explanation as a document.</summary>
+    internal static async Task<JsonObject> ExplainAsync(IResources api, string ns, string name, int limit, CancellationToken cancellation)
+    {
+        KubeObject pod = SiteCommands.Check(await api.GetAsync(Kinds.Pod, ns, name, cancellation));
+        var fleet = new Snapshot();
+        foreach (KubeObject item in await ListAsync(api, Kinds.Namespace, cancellation))
+            fleet.UpsertNamespace(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Node, cancellation))
+            fleet.UpsertNode(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))
+            fleet.UpsertPod(item);
+        IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions());
+        string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName;
+        var nodes = new JsonArray();
+        for (int i = 0; i < verdicts.Count; i++)
+            if (limit <= 0 || i < limit || verdicts[i].Node == node)
+                nodes.Add((JsonNode)Document(verdicts[i]));
+        return new JsonObject
+        {
+            ["pod"] = pod.Key,
+            ["node"] = string.IsNullOrEmpty(node) ? null : node,
+            ["fits"] = verdicts.Count(v => v.Reasons.Count == 0),
+            ["of"] = verdicts.Count,
+            ["nodes"] = nodes,
+        };
+    }
+
+    private static JsonObject Document(NodeVerdict verdict)
+    {
+        var scores = new JsonObject();
+        foreach (KeyValuePair<string, long> score in verdict.Scores.OrderByDescending(s => s.Value))
+            scores[score.Key] = score.Value;
+        return new JsonObject
+        {
+            ["node"] = verdict.Node,
+            ["reasons"] = new JsonArray([.. verdict.Reasons.Select(r => (JsonNode)r)]),
+            ["score"] = verdict.Reasons.Count == 0 ? verdict.Total : null,
+            ["scores"] = scores,
+        };
+    }
+
+    private static string[] Row(JsonObject node, string? bound)
+    {
+        JsonArray reasons = node["reasons"]!.AsArray();
+        string name = (string)node["node"]!;
+        string why = reasons.Count > 0
+            ? string.Join(", ", reasons.Select(r => (string?)r))
+            : string.Join(", ", node["scores"]!.AsObject().Select(s => string.Create(CultureInfo.InvariantCulture, $"{s.Key} {(long)s.Value!}")));
+        return [name == bound ? name + " *" : name, reasons.Count > 0 ? "no" : "fits", reasons.Count > 0 ? "-" : node["score"]!.ToString(), why];
+    }
+
+    private static async Task<IReadOnlyList<KubeObject>> ListAsync(IResources api, ResourceType type, CancellationToken cancellation)
+    {
+        ApiList list = await api.ListAsync(type, null, ListOptions.Default, cancellation);
+        return list.Error is { } error ? throw new CommandException(error.Message ?? $"{type.Plural} cannot be listed") : list.Items;
+    }
+}

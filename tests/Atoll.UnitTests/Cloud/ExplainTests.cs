@@ -1,0 +1,42 @@
+using System.Text.Json.Nodes;
+using Atoll.Api.Objects;
+using Atoll.Cloud.Commands;
+using Atoll.UnitTests.Kube;
+
+namespace Atoll.UnitTests.Cloud;
+
+/// <summary><c>atoll explain</c> over a real API.</summary>
+public sealed class ExplainTests : KubeTestBase
+{
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Every_node_has_its_scores_or_its_reasons()
+    {
+        await NodeAsync("big", "8");
+        await NodeAsync("small", "1");
+        await NodeAsync("mid", "4");
+        JsonObject pod = Pod("p");
+        pod["spec"]!["nodeName"] = "mid";
+        pod["spec"]!["containers"]![0]!["resources"] = JsonNode.Parse("""{"requests":{"cpu":"2","memory":"1Gi"}}""");
+        await Make(Kinds.Pod, pod);
+        JsonObject answer = await ExplainCommand.ExplainAsync(Admin, "default", "p", 1, Cancel);
+        Assert.Equal(("default/p", "mid", 2, 3), ((string?)answer["pod"], (string?)answer["node"], (int)answer["fits"]!, (int)answer["of"]!));
+        // The best, and the one where it is although it is not the best.
+        Assert.Equal(["big", "mid"], answer["nodes"]!.AsArray().Select(n => (string?)n!["node"]));
+        answer = await ExplainCommand.ExplainAsync(Admin, "default", "p", 0, Cancel);
+        JsonNode big = answer["nodes"]![0]!, small = answer["nodes"]![2]!;
+        Assert.Equal((long)big["score"]!, big["scores"]!.AsObject().Sum(s => (long)s.Value!));
+        Assert.Equal("Insufficient cpu", (string?)small["reasons"]![0]);
+        CommandException none = await Assert.ThrowsAsync<CommandException>(() => ExplainCommand.ExplainAsync(Admin, "default", "nobody", 0, Cancel));
+        Assert.Equal(ExitCodes.NotFound, none.ExitCode);
+    }
+
+    private async Task NodeAsync(string name, string cpu)
+    {
+        JsonObject node = Json("""{"spec":{},"status":{"allocatable":{"memory":"8Gi","pods":"10"},"conditions":[{"type":"Ready","status":"True"}]}}""");
+        node["metadata"] = new JsonObject { ["name"] = name };
+        node["status"]!["allocatable"]!["cpu"] = cpu;
+        await Make(Kinds.Node, node);
+    }
+}
