@@ -68,6 +68,7 @@ bench: ## the benchmarks, into docs/benchmarks/
 	@eng/install.sh test
 	@$(MAKE) build
 	@dotnet run --project bench/Scheduling -c Release -- --out=docs/benchmarks/scheduling-online.md
+	@dotnet run --project bench/Fragmentation -c Release -- docs/benchmarks
 	@$(SUDO) eng/bench.sh
 
 clean: ## remove what was built

@@ -55,6 +55,8 @@ internal static class Cli
             LocalCommands.Status(),
             LocalCommands.Cut(),
             LocalCommands.Heal(),
+            SimulateCommand.Create(),
+            DefragmentCommand.Create(),
             CompletionCommand.Create(),
         };
         root.Options.Add(Kubeconfig);

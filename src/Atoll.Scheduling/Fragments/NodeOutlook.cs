@@ -10,12 +10,12 @@ namespace Atoll.Scheduling.Fragments;
 /// </summary>
 public sealed class NodeOutlook
 {
-    private const int Sequences = 128, Length = 70, CpuStep = 100;
+    private const int Sequences = 256, Length = 70, CpuStep = 100;
     private const ulong Seed = 99;
 
-    // The rare task that stands for those which the mix leaves out: the GPUs of a full board, and how often it is drawn.
+    // The rare task: the GPUs of a full board, and the share of GPUs asked for that it is drawn with.
     private const int RareGpus = 8;
-    private const double RareShare = 0.02;
+    private const double RareShare = 0.1;
 
     private readonly ImmutableArray<TypicalTask> _tasks;
     private readonly GpuTask[][] _drawn;
@@ -58,20 +58,23 @@ public sealed class NodeOutlook
         return value;
     }
 
-    // The mix leaves out the rare specs; tasks of many whole GPUs are among them, and a node once broken up is lost to them.
+    // The mix leaves out the rare specs; tasks of many whole GPUs may be among them, and a node once broken up is lost to them.
+    // Where the mix has none, one stands for them.
     private static ImmutableArray<TypicalTask> WithRare(TypicalMix mix)
     {
         double cores = 0, gpus = 0;
+        int most = 0;
         foreach ((GpuTask task, double share) in mix.Tasks)
         {
             if (task.Gpus == 0)
                 continue;
+            most = Math.Max(most, task.Gpus);
             cores += share * task.CpuMilli;
             gpus += share * task.GpuTotalMilli;
         }
         double perGpu = gpus == 0 ? 0 : cores / gpus * GpuTask.WholeGpu;
         var tasks = mix.Tasks.ToBuilder();
-        if (gpus > 0)
+        if (most is > 0 and < RareGpus)
             tasks.Add(new TypicalTask(new GpuTask((int)(perGpu * RareGpus), 0, RareGpus, GpuTask.WholeGpu, 0), RareShare / RareGpus));
         return tasks.ToImmutable();
     }

@@ -15,7 +15,7 @@ public sealed record DefragmentationGoal(int BlockCores, int MostMoves, ulong Se
 /// <param name="Moves">The migrations, in order.</param>
 /// <param name="Before">The rate before them.</param>
 /// <param name="After">The rate after them.</param>
-/// <param name="Bound">No plan of so many migrations, in any order, is known to be able to have more blocks than this.</param>
+/// <param name="Bound">Blocks that no plan of so many migrations has more of, in any order, if no host gives up more than four machines.</param>
 public sealed record DefragmentationResult(ImmutableArray<VmMove> Moves, FragmentRate Before, FragmentRate After, double Bound);
 
 /// <summary>

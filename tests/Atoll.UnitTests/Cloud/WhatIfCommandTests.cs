@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Text;
+using Atoll.Cloud.Commands;
+using Atoll.Scheduling.Fragments;
+using Atoll.UnitTests.Scheduling.Fragments;
+using Atoll.UnitTests.Scheduling.Offline;
+
+namespace Atoll.UnitTests.Cloud;
+
+/// <summary><c>atoll simulate</c> and <c>atoll defragment</c>: files that they write and exit codes.</summary>
+public sealed class WhatIfCommandTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("atoll-whatif-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, true);
+
+    [Fact]
+    public async Task Simulate_writes_the_curves_of_each_policy()
+    {
+        (string nodes, string trace) = WriteTrace();
+        string csv = In("c.csv"), svg = In("c.svg");
+        Assert.Equal(ExitCodes.Success, await Cli.RunAsync(["simulate", "--trace", trace, "--nodes", nodes, "--policy", "outlook,FGD", "--demand", "120%", "--csv", csv, "--svg", svg]));
+        string[] lines = await File.ReadAllLinesAsync(csv, TestContext.Current.CancellationToken);
+        Assert.Equal("policy,seed,demand_percent,allocated_percent,fragment_percent,dropped", lines[0]);
+        foreach (string policy in new[] { "Outlook", "FGD" })
+        {
+            string last = lines.Last(l => l.StartsWith(policy + ",42,", StringComparison.Ordinal));
+            Assert.InRange(double.Parse(last.Split(',')[2], CultureInfo.InvariantCulture), 110, 120);
+        }
+        Assert.Contains("<polyline", await File.ReadAllTextAsync(svg, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Mistakes_have_their_exit_codes()
+    {
+        (string nodes, string trace) = WriteTrace();
+        Assert.Equal(ExitCodes.NotFound, await Cli.RunAsync(["simulate", "--trace", In("none"), "--nodes", nodes]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--trace", trace, "--nodes", nodes, "--policy", "best"]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--trace", trace, "--nodes", nodes, "--demand", "much"]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--trace", trace]));
+        Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["simulate", "--trace", nodes, "--nodes", nodes]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["defragment", "--snapshot", nodes, "--moves", "-1"]));
+        Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["defragment", "--snapshot", nodes]));
+    }
+
+    [Fact]
+    public async Task Defragment_plans_on_a_snapshot()
+    {
+        string file = In("vms.json");
+        await File.WriteAllTextAsync(file, SmallVmFleet.ToJson(SmallVmFleet.Draw(3, 12)), TestContext.Current.CancellationToken);
+        Assert.Equal(ExitCodes.Success, await Cli.RunAsync(["defragment", "--snapshot", file, "--moves", "4", "-o", "json"]));
+    }
+
+    private (string Nodes, string Trace) WriteTrace()
+    {
+        (GpuFleet fleet, List<GpuTask> tasks) = SmallTrace.Draw(5);
+        var nodes = new StringBuilder("sn,cpu_milli,memory_mib,gpu,model\n");
+        foreach (GpuNode node in fleet.Nodes)
+            nodes.Append(CultureInfo.InvariantCulture, $"{node.Name},{node.CpuMilli},{node.MemoryMib},{node.Gpus},{fleet.Models[node.Model]}\n");
+        var trace = new StringBuilder("name,cpu_milli,memory_mib,num_gpu,gpu_milli\n");
+        for (int i = 0; i < tasks.Count; i++)
+            trace.Append(CultureInfo.InvariantCulture, $"t-{i:D4},{tasks[i].CpuMilli},{tasks[i].MemoryMib},{tasks[i].Gpus},{tasks[i].GpuMilli}\n");
+        File.WriteAllText(In("nodes.csv"), nodes.ToString());
+        File.WriteAllText(In("trace.csv"), trace.ToString());
+        return (In("nodes.csv"), In("trace.csv"));
+    }
+
+    private string In(string name) => Path.Combine(_folder, name);
+}
