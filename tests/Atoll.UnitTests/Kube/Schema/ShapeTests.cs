@@ -1,4 +1,8 @@
+using System.Reflection;
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Kube.Schema;
 
@@ -39,4 +43,25 @@ public sealed class ShapeTests
     [InlineData("""{"spec":{"template":{"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"x"}}}]}}}}""", "spec.template.spec.containers[0].resources.limits[cpu]", "Invalid value: \"x\": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
     public void Reports_wrong_types_with_their_path(string document, string field, string message) =>
         Assert.Contains(ObjectSchemas.Validate(Kinds.Deployment, JsonNode.Parse(document)!.AsObject(), null, null), c => c.Field == field && c.Message == message);
+
+    [Fact]
+    public void The_schema_knows_every_field_of_a_site()
+    {
+        var site = new Site
+        {
+            Spec = new SiteSpec { Region = "r", Kind = "near", Carrier = "c", Latitude = 1, Longitude = 2, Revoked = true, Orphans = [new OrphanDecision { Uid = "u", Action = "Stop" }] },
+            Status = new SiteStatus
+            {
+                Phase = "Connected", AgentVersion = "1", Nodes = 1, LastTransitionTime = DateTimeOffset.UnixEpoch,
+                Conditions = [new Condition { Type = "Connected", Status = "True", Reason = "r", Message = "m", LastTransitionTime = DateTimeOffset.UnixEpoch }],
+                Orphans = [new SiteOrphan { Name = "default/a", Resource = "pods", Uid = "u" }],
+            },
+        };
+        var document = (JsonObject)JsonSerializer.SerializeToNode(site, ApiJson.Default.Site)!;
+        Assert.Empty(ObjectSchemas.UnknownFields(Kinds.Site, document));
+        foreach (PropertyInfo property in typeof(SiteSpec).GetProperties())
+            Assert.True(document["spec"]!.AsObject().ContainsKey(JsonNamingPolicy.CamelCase.ConvertName(property.Name)), $"set {property.Name} in this test");
+        foreach (PropertyInfo property in typeof(SiteStatus).GetProperties())
+            Assert.True(document["status"]!.AsObject().ContainsKey(JsonNamingPolicy.CamelCase.ConvertName(property.Name)), $"set {property.Name} in this test");
+    }
 }
