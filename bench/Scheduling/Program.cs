@@ -6,11 +6,15 @@ using Atoll.Api.Objects;
 using Atoll.Bench.Scheduling;
 using Atoll.Scheduling.Online;
 
-if (args.Contains("--first-plan"))
+// Before everything else: this one may use all cores.
+string start = "";
+if (args.Contains("--first-plan") || args.Any(a => a.StartsWith("--out=", StringComparison.Ordinal)))
 {
     (TimeSpan served, TimeSpan bound) = await FirstPlan.MeasureAsync(5_000, 100_000).ConfigureAwait(false);
-    Console.WriteLine($"API served after {served.TotalMilliseconds:N0} ms, first pod bound after {bound.TotalMilliseconds:N0} ms");
-    return;
+    start = $"| opened store of 100,000 pods → API served / first pod bound, durably | {served.TotalMilliseconds:N0} / **{bound.TotalMilliseconds:N0} ms** | 1,000 ms: {(bound.TotalMilliseconds < 1000 ? "met" : "missed")} |";
+    Console.WriteLine(start);
+    if (args.Contains("--first-plan"))
+        return;
 }
 
 // One core, as the bars say. A case is run once to warm up and five times; the median counts. `--quick`: once each.
@@ -66,7 +70,10 @@ foreach ((string name, int nodes, string more) in new[]
     lines.AppendLine(line);
 }
 if (into is not null)
+{
+    lines.AppendLine().AppendLine("| start of a centre (clock on the wall, all cores) | Atoll | bar |").AppendLine("|---|---|---|").AppendLine(start);
     File.WriteAllText(into, Report.Text(lines.ToString()));
+}
 
 namespace Atoll.Bench.Scheduling
 {
@@ -196,6 +203,8 @@ namespace Atoll.Bench.Scheduling
               from its document is in the time. One run to warm up, then the median of five.
             - Preemption: every node is filled with four pods of 900m of priority 0; pods of 3 cores and priority 10 come. Victims go at once.
             - Time is what the process had of its core (CLOCK_PROCESS_CPUTIME_ID, all its threads), so a busy machine does not count.
+            - Start of a centre: store file with 5,000 nodes and 100,000 bound pods; the server, every mirror and controller start, and one
+              pod waits. What costs is reading each pod's document into its typed view and into every controller's copy.
             - One decision: a plan of a single pod from a new fork, with one pod on each node; 2,500 sites at 100,000 nodes, 3 at 5,000.
 
             """;

@@ -73,6 +73,27 @@ public sealed class RealApiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_greater_pod_takes_the_room_of_a_lesser_one()
+    {
+        await MakeAsync(Kinds.Node, null, """
+            {"apiVersion":"v1","kind":"Node","metadata":{"name":"big"},"status":{"allocatable":{"cpu":"1","memory":"1Gi","pods":"10"},"conditions":[{"type":"Ready","status":"True"}]}}
+            """);
+        await MakeAsync(Kinds.PriorityClass, null, """{"apiVersion":"scheduling.k8s.io/v1","kind":"PriorityClass","metadata":{"name":"high"},"value":1000}""");
+        await MakeAsync(Kinds.Pod, "default", Asks("low", ""));
+        await UntilAsync(() => NodeOf("low") == "big");
+        await MakeAsync(Kinds.Pod, "default", Asks("high", "\"priorityClassName\":\"high\","));
+        await UntilAsync(() => NodeOf("high") == "big" && _mirrors[Kinds.Pod].Get("default", "low") is null);
+        await UntilAsync(() => _mirrors[Kinds.Event].Items.Any(e => e.View(ApiJson.Default.Event).Reason == "Preempted"));
+        Assert.Equal("big", _mirrors[Kinds.Pod].Get("default", "high")!.View(ApiJson.Default.Pod).Status!.NominatedNodeName);
+
+        string? NodeOf(string name) => _mirrors[Kinds.Pod].Get("default", name)?.View(ApiJson.Default.Pod).Spec.NodeName;
+
+        static string Asks(string name, string more) =>
+            """{"apiVersion":"v1","kind":"Pod","metadata":{"name":"NAME","annotations":{"test/scheduled":""}},"spec":{MORE"containers":[{"name":"c","image":"a:1","resources":{"requests":{"cpu":"1"}}}]}}"""
+                .Replace("NAME", name, StringComparison.Ordinal).Replace("MORE", more, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Job_daemon_set_and_namespace_over_the_real_api()
     {
         await MakeAsync(Kinds.Namespace, null, """{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"team"}}""");
@@ -108,6 +129,8 @@ public sealed class RealApiTests : IAsyncLifetime
         Pod view = pod.View(ApiJson.Default.Pod);
         if (string.IsNullOrEmpty(view.Spec.NodeName))
         {
+            if (pod.Metadata.Annotation("test/scheduled") is not null)
+                return;
             string node = Atoll.Orchestration.DaemonSets.DaemonPods.NodeOf(view) ?? "n0";
             var binding = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Binding", ["metadata"] = new JsonObject { ["name"] = pod.Name }, ["target"] = new JsonObject { ["kind"] = "Node", ["name"] = node } };
             await _admin.CreateAsync(Kinds.Pod, pod.Namespace, binding, _stop.Token, pod.Name, "binding");
