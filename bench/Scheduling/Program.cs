@@ -195,6 +195,8 @@ namespace Atoll.Bench.Scheduling
             |---|---|---|---|---|---|
             {{tables}}
 
+            Packing and fragments have [their own page](scheduling.md).
+
             ## How
 
             - Nodes and pods are those of Kubernetes' scheduler_perf: 4 cores, 32 GiB, 110 pods, three zones; pods of 100m and 500 MiB with the
