@@ -44,12 +44,14 @@ internal static class Cli
               atoll site create lyon-1 --region eu --kind near    invite a site and print its join command
               atoll site list -o json                             the sites and their states
               atoll explain web-0                                 why a pod is where it is, or nowhere
+              atoll capacity --flavour 4c8g                       how many can still be sold, and where
               sudo atoll up                                       a centre and three sites on this machine
             """)
         {
             ServerCommand.Create(),
             SiteCommands.Create(),
             ExplainCommand.Create(),
+            CapacityCommand.Create(),
             LocalCommands.Up(),
             LocalCommands.Down(),
             LocalCommands.Status(),

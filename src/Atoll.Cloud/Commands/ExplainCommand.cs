@@ -46,13 +46,7 @@ internal static class ExplainCommand
     internal static async Task<JsonObject> ExplainAsync(IResources api, string ns, string name, int limit, CancellationToken cancellation)
     {
         KubeObject pod = SiteCommands.Check(await api.GetAsync(Kinds.Pod, ns, name, cancellation));
-        var fleet = new Snapshot();
-        foreach (KubeObject item in await ListAsync(api, Kinds.Namespace, cancellation))
-            fleet.UpsertNamespace(item);
-        foreach (KubeObject item in await ListAsync(api, Kinds.Node, cancellation))
-            fleet.UpsertNode(item);
-        foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))
-            fleet.UpsertPod(item);
+        Snapshot fleet = await FleetAsync(api, cancellation);
         IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions());
         string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName;
         var nodes = new JsonArray();
@@ -67,6 +61,19 @@ internal static class ExplainCommand
             ["of"] = verdicts.Count,
             ["nodes"] = nodes,
         };
+    }
+
+    /// <summary>The fleet as it is now.</summary>
+    internal static async Task<Snapshot> FleetAsync(IResources api, CancellationToken cancellation)
+    {
+        var fleet = new Snapshot();
+        foreach (KubeObject item in await ListAsync(api, Kinds.Namespace, cancellation))
+            fleet.UpsertNamespace(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Node, cancellation))
+            fleet.UpsertNode(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))
+            fleet.UpsertPod(item);
+        return fleet;
     }
 
     private static JsonObject Document(NodeVerdict verdict)
