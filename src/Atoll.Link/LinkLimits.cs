@@ -33,6 +33,9 @@ public static class LinkLimits
     /// <summary>Longest namespace/name in characters.</summary>
     public const int MaxNameLength = 320;
 
+    /// <summary>Longest address, or detail about it, in a hello, in characters.</summary>
+    public const int MaxAddressLength = 256;
+
     /// <summary>Longest kind key or operation in characters.</summary>
     public const int MaxKindLength = 64;
 

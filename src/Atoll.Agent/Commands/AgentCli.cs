@@ -5,6 +5,7 @@ using Atoll.Agent.Host;
 using Atoll.Agent.Identity;
 using Atoll.Api.Enrolment;
 using Atoll.Api.Quantities;
+using Atoll.Link;
 using Atoll.Store.Sqlite;
 
 namespace Atoll.Agent.Commands;
@@ -45,19 +46,20 @@ internal static class AgentCli
 
     private static Command Join()
     {
-        var server = new Option<string>("--server") { Description = "address of the centre, such as https://centre.example.org:6443", Required = true };
+        var server = new Option<string[]>("--server") { Description = "address of the centre, such as https://centre.example.org:6443; may be given again, the preferred one first", Required = true };
         var token = new Option<string>("--token") { Description = "the one-time token that 'atoll site create' printed", Required = true };
         var command = new Command("join", "Make this machine a site: makes its key, has it certified against a one-time token, and stores the identity.\n\nExample:\n  atoll-agent join --server https://centre.example.org:6443 --token atoll1.lyon-1.…") { s_state, server, token };
         command.SetAction(async (parsed, cancellation) =>
         {
             string state = Path.GetFullPath(parsed.GetRequiredValue(s_state));
-            if (!Uri.TryCreate(parsed.GetValue(server), UriKind.Absolute, out Uri? address) || address.Scheme != Uri.UriSchemeHttps)
-                throw new ArgumentException($"--server: '{parsed.GetValue(server)}' is not an https address, such as https://centre.example.org:6443.");
+            string[] addresses = Array.ConvertAll(parsed.GetRequiredValue(server), text => Uri.TryCreate(text, UriKind.Absolute, out Uri? address) && address.Scheme == Uri.UriSchemeHttps && text.Length <= LinkLimits.MaxAddressLength
+                ? address.ToString().TrimEnd('/')
+                : throw new ArgumentException($"--server: '{text}' is not an https address, such as https://centre.example.org:6443."));
             if (!JoinToken.TryParse(parsed.GetValue(token), out JoinToken? read, out string? error))
                 throw new ArgumentException($"--token: {error}");
             if (SiteIdentity.Exists(state) && SiteIdentity.Load(state).Enrolment.Site is { } already && already != read.Site)
                 throw new InvalidOperationException($"{state} belongs to site {already}. Give another --state, or remove it first with: atoll-agent reset --state {state}");
-            await EnrolmentClient.JoinAsync(state, address.ToString().TrimEnd('/'), read, cancellation);
+            await EnrolmentClient.JoinAsync(state, addresses, read, cancellation);
             Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent run --state {state}");
             return 0;
         });
@@ -74,7 +76,8 @@ internal static class AgentCli
         var runtime = new Option<string?>("--oci-runtime") { Description = "OCI runtime, name or path (default: crun, then runc, whichever this host allows)" };
         var images = new Option<string?>("--image-limit") { Description = "size of all images above which unused ones are deleted, such as 20Gi (default: when the disk is 85 % full)" };
         var port = new Option<int>("--api-port") { Description = "loopback port of the site's own API", DefaultValueFactory = _ => 6444 };
-        var dates = new Option<bool>("--ignore-dates") { Description = "this machine's clock cannot be trusted: ignore validity dates of certificates, not identities" };
+        var dates = new Option<string>("--dates") { Description = "what the dates of the centre's certificate are held against: ask (this machine's clock, unless the centre says that it is wrong), strict (this machine's clock), ignore (nothing)", DefaultValueFactory = _ => "ask" };
+        dates.AcceptOnlyFromAmong("ask", "strict", "ignore");
         var command = new Command("run", "Run the site. Instances go on when this process ends, for whatever reason.\n\nExample:\n  atoll-agent run --state /var/lib/atoll/agent") { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, images, port, dates };
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -95,7 +98,7 @@ internal static class AgentCli
                 OciRuntime = parsed.GetValue(runtime),
                 ImageLimitBytes = Size(parsed.GetValue(images)),
                 ApiPort = parsed.GetValue(port),
-                IgnoreDates = parsed.GetValue(dates),
+                Dates = parsed.GetValue(dates) switch { "strict" => CertificateDates.Strict, "ignore" => CertificateDates.Ignore, _ => CertificateDates.AskParent },
             }, cancellation);
             return 0;
         });

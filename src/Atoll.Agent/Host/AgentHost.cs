@@ -3,6 +3,8 @@ using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Atoll.Agent.Identity;
 using Atoll.Agent.Uplink;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Edge.Instances;
 using Atoll.Edge.Nodes;
@@ -36,7 +38,7 @@ internal static class AgentHost
         Directory.CreateDirectory(options.Run, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using var loggers = new LineLoggerFactory(time);
         ILogger log = loggers.CreateLogger("Atoll.Agent");
-        var certificate = new SiteCertificate(identity, options.State, time, loggers.CreateLogger("Atoll.Identity"));
+        var certificate = new SiteCertificate(identity, options.State, time, Random.Shared, loggers.CreateLogger("Atoll.Identity"));
 
         await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "site.db"), log, cancellation);
         SiteAccess access = SiteAccess.Open(options, identity.Enrolment.Servers[0], time);
@@ -58,12 +60,13 @@ internal static class AgentHost
         }, cancellation);
         IResources resources = api.As(Kube.Access.Identity.Trusted("system:agent"));
 
-        var dialer = new LinkDialer(() => certificate.Link(options.IgnoreDates), time);
-        var uplink = new SiteUplink(store, api, resources, time, loggers.CreateLogger("Atoll.Uplink"), (state, error, parent) => Report(log, certificate, dialer.Line, state, error, parent));
+        var dialer = new LinkDialer(() => certificate.Link(options.Dates), time);
+        var uplink = new SiteUplink(store, api, resources, time, loggers.CreateLogger("Atoll.Uplink"), (state, error, parent) => Report(log, certificate, dialer, state, error, parent));
+        var ownSite = new ResourceMirror(resources, Kinds.Site, time, (_, now) => certificate.Announce(now?.Metadata.Annotation(WellKnown.TrustAnnotation)));
         await uplink.OpenAsync(cancellation);
         var link = new SiteLink(new SiteLinkOptions
         {
-            Parents = [.. identity.Enrolment.Servers.Select(s => new Uri(s))],
+            Parents = [.. identity.Enrolment.Parents().Select(s => new Uri(s))],
             Dial = dialer.DialAsync,
             AcceptStream = TunnelServer.ToUnixSocket(options.Socket),
             Session = new LinkOptions { Software = Version, DeadAfterMs = 12_000, Bodies = new RecentBodies(512 * 1024) },
@@ -85,7 +88,7 @@ internal static class AgentHost
         File.SetUnixFileMode(options.Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         log.LogInformation("Site {Site}, node {Node}: up; the site's API is https://127.0.0.1:{Port}, kubeconfig {Kubeconfig}", identity.Enrolment.Site, options.NodeName, options.ApiPort, Path.Combine(options.State, "kubeconfig"));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        Task[] parts = [uplink.RunAsync(stop.Token), control.RunAsync(stop.Token), link.RunAsync(stop.Token), certificate.RunAsync(stop.Token), ResidentMemory.RunAsync(time, stop.Token), store.Completion];
+        Task[] parts = [uplink.RunAsync(stop.Token), control.RunAsync(stop.Token), link.RunAsync(stop.Token), certificate.RunAsync(stop.Token), ownSite.RunAsync(stop.Token), ResidentMemory.RunAsync(time, stop.Token), store.Completion];
         try
         {
             Task ended = await Task.WhenAny(parts);
@@ -145,14 +148,19 @@ internal static class AgentHost
         return app;
     }
 
-    private static void Report(ILogger log, SiteCertificate certificate, LineBytes line, LinkState state, LinkError error, Uri parent)
+    private static void Report(ILogger log, SiteCertificate certificate, LinkDialer dialer, LinkState state, LinkError error, Uri parent)
     {
+        if (dialer.Skew is { } skew && (skew - certificate.Skew).Duration() > TimeSpan.FromMinutes(1))
+        {
+            certificate.Skew = skew;
+            log.LogWarning("The parent's clock is {Seconds:0} s ahead of this machine's: certificates are judged by the parent's", skew.TotalSeconds);
+        }
         if (state == LinkState.Live)
-            log.LogInformation("Link to {Parent} is up after {Sent} bytes sent and {Received} received inside TLS", parent, line.Sent, line.Received);
+            log.LogInformation("Link to {Parent} is up after {Sent} bytes sent and {Received} received inside TLS", parent, dialer.Line.Sent, dialer.Line.Received);
         else if (state == LinkState.Closed)
         {
             log.LogWarning("Link to {Parent} is down: {Reason}", parent, error);
-            if (error == LinkError.Unauthenticated)
+            if (error is LinkError.Unauthenticated or LinkError.Revoked)
                 certificate.RenewSoon();
         }
     }

@@ -1,4 +1,5 @@
 using System.Net;
+using Atoll.Link;
 
 namespace Atoll.Agent.Host;
 
@@ -38,8 +39,8 @@ internal sealed record AgentOptions
     /// <summary>Loopback port of the site's own API.</summary>
     public int ApiPort { get; init; } = 6444;
 
-    /// <summary>Ignore validity dates: this machine's clock cannot be trusted.</summary>
-    public bool IgnoreDates { get; init; }
+    /// <summary>What the validity dates of the parent's certificate are held against.</summary>
+    public CertificateDates Dates { get; init; }
 
     /// <summary>State that a reboot may lose.</summary>
     public string Run => Path.Combine("/run/atoll", NodeName);

@@ -15,14 +15,15 @@ internal static class EnrolmentClient
     private const int MaxAnswerBytes = 256 * 1024;
 
     /// <summary>Makes a key, gets it certified against a one-time token, and stores the identity.</summary>
-    public static async Task JoinAsync(string state, string server, JoinToken token, CancellationToken cancellation)
+    public static async Task JoinAsync(string state, IReadOnlyList<string> servers, JoinToken token, CancellationToken cancellation)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new JoinRequest { Site = token.Site, Secret = token.Secret, CertificateRequest = SiteIdentity.RequestFor(key) };
-        using X509Certificate2 authority = await FetchAuthorityAsync(server, token.Pin, cancellation);
+        (string server, X509Certificate2 authority) = await FindAsync(servers, token.Pin, cancellation);
+        using X509Certificate2 pinned = authority;
         string? refusal = null;
         JoinResponse answer = await PostAsync(server, "/join/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.JoinRequest), ParentTrust.Pinned(authority, why => refusal = why), () => refusal, cancellation);
-        SiteIdentity.Save(state, new Enrolment { Site = token.Site, SiteUid = answer.SiteUid, Region = answer.Region, Servers = [server] }, key.ExportPkcs8PrivateKeyPem(), answer.Certificate, answer.CertificateAuthority);
+        SiteIdentity.Save(state, new Enrolment { Site = token.Site, SiteUid = answer.SiteUid, Region = answer.Region, Servers = [.. servers], Advertised = answer.Servers }, key.ExportPkcs8PrivateKeyPem(), answer.Certificate, answer.CertificateAuthority);
     }
 
     /// <summary>Gets a new certificate for the same key; works with an expired one, unless the site was revoked.</summary>
@@ -30,8 +31,24 @@ internal static class EnrolmentClient
     {
         var request = new RenewRequest { CertificateRequest = identity.Request() };
         string? refusal = null;
-        JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(identity, ignoreDates: true, why => refusal = why), () => refusal, cancellation);
-        identity.Renew(answer.Certificate, answer.CertificateAuthority);
+        JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(identity, why => refusal = why), () => refusal, cancellation);
+        identity.Renew(answer.Certificate, answer.CertificateAuthority, answer.Servers);
+    }
+
+    // The first address that answers and belongs to the pinned CA.
+    private static async Task<(string Server, X509Certificate2 Authority)> FindAsync(IReadOnlyList<string> servers, string pin, CancellationToken cancellation)
+    {
+        var failures = new List<string>();
+        foreach (string server in servers)
+            try
+            {
+                return (server, await FetchAuthorityAsync(server, pin, cancellation));
+            }
+            catch (InvalidOperationException e)
+            {
+                failures.Add(e.Message);
+            }
+        throw new InvalidOperationException(string.Join("; ", failures));
     }
 
     // TLS does not send a root along, so it is asked for; whoever answers, only the certificate that the token pins is taken.
@@ -41,12 +58,14 @@ internal static class EnrolmentClient
         using var client = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60), MaxResponseContentBufferSize = MaxAnswerBytes };
         try
         {
-            X509Certificate2 authority = X509Certificate2.CreateFromPem(await client.GetStringAsync(new Uri(new Uri(server), "/join/v1/ca"), cancellation));
-            if (JoinToken.PinOf(authority.RawData) == pin)
-                return authority;
-            authority.Dispose();
+            // Several while the CA is being rotated: the token pins the one that it was made with.
+            var authorities = new X509Certificate2Collection();
+            authorities.ImportFromPem(await client.GetStringAsync(new Uri(new Uri(server), "/join/v1/ca"), cancellation));
+            foreach (X509Certificate2 authority in authorities)
+                if (JoinToken.PinOf(authority.RawData) == pin)
+                    return authority;
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
             throw new InvalidOperationException($"the centre at {server} cannot be reached: {e.Message}", e);
         }
@@ -67,7 +86,7 @@ internal static class EnrolmentClient
         {
             response = await client.PostAsync(new Uri(new Uri(server), path), content, cancellation);
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
             throw new InvalidOperationException(refusal() ?? $"the centre at {server} cannot be reached: {e.Message}", e);
         }

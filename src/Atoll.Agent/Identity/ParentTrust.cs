@@ -7,7 +7,8 @@ namespace Atoll.Agent.Identity;
 /// <summary>
 /// Whom the agent takes for its parent: who shows a certificate for server authentication that chains to the pinned CA.
 /// Names are not compared, because the CA signs server certificates for the centre alone and a site reaches it under
-/// addresses that the centre may not know (NAT, port mapping). Dates do not matter when the site's clock cannot be trusted.
+/// addresses that the centre may not know (NAT, port mapping). Dates do not matter here: a join trusts what its token pins, a renewal is
+/// what a site with a wrong clock or an old certificate needs, and both are told nothing but what the key proves.
 /// </summary>
 internal static class ParentTrust
 {
@@ -19,17 +20,17 @@ internal static class ParentTrust
     /// <summary>Trusts one CA, the one that a join token pins.</summary>
     public static SslClientAuthenticationOptions Pinned(X509Certificate2 authority, Action<string> refused) => new()
     {
-        RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && Chains(leaf, [authority], ignoreDates: false, refused),
+        RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && Chains(leaf, chain, [authority], refused),
     };
 
     /// <summary>Trusts the CAs that the site knows, and shows the site's certificate.</summary>
-    public static SslClientAuthenticationOptions Known(SiteIdentity identity, bool ignoreDates, Action<string> refused) => new()
+    public static SslClientAuthenticationOptions Known(SiteIdentity identity, Action<string> refused) => new()
     {
         ClientCertificates = [identity.Certificate],
-        RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && Chains(leaf, identity.Authorities, ignoreDates, refused),
+        RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && Chains(leaf, chain, identity.Authorities, refused),
     };
 
-    private static bool Chains(X509Certificate2 leaf, X509Certificate2Collection authorities, bool ignoreDates, Action<string> refused)
+    private static bool Chains(X509Certificate2 leaf, X509Chain? sent, X509Certificate2Collection authorities, Action<string> refused)
     {
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
@@ -37,8 +38,10 @@ internal static class ParentTrust
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.ApplicationPolicy.Add(s_serverAuth);
-        if (ignoreDates)
-            chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+        chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+        // What the server sent along: after a rotation of the CA, the new one signed by the one that this site knows.
+        if (sent is not null)
+            chain.ChainPolicy.ExtraStore.AddRange(sent.ChainPolicy.ExtraStore);
         if (chain.Build(leaf))
             return true;
         refused("the server's certificate is not of the centre that this site joined: " + string.Join("; ", chain.ChainStatus.Select(s => s.StatusInformation.Trim())));

@@ -1,3 +1,4 @@
+using Atoll.Api.Enrolment;
 using Atoll.Link;
 using Microsoft.Extensions.Logging;
 
@@ -8,16 +9,30 @@ namespace Atoll.Agent.Identity;
 /// thousands of sites do not come together. A certificate that expired while the line was cut is renewed by the same call:
 /// the centre accepts the proof of the key. New links use the new certificate; the running one goes on.
 /// </summary>
-internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeProvider time, ILogger logger)
+internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeProvider time, Random random, ILogger logger)
 {
-    private static readonly TimeSpan s_look = TimeSpan.FromMinutes(10), s_retry = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_look = TimeSpan.FromMinutes(10), s_retry = TimeSpan.FromMinutes(1), s_spread = TimeSpan.FromSeconds(10);
 
     private readonly SemaphoreSlim _soon = new(0);
     private volatile SiteIdentity _identity = identity;
-    private double _share = 0.5 + (Random.Shared.NextDouble() * 0.2);
+    private double _share = 0.5 + (random.NextDouble() * 0.2);
+    private volatile string? _trust;
+    private string? _tried;
+
+    /// <summary>How far the parent's clock is ahead of this machine's: life is counted on the parent's, which gave the dates.</summary>
+    public TimeSpan Skew { get; set; }
 
     /// <summary>What the link shows at its next dial.</summary>
-    public LinkIdentity Link(bool ignoreDates) => new(_identity.Certificate, _identity.Authorities, ignoreDates);
+    public LinkIdentity Link(CertificateDates dates) => new(_identity.Certificate, _identity.Authorities, dates);
+
+    /// <summary>The parent says what its sites are to trust (<see cref="TrustBundle.DigestOf"/>): another bundle comes with a new certificate.</summary>
+    public void Announce(string? trust)
+    {
+        if (trust is null || trust == _trust)
+            return;
+        _trust = trust;
+        RenewSoon();
+    }
 
     /// <summary>The parent refused the certificate: look at once whether it is too old.</summary>
     public void RenewSoon()
@@ -35,25 +50,37 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
             Task wait = pause == TimeSpan.Zero ? Task.CompletedTask : Task.Delay(pause, time, cancellation);
             await Task.WhenAny(wait, _soon.WaitAsync(cancellation));
             cancellation.ThrowIfCancellationRequested();
+            if (IsOtherTrust())
+            {
+                // All sites hear of it at once.
+                await Task.Delay(random.NextDouble() * s_spread, time, cancellation);
+                _tried = _trust;
+                pause = await TryRenewAsync(cancellation) ? s_look : s_retry;
+                _tried = pause == s_retry ? null : _tried;
+                continue;
+            }
             pause = IsDue() && !await TryRenewAsync(cancellation) ? s_retry : s_look;
         }
     }
 
+    // Once for each bundle: if what comes is not what was announced, asking again would not help.
+    private bool IsOtherTrust() => _trust is { } trust && trust != _tried && trust != TrustBundle.DigestOf(_identity.Authorities);
+
     private bool IsDue()
     {
         DateTime from = _identity.Certificate.NotBefore.ToUniversalTime(), to = _identity.Certificate.NotAfter.ToUniversalTime();
-        return time.GetUtcNow().UtcDateTime > from + ((to - from) * _share);
+        return time.GetUtcNow().UtcDateTime + Skew > from + ((to - from) * _share);
     }
 
     private async Task<bool> TryRenewAsync(CancellationToken cancellation)
     {
-        foreach (string server in _identity.Enrolment.Servers)
+        foreach (string server in _identity.Enrolment.Parents())
         {
             try
             {
                 await EnrolmentClient.RenewAsync(_identity, server, cancellation);
                 _identity = SiteIdentity.Load(state);
-                _share = 0.5 + (Random.Shared.NextDouble() * 0.2);
+                _share = 0.5 + (random.NextDouble() * 0.2);
                 logger.LogInformation("The site's certificate was renewed; it is good until {End}", _identity.Certificate.NotAfter.ToUniversalTime());
                 return true;
             }

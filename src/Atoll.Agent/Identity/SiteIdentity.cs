@@ -15,8 +15,17 @@ internal sealed class Enrolment
 
     public string? Region { get; set; }
 
-    /// <summary>Addresses of the parent, the preferred one first.</summary>
+    /// <summary>Addresses of the parent that were given when joining, the preferred one first.</summary>
     public List<string> Servers { get; set; } = [];
+
+    /// <summary>Addresses that the parent told of itself, at the join or the last renewal.</summary>
+    public List<string> Advertised { get; set; } = [];
+
+    /// <summary>All of them, each once: what was given comes first, for only it is known to be reached from here.</summary>
+    public IReadOnlyList<string> Parents() => [.. Servers.Concat(Advertised.Where(a => Uri.TryCreate(a, UriKind.Absolute, out Uri? uri) && uri.Scheme == Uri.UriSchemeHttps)).Select(s => s.TrimEnd('/')).Distinct(StringComparer.OrdinalIgnoreCase).Take(MaxParents)];
+
+    /// <summary>Most addresses that are used.</summary>
+    private const int MaxParents = 8;
 }
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
@@ -73,9 +82,11 @@ internal sealed class SiteIdentity
         Write(Path.Combine(folder, "site.crt"), certificatePem);
     }
 
-    /// <summary>Replaces certificate and CA after a renewal; the key stays.</summary>
-    public void Renew(string certificatePem, string authorityPem)
+    /// <summary>Replaces certificate, CA and the parent's addresses after a renewal; the key stays.</summary>
+    public void Renew(string certificatePem, string authorityPem, List<string> advertised)
     {
+        Enrolment.Advertised = advertised;
+        Write(Path.Combine(Folder, "enrolment.json"), JsonSerializer.Serialize(Enrolment, IdentityJson.Default.Enrolment));
         Write(Path.Combine(Folder, "ca.crt"), authorityPem);
         Write(Path.Combine(Folder, "site.crt"), certificatePem);
     }

@@ -24,6 +24,7 @@ internal sealed class SiteUplink : ISiteOwner
     private readonly ILogger _logger;
     private readonly Action<LinkState, LinkError, Uri> _stateChanged;
     private readonly ResourceMirror[] _mirrors;
+    private readonly ResourceMirror _pods;
     private readonly Lock _lock = new();
     private readonly SiteOutbox _outbox = new();
     private readonly Dictionary<string, ResourceType> _typeOf = new(StringComparer.Ordinal);
@@ -36,6 +37,7 @@ internal sealed class SiteUplink : ISiteOwner
         _logger = logger;
         _stateChanged = stateChanged;
         _mirrors = [.. new[] { Kinds.Node, Kinds.Pod, Kinds.Event }.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
+        _pods = _mirrors[1];
     }
 
     /// <summary>The session to post outcomes to; set once, before <see cref="RunAsync"/>.</summary>
@@ -180,6 +182,18 @@ internal sealed class SiteUplink : ISiteOwner
         lock (_lock)
             return _outbox.Read(uid);
     }
+
+    /// <inheritdoc/>
+    public bool IsRunning(string uid)
+    {
+        lock (_lock)
+            return _outbox.Held.TryGetValue(uid, out HeldItem? held) && TypeOf(held.Kind) == Kinds.Pod && _pods.Get(held.Name) is { } pod && pod.Uid == uid && Runs(pod);
+    }
+
+    /// <inheritdoc/>
+    public int RunningCount => _pods.Items.Count(Runs);
+
+    private static bool Runs(KubeObject pod) => pod.Metadata.DeletionTimestamp is null && pod.View(ApiJson.Default.Pod).Status?.Phase is not ("Succeeded" or "Failed");
 
     // In memory first: what the mirrors report of this very batch must already be known as held.
     private void Remember(ScopeBatch batch)

@@ -69,6 +69,29 @@ public sealed class SiteOrphan
     public string Uid { get; set; } = "";
 }
 
+/// <summary>The address through which a site reaches its parent.</summary>
+public sealed class SiteParent
+{
+    /// <summary>The address, such as <c>https://centre.example.org:6443</c>.</summary>
+    public string Address { get; set; } = "";
+
+    /// <summary><c>Preferred</c> (the first of its list) or <c>Failover</c> (those before it did not answer).</summary>
+    public string? Reason { get; set; }
+
+    /// <summary>What became of the first address.</summary>
+    public string? Message { get; set; }
+}
+
+/// <summary>What a site's certificate says.</summary>
+public sealed class IssuedCertificate
+{
+    /// <summary>Name of the CA that signed it.</summary>
+    public string? Issuer { get; set; }
+
+    /// <summary>Until when it is good.</summary>
+    public DateTimeOffset? Expires { get; set; }
+}
+
 /// <summary>What the centre knows of a site.</summary>
 public sealed class SiteStatus
 {
@@ -86,6 +109,12 @@ public sealed class SiteStatus
 
     /// <summary>How many nodes the site registered.</summary>
     public int? Nodes { get; set; }
+
+    /// <summary>Which of the centre's addresses the site uses, and why; of the last connection.</summary>
+    public SiteParent? Parent { get; set; }
+
+    /// <summary>The certificate that was issued to the site last.</summary>
+    public IssuedCertificate? Certificate { get; set; }
 
     /// <summary>What the site keeps and the centre does not know, at most 200 of it.</summary>
     public List<SiteOrphan>? Orphans { get; set; }
@@ -108,6 +137,9 @@ public static class WellKnown
 
     /// <summary>Owner of a whole workload: <c>site</c> when it was created there.</summary>
     public const string OwnerLabel = "edge.atoll.dev/owner";
+
+    /// <summary>On a Site: digest of the CA certificates that it is to trust. A site that trusts others asks for a new certificate, and gets them with it.</summary>
+    public const string TrustAnnotation = "edge.atoll.dev/trust";
 
     /// <summary>Kubernetes' zone label: the site.</summary>
     public const string ZoneLabel = "topology.kubernetes.io/zone";

@@ -32,6 +32,9 @@ public sealed class JoinResponse
     /// <summary>UID of the Site object.</summary>
     public string SiteUid { get; set; } = "";
 
+    /// <summary>Every address of the centre, the preferred one first; empty from a centre that says none.</summary>
+    public List<string> Servers { get; set; } = [];
+
     /// <summary>Region of the site, for labels before the first connection.</summary>
     public string? Region { get; set; }
 }

@@ -11,7 +11,7 @@ namespace Atoll.Cloud.Certificates;
 /// <c>system:site:NAME</c>, O <c>system:sites</c>) and its UID (OU), and is good for client authentication only, so that a
 /// site can never play the centre.</para>
 /// </summary>
-public sealed class CertificateAuthority : IDisposable
+public sealed partial class CertificateAuthority
 {
     /// <summary>Life of the CA's own certificate.</summary>
     public static readonly TimeSpan AuthorityLife = TimeSpan.FromDays(3650);
@@ -22,19 +22,24 @@ public sealed class CertificateAuthority : IDisposable
     private static readonly TimeSpan s_clockSkew = TimeSpan.FromMinutes(10);
     private static readonly Oid s_serverAuth = new("1.3.6.1.5.5.7.3.1"), s_clientAuth = new("1.3.6.1.5.5.7.3.2");
 
+    private readonly string _folder;
     private readonly TimeProvider _time;
+    private volatile Material _now;
 
-    private CertificateAuthority(X509Certificate2 certificate, TimeProvider time)
+    private CertificateAuthority(string folder, TimeProvider time)
     {
-        Certificate = certificate;
-        _time = time;
+        (_folder, _time) = (folder, time);
+        _now = Read(folder);
     }
 
-    /// <summary>The CA's certificate with its key.</summary>
-    public X509Certificate2 Certificate { get; }
+    /// <summary>The certificate, with its key, that signs.</summary>
+    public X509Certificate2 Certificate => _now.Signing;
 
-    /// <summary>The CA's certificate, PEM.</summary>
-    public string CertificatePem => Certificate.ExportCertificatePem();
+    /// <summary>Name of the certificate that signs, such as <c>atoll-ca</c>.</summary>
+    public string Name => NameOf(_now.Signing);
+
+    /// <summary>The CA certificates to trust, PEM, the one that signs first; two of them during a rotation.</summary>
+    public string CertificatePem => _now.TrustedPem;
 
     /// <summary>Loads the CA of a folder, or makes it there.</summary>
     public static CertificateAuthority Open(string folder, TimeProvider time)
@@ -45,24 +50,23 @@ public sealed class CertificateAuthority : IDisposable
         {
             using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
             var request = new CertificateRequest("CN=atoll-ca", key, HashAlgorithmName.SHA256);
-            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, true, 0, true));
-            request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, true));
-            request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, false));
+            MarkAsAuthority(request);
             DateTimeOffset now = time.GetUtcNow();
             using X509Certificate2 made = request.CreateSelfSigned(now - s_clockSkew, now + AuthorityLife);
             WriteFile(certificatePath, made.ExportCertificatePem(), secret: false);
             WriteFile(keyPath, key.ExportPkcs8PrivateKeyPem(), secret: true);
         }
-        return new CertificateAuthority(X509Certificate2.CreateFromPemFile(certificatePath, keyPath), time);
+        Complete(folder);
+        return new CertificateAuthority(folder, time);
     }
 
     /// <summary>
     /// The API server's certificate for the given host names and addresses: kept in the folder, made anew when a name is
     /// missing, when it nears its end, or when the CA changed.
     /// </summary>
-    public X509Certificate2 ServerCertificate(string folder, IReadOnlyCollection<string> names)
+    public X509Certificate2 ServerCertificate(IReadOnlyCollection<string> names)
     {
-        string certificatePath = Path.Combine(folder, "server.crt"), keyPath = Path.Combine(folder, "server.key");
+        string certificatePath = Path.Combine(_folder, "server.crt"), keyPath = Path.Combine(_folder, "server.key");
         if (File.Exists(certificatePath) && File.Exists(keyPath))
         {
             X509Certificate2 kept = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
@@ -88,7 +92,7 @@ public sealed class CertificateAuthority : IDisposable
     public (string Certificate, string Key) IssueClient(string user, string group)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using X509Certificate2 signed = Sign(Name(user, group, null), key, s_clientAuth, null);
+        using X509Certificate2 signed = Sign(Subject(user, group, null), key, s_clientAuth, null);
         return (signed.ExportCertificatePem(), key.ExportPkcs8PrivateKeyPem());
     }
 
@@ -102,7 +106,7 @@ public sealed class CertificateAuthority : IDisposable
         using ECDsa? key = asked.PublicKey.GetECDsaPublicKey();
         if (key is null || key.KeySize is not (256 or 384))
             throw new CryptographicException("The key must be ECDSA P-256 or P-384.");
-        using X509Certificate2 signed = Sign(Name($"system:site:{site}", "system:sites", siteUid), key, s_clientAuth, null);
+        using X509Certificate2 signed = Sign(Subject($"system:site:{site}", "system:sites", siteUid), key, s_clientAuth, null);
         return signed.ExportCertificatePem();
     }
 
@@ -114,7 +118,7 @@ public sealed class CertificateAuthority : IDisposable
     {
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(Certificate);
+        chain.ChainPolicy.CustomTrustStore.AddRange(_now.Trusted);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.ApplicationPolicy.Add(s_clientAuth);
@@ -139,7 +143,7 @@ public sealed class CertificateAuthority : IDisposable
         return request.Create(Certificate, now - s_clockSkew, now + CertificateLife, serial);
     }
 
-    private static X500DistinguishedName Name(string commonName, string organization, string? unit)
+    private static X500DistinguishedName Subject(string commonName, string organization, string? unit)
     {
         var builder = new X500DistinguishedNameBuilder();
         builder.AddOrganizationName(organization);
@@ -183,7 +187,4 @@ public sealed class CertificateAuthority : IDisposable
         }
         File.Move(temporary, path, overwrite: true);
     }
-
-    /// <inheritdoc/>
-    public void Dispose() => Certificate.Dispose();
 }

@@ -50,6 +50,7 @@ internal static class Cli
         {
             ServerCommand.Create(),
             SiteCommands.Create(),
+            AuthorityCommands.Create(),
             ExplainCommand.Create(),
             CapacityCommand.Create(),
             LocalCommands.Up(),

@@ -33,7 +33,7 @@ internal static class SiteCommands
         var carrier = new Option<string?>("--carrier") { Description = "operator of the site's uplink" };
         var latitude = new Option<double?>("--latitude") { Description = "degrees north, -90..90" };
         var longitude = new Option<double?>("--longitude") { Description = "degrees east, -180..180" };
-        var server = new Option<string?>("--server") { Description = "address at which the site reaches the centre (default: the one that the centre advertises)" };
+        var server = new Option<string[]>("--server") { Description = "address at which the site reaches the centre; may be given again, the preferred one first (default: those that the centre advertises)" };
         var life = new Option<double>("--valid-hours") { Description = "how long the token may be used", DefaultValueFactory = _ => 24 };
         var command = new Command("create", """
             Create a site and print the one command that joins a machine to it. Run again for a new token: the old one then
@@ -48,7 +48,7 @@ internal static class SiteCommands
             (HttpResources resources, KubeConfig config) = Cli.Connect(parsed);
             using HttpResources client = resources;
             var spec = new SiteSpec { Region = parsed.GetValue(region), Kind = parsed.GetValue(kind), Carrier = parsed.GetValue(carrier), Latitude = parsed.GetValue(latitude), Longitude = parsed.GetValue(longitude) };
-            JsonObject result = await InviteAsync(client, config, parsed.GetRequiredValue(name), spec, parsed.GetValue(server), TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
+            JsonObject result = await InviteAsync(client, config, parsed.GetRequiredValue(name), spec, parsed.GetValue(server) ?? [], TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
             string form = parsed.GetRequiredValue(Cli.Output);
             if (form != "table")
             {
@@ -63,7 +63,7 @@ internal static class SiteCommands
     }
 
     /// <summary>Creates the site if it does not exist and gives it a new one-time token.</summary>
-    internal static async Task<JsonObject> InviteAsync(IResources client, KubeConfig config, string name, SiteSpec spec, string? server, TimeSpan life, CancellationToken cancellation)
+    internal static async Task<JsonObject> InviteAsync(IResources client, KubeConfig config, string name, SiteSpec spec, IReadOnlyList<string> servers, TimeSpan life, CancellationToken cancellation)
     {
         if (life <= TimeSpan.Zero || life > TimeSpan.FromDays(30))
             throw new CommandException("--valid-hours must be more than 0 and at most 720.", ExitCodes.Usage);
@@ -77,7 +77,10 @@ internal static class SiteCommands
             throw new CommandException($"site {name} was revoked. Delete it and create it anew: atoll site delete {name}");
         if (!created && (Differs(spec.Region, now.Region) || Differs(spec.Carrier, now.Carrier)))
             throw new CommandException($"site {name} exists with region '{now.Region}', kind '{now.Kind}', carrier '{now.Carrier}'. Change it with: kubectl edit site {name}");
-        string endpoint = server ?? await JoinTokens.AdvertisedAsync(client, cancellation) ?? config.Server.ToString().TrimEnd('/');
+        if (servers.Count == 0)
+            servers = await JoinTokens.AdvertisedAsync(client, cancellation);
+        if (servers.Count == 0)
+            servers = [config.Server.ToString().TrimEnd('/')];
         if (config.Authorities.Count == 0)
             throw new CommandException("the kubeconfig has no certificate-authority-data, so the token could not pin the centre's CA.");
         JoinToken token = JoinToken.Create(name, config.Authorities[0].RawData);
@@ -87,10 +90,11 @@ internal static class SiteCommands
         {
             ["site"] = name,
             ["outcome"] = created ? "created" : "has a new token",
-            ["server"] = endpoint,
+            ["server"] = servers[0],
+            ["servers"] = new JsonArray([.. servers.Select(s => (JsonNode)s)]),
             ["token"] = token.ToString(),
             ["expires"] = KubeTime.Format(expires),
-            ["command"] = $"atoll-agent join --server {endpoint} --token {token}",
+            ["command"] = $"atoll-agent join {string.Join(' ', servers.Select(s => $"--server {s}"))} --token {token}",
         };
 
         static bool Differs(string? asked, string? has) => asked is not null && asked != has;
@@ -191,6 +195,10 @@ internal static class SiteCommands
         text.Append(Printer.Table(s_headers, [Row(value)]));
         foreach (Condition condition in site.Status?.Conditions ?? [])
             text.Append(CultureInfo.InvariantCulture, $"\n{condition.Type}: {condition.Status} ({condition.Reason}) {condition.Message}");
+        if (site.Status?.Parent is { } parent)
+            text.Append(CultureInfo.InvariantCulture, $"\nParent: {parent.Address} ({parent.Reason}) {parent.Message}");
+        if (site.Status?.Certificate is { } certificate)
+            text.Append(CultureInfo.InvariantCulture, $"\nCertificate: of {certificate.Issuer}, until {(certificate.Expires is { } end ? KubeTime.Format(end) : "?")}");
         text.Append("\n\n");
         text.Append(Printer.Table(["NODE", "READY", "CPU", "MEMORY"], nodes.Items.Select(n =>
         {

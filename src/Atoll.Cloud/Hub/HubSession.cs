@@ -4,6 +4,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Atoll.Cloud.Hub;
 
+/// <summary>What a site says of itself when its link opens.</summary>
+/// <param name="Software">Version of the agent.</param>
+/// <param name="Via">Which of the centre's addresses it uses, and why.</param>
+/// <param name="Skew">How far its clock is ahead of the centre's, or null when it does not say.</param>
+internal sealed record SiteFacts(string Software, ParentChoice? Via, TimeSpan? Skew);
+
 /// <summary>One connected site: the hub's side of one link session.</summary>
 internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) : IParentOwner
 {
@@ -14,8 +20,8 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
     /// <summary>The Site object as it was when the session began: name and identity.</summary>
     public KubeObject Site { get; } = site;
 
-    /// <summary>Version of the agent.</summary>
-    public string Software { get; private set; } = "";
+    /// <summary>What the site said of itself, or null before.</summary>
+    public SiteFacts? Facts { get; private set; }
 
     /// <summary>True from the moment at which the hub knows the session, to its end.</summary>
     public bool IsLive => _isLive;
@@ -40,7 +46,7 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
     public async ValueTask<LinkScope> OpenScopeAsync(ParentLink link, SiteHello hello, CancellationToken cancellation)
     {
         _link = link;
-        Software = hello.Software;
+        Facts = new SiteFacts(hello.Software, hello.Via, hello.ClockMs == 0 ? null : hub.SkewOf(hello.ClockMs));
         if (_isClosed)
             throw new LinkRefusedException(LinkError.Revoked);
         LinkScope scope = await hub.OpenAsync(this, hello, cancellation);

@@ -19,6 +19,7 @@ internal sealed class LinkHub
 {
     private readonly IResources _resources;
     private readonly Func<(string Incarnation, long Revision)> _position;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Outcomes _outcomes;
     private readonly Orphans _orphans;
@@ -40,6 +41,7 @@ internal sealed class LinkHub
     {
         _resources = resources;
         _position = position;
+        _time = time;
         _logger = loggers.CreateLogger("Atoll.Hub");
         _outcomes = new Outcomes(resources, _logger);
         _orphans = new Orphans(resources, _logger);
@@ -60,6 +62,9 @@ internal sealed class LinkHub
 
     /// <summary>Bytes of every site that was connected since the hub started.</summary>
     public IEnumerable<KeyValuePair<string, LinkTraffic>> Traffic => _traffic;
+
+    /// <summary>How far a clock (milliseconds since 1970) is ahead of this one.</summary>
+    public TimeSpan SkewOf(long clockMs) => TimeSpan.FromMilliseconds(clockMs - _time.GetUtcNow().ToUnixTimeMilliseconds());
 
     /// <summary>Every Site object.</summary>
     public ResourceMirror Sites { get; }
@@ -127,7 +132,7 @@ internal sealed class LinkHub
     public void Connected(HubSession session)
     {
         if (SessionOf(session.Site.Name) == session)
-            _states.Set(session.Site.Name, true, session.Software);
+            _states.Set(session.Site.Name, session.Facts);
     }
 
     /// <summary>The site has applied its whole scope: from now on it follows this history.</summary>
@@ -154,7 +159,7 @@ internal sealed class LinkHub
             _sessions.Remove(session.Site.Name);
         }
         _logger.LogInformation("Site {Site}: link closed ({Error})", session.Site.Name, error);
-        _states.Set(session.Site.Name, false, null);
+        _states.Set(session.Site.Name, null);
     }
 
     /// <summary>Makes a batch of outcomes durable; many at once, so that they share the store's commits.</summary>

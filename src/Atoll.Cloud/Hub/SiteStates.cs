@@ -21,17 +21,22 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
     // After a restart of the centre its sites need this long to dial in again before they count as disconnected.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
+    private const string ClockSkewed = "ClockSkewed";
+
     /// <summary>So many orphans are shown; the condition counts them all.</summary>
     private const int MaxOrphans = 200;
 
     private readonly Channel<string> _woken = Channel.CreateUnbounded<string>();
-    private readonly ConcurrentDictionary<string, string> _software = new(StringComparer.Ordinal);
+    /// <summary>A clock that is wrong by less is not told of.</summary>
+    private static readonly TimeSpan s_skewed = TimeSpan.FromMinutes(1);
 
-    /// <summary>A link opened or closed.</summary>
-    public void Set(string site, bool connected, string? software)
+    private readonly ConcurrentDictionary<string, SiteFacts> _facts = new(StringComparer.Ordinal);
+
+    /// <summary>A link opened, and what the site said of itself, or (null) closed.</summary>
+    public void Set(string site, SiteFacts? facts)
     {
-        if (connected && software is not null)
-            _software[site] = software;
+        if (facts is not null)
+            _facts[site] = facts;
         Wake(site);
     }
 
@@ -50,7 +55,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             {
                 HubSession? session = sessionOf(name);
                 bool connected = session is not null;
-                if (!connected && time.GetUtcNow() - started < s_patience && !_software.ContainsKey(name))
+                if (!connected && time.GetUtcNow() - started < s_patience && !_facts.ContainsKey(name))
                     continue;
                 await ReconcileAsync(name, session, nodesOf(name), uid => isInScope(name, uid), cancellation);
             }
@@ -91,10 +96,14 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
     {
         Site site = value.View(ApiJson.Default.Site);
         string phase = site.Spec.Revoked == true ? "Revoked" : connected ? "Connected" : site.Status?.Phase is null or "Pending" ? "Pending" : "Disconnected";
-        string? software = _software.GetValueOrDefault(value.Name) ?? site.Status?.AgentVersion;
+        SiteFacts? facts = _facts.GetValueOrDefault(value.Name);
+        string? software = facts?.Software ?? site.Status?.AgentVersion;
+        Condition? clock = Clock(facts, site);
+        bool sameFacts = (facts?.Via is not { } via || (site.Status?.Parent is { } shown && shown.Address == via.Address && shown.Reason == via.Reason.ToString() && (shown.Message ?? "") == via.Detail))
+            && clock?.Status == site.Status?.Conditions?.Find(c => c.Type == ClockSkewed)?.Status;
         IReadOnlyList<HeldItem>? kept = orphans.Of(value.Name);
         bool sameOrphans = kept is null || kept.Take(MaxOrphans).Select(o => o.Uid).SequenceEqual((site.Status?.Orphans ?? []).Select(o => o.Uid));
-        if (site.Status?.Phase == phase && site.Status.Nodes == nodes && site.Status.AgentVersion == software && sameOrphans)
+        if (site.Status?.Phase == phase && site.Status.Nodes == nodes && site.Status.AgentVersion == software && sameOrphans && sameFacts)
             return;
         bool moved = site.Status?.Phase != phase;
         string since = moved || site.Status?.LastTransitionTime is null ? KubeTime.Format(time.GetUtcNow()) : KubeTime.Format(site.Status.LastTransitionTime.Value);
@@ -113,11 +122,29 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
                 ["lastTransitionTime"] = since,
             }),
         };
+        if (facts?.Via is { } choice)
+            status["parent"] = new JsonObject { ["address"] = choice.Address, ["reason"] = choice.Reason.ToString(), ["message"] = choice.Detail.Length > 0 ? choice.Detail : null };
+        if (clock is not null)
+            status["conditions"]!.AsArray().Add(new JsonObject { ["type"] = clock.Type, ["status"] = clock.Status, ["reason"] = clock.Reason, ["message"] = clock.Message, ["lastTransitionTime"] = KubeTime.Format(clock.LastTransitionTime!.Value) });
         if (kept is not null || site.Status?.Orphans is { Count: > 0 })
             Show(status, site, kept);
         ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid }, ["status"] = status }, cancellation, "status");
         if (moved && result.Ok)
             logger.LogInformation("Site {Site} is {Phase}", value.Name, phase);
+    }
+
+    // Kept once shown; a site that says nothing of its clock leaves it as it was.
+    private Condition? Clock(SiteFacts? facts, Site site)
+    {
+        Condition? before = site.Status?.Conditions?.Find(c => c.Type == ClockSkewed);
+        if (facts?.Skew is not { } skew || (before is null && skew.Duration() < s_skewed))
+            return before;
+        bool skewed = skew.Duration() >= s_skewed;
+        string state = skewed ? "True" : "False";
+        if (before?.Status == state)
+            return before;
+        string message = skewed ? $"The site's clock was {skew.Duration().TotalSeconds:0} s {(skew > TimeSpan.Zero ? "ahead of" : "behind")} the centre's when it connected. Certificates are judged by the centre's clock; set the site's, for times in its reports are wrong." : "The site's clock agrees with the centre's.";
+        return new Condition { Type = ClockSkewed, Status = state, Reason = skewed ? "Differs" : "Agrees", Message = message, LastTransitionTime = time.GetUtcNow() };
     }
 
     private void Show(JsonObject status, Site site, IReadOnlyList<HeldItem>? kept)

@@ -164,7 +164,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
     {
         if (File.Exists(Path.Combine(StateOf(site), "identity", "site.crt")))
             return;
-        JsonObject invitation = await SiteCommands.InviteAsync(client, config, site.Name, new SiteSpec { Region = site.Region, Kind = site.Kind }, null, TimeSpan.FromMinutes(10), cancellation);
+        JsonObject invitation = await SiteCommands.InviteAsync(client, config, site.Name, new SiteSpec { Region = site.Region, Kind = site.Kind }, [], TimeSpan.FromMinutes(10), cancellation);
         await Tool.RunAsync(cancellation, "nsenter",
             [$"--net=/run/netns/{site.Namespace}", agentPath, "join", "--state", StateOf(site), "--server", invitation["server"]!.GetValue<string>(), "--token", invitation["token"]!.GetValue<string>()]);
     }

@@ -23,7 +23,7 @@ using Yarp.ReverseProxy.Forwarder;
 namespace Atoll.Cloud.Server;
 
 /// <summary>What a centre needs to know.</summary>
-internal sealed record CentreOptions(string State, IPEndPoint Listen, Uri Advertise, string KubeconfigPath);
+internal sealed record CentreOptions(string State, IPEndPoint Listen, IReadOnlyList<Uri> Advertise, string KubeconfigPath);
 
 /// <summary>
 /// The composition of a centre: store, API, hub of the links, controllers and scheduler in one process, on one port:
@@ -37,7 +37,7 @@ internal static class CentreServer
         TimeProvider time = TimeProvider.System;
         Directory.CreateDirectory(options.State, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using ILoggerFactory loggers = Logs.Create();
-        using CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
+        CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
         var tokens = new AccessTokens(options.State);
         await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "atoll.db"), time, cancellation);
 
@@ -52,22 +52,24 @@ internal static class CentreServer
         });
         IResources resources = api.As(Identity.Trusted("system:link"));
         var hub = new LinkHub(resources, () => (store.Incarnation, store.CurrentRevision), time, loggers);
-        var enrolment = new Enrolment(resources, authority, time, loggers.CreateLogger("Atoll.Enrolment"));
+        var enrolment = new Enrolment(resources, authority, [.. options.Advertise.Select(Text)], time, loggers.CreateLogger("Atoll.Enrolment"));
+        var certificates = new ServerCertificates(authority, options.Advertise, resources, time, loggers.CreateLogger("Atoll.Certificates"), () => PublishAsync(options, authority, api.As(Identity.Trusted("system:link")), cancellation));
 
-        await using WebApplication app = Build(options, authority, loggers, context => RouteAsync(context, api, hub, enrolment, loggers));
+        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
         Task controllers = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers).RunAsync(stop.Token);
         await app.StartAsync(cancellation);
         await PublishAsync(options, authority, resources, cancellation);
-        loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise, options.KubeconfigPath);
+        Task rotating = certificates.RunAsync(stop.Token);
+        loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise[0], options.KubeconfigPath);
         try
         {
-            await Task.WhenAny(hubTask, controllers, store.Completion, Task.Delay(Timeout.Infinite, cancellation));
+            await Task.WhenAny(hubTask, controllers, rotating, store.Completion, Task.Delay(Timeout.Infinite, cancellation));
             // A part that ends by itself is a broken invariant: the process ends with it and is started again.
             if (!cancellation.IsCancellationRequested)
-                await Task.WhenAny(hubTask, controllers, store.Completion).Unwrap();
+                await Task.WhenAny(hubTask, controllers, rotating, store.Completion).Unwrap();
         }
         finally
         {
@@ -111,12 +113,11 @@ internal static class CentreServer
         await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub")), hub.SessionOptions, hub.TrafficOf(site.Name), null, TimeProvider.System, Random.Shared, hub.Stopping);
     }
 
-    private static WebApplication Build(CentreOptions options, CertificateAuthority authority, ILoggerFactory loggers, RequestDelegate handle)
+    private static WebApplication Build(CentreOptions options, ServerCertificates certificates, ILoggerFactory loggers, RequestDelegate handle)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddHttpForwarder();
-        X509Certificate2 certificate = authority.ServerCertificate(options.State, [options.Advertise.Host, Dns.GetHostName(), "localhost", "127.0.0.1"]);
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -126,14 +127,8 @@ internal static class CentreServer
             kestrel.Listen(options.Listen, listen =>
             {
                 listen.Protocols = HttpProtocols.Http1AndHttp2;
-                listen.UseHttps(new HttpsConnectionAdapterOptions
-                {
-                    ServerCertificate = certificate,
-                    ClientCertificateMode = ClientCertificateMode.AllowCertificate,
-                    // Who a certificate belongs to, and whether it may be old (renewal), is decided by each endpoint.
-                    ClientCertificateValidation = (_, _, _) => true,
-                    SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
-                });
+                // Asked for each connection: certificates are rotated while it serves, and connections that are open go on.
+                listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificates.Current) });
             });
         });
         WebApplication app = builder.Build();
@@ -141,10 +136,12 @@ internal static class CentreServer
         return app;
     }
 
+    private static string Text(Uri address) => address.ToString().TrimEnd('/');
+
     private static async Task PublishAsync(CentreOptions options, CertificateAuthority authority, IResources resources, CancellationToken cancellation)
     {
-        await JoinTokens.AdvertiseAsync(resources, options.Advertise.ToString().TrimEnd('/'), authority.CertificatePem, cancellation);
+        await JoinTokens.AdvertiseAsync(resources, [.. options.Advertise.Select(Text)], authority.CertificatePem, cancellation);
         (string certificate, string key) = authority.IssueClient("admin", Identity.Masters);
-        CertificateAuthority.WriteFile(options.KubeconfigPath, KubeConfig.Write("atoll", options.Advertise, authority.CertificatePem, certificate, key, null), secret: true);
+        CertificateAuthority.WriteFile(options.KubeconfigPath, KubeConfig.Write("atoll", options.Advertise[0], authority.CertificatePem, certificate, key, null), secret: true);
     }
 }

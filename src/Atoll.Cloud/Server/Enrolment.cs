@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Enrolment;
@@ -16,7 +17,7 @@ namespace Atoll.Cloud.Server;
 /// <c>POST /join/v1</c> and <c>POST /renew/v1</c>, and the check that a client certificate is that of a site which exists and
 /// was not revoked. Refusals are Status objects that say what to do; nothing is told about sites to whoever shows no token.
 /// </summary>
-internal sealed class Enrolment(IResources resources, CertificateAuthority authority, TimeProvider time, ILogger logger)
+internal sealed class Enrolment(IResources resources, CertificateAuthority authority, List<string> servers, TimeProvider time, ILogger logger)
 {
     private const int MaxBodyBytes = 16 * 1024;
 
@@ -101,7 +102,14 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
             await WriteAsync(context, ApiStatus.BadRequest($"certificateRequest: {e.Message}"));
             return false;
         }
-        var response = new JoinResponse { Certificate = certificate, CertificateAuthority = authority.CertificatePem, SiteUid = site.Uid, Region = site.View(ApiJson.Default.Site).Spec.Region };
+        // What a rotation of the CA waits for: which site holds a certificate of which CA.
+        using (X509Certificate2 issued = X509Certificate2.CreateFromPem(certificate))
+            await resources.PatchAsync(Kinds.Site, null, site.Name, PatchType.Merge, new JsonObject
+            {
+                ["metadata"] = new JsonObject { ["uid"] = site.Uid },
+                ["status"] = new JsonObject { ["certificate"] = new JsonObject { ["issuer"] = issued.GetNameInfo(X509NameType.SimpleName, forIssuer: true), ["expires"] = KubeTime.Format(issued.NotAfter.ToUniversalTime()) } },
+            }, context.RequestAborted, "status");
+        var response = new JoinResponse { Certificate = certificate, CertificateAuthority = authority.CertificatePem, Servers = servers, SiteUid = site.Uid, Region = site.View(ApiJson.Default.Site).Spec.Region };
         context.Response.ContentType = "application/json";
         await context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(response, ApiJson.Default.JoinResponse), context.RequestAborted);
         return true;

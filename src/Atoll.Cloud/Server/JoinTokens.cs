@@ -59,23 +59,26 @@ internal static class JoinTokens
     }
 
     /// <summary>Publishes where sites reach the centre.</summary>
-    public static async Task AdvertiseAsync(IResources resources, string endpoint, string authorityPem, CancellationToken cancellation)
+    public static async Task AdvertiseAsync(IResources resources, IReadOnlyList<string> endpoints, string authorityPem, CancellationToken cancellation)
     {
         var map = new JsonObject
         {
             ["apiVersion"] = "v1",
             ["kind"] = "ConfigMap",
             ["metadata"] = new JsonObject { ["name"] = InfoName, ["namespace"] = InfoNamespace },
-            ["data"] = new JsonObject { ["server"] = endpoint, ["ca.crt"] = authorityPem },
+            ["data"] = new JsonObject { ["server"] = endpoints[0], ["servers"] = string.Join(' ', endpoints), ["ca.crt"] = authorityPem },
         };
         ApiResult result = await resources.CreateAsync(Kinds.ConfigMap, InfoNamespace, map, cancellation);
         if (result.IsAlreadyExists)
             await resources.PatchAsync(Kinds.ConfigMap, InfoNamespace, InfoName, PatchType.Merge, new JsonObject { ["data"] = map["data"]!.DeepClone() }, cancellation);
     }
 
-    /// <summary>Where sites reach the centre, or null.</summary>
-    public static async Task<string?> AdvertisedAsync(IResources resources, CancellationToken cancellation) =>
-        (await resources.GetAsync(Kinds.ConfigMap, InfoNamespace, InfoName, cancellation)).Object?.View(ApiJson.Default.ConfigMap).Data?.GetValueOrDefault("server");
+    /// <summary>Where sites reach the centre, the preferred address first; empty when it has not said.</summary>
+    public static async Task<string[]> AdvertisedAsync(IResources resources, CancellationToken cancellation)
+    {
+        Dictionary<string, string>? data = (await resources.GetAsync(Kinds.ConfigMap, InfoNamespace, InfoName, cancellation)).Object?.View(ApiJson.Default.ConfigMap).Data;
+        return (data?.GetValueOrDefault("servers") ?? data?.GetValueOrDefault("server"))?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
+    }
 
     private static string NameOf(string site) => $"site-join-{site}";
 

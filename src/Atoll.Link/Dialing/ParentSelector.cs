@@ -1,16 +1,16 @@
 namespace Atoll.Link;
 
-/// <summary>Why a parent address is in use.</summary>
+/// <summary>Why a parent address is in use. Numbers are on the wire and never change.</summary>
 public enum ParentReason
 {
     /// <summary>It is the first of the list.</summary>
-    Preferred,
+    Preferred = 0,
 
     /// <summary>Those before it did not answer.</summary>
-    Failover,
+    Failover = 1,
 
     /// <summary>An earlier one is tried again while this one works.</summary>
-    Probe,
+    Probe = 2,
 }
 
 /// <summary>

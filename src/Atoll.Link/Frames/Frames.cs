@@ -133,6 +133,8 @@ internal readonly record struct IdRange(ulong Prefix, int Bits)
 /// <summary>The small frames: one writer and one reader each.</summary>
 internal static class Frames
 {
+    private static readonly ParentChoice s_unsaid = new("", ParentReason.Preferred, "");
+
     public static FrameType TypeOf(ReadOnlySpan<byte> frame) => frame.Length == 0 ? 0 : (FrameType)frame[0];
 
     public static int Write(Span<byte> destination, SiteHello hello)
@@ -148,6 +150,13 @@ internal static class Frames
         writer.Fixed(7, hello.Digest.Hash);
         writer.Number(8, hello.Orphans);
         writer.Flag(9, hello.HasBodies);
+        if (hello.Via is { } via)
+        {
+            writer.Text(10, via.Address);
+            writer.Number(11, (int)via.Reason);
+            writer.Text(12, via.Detail);
+        }
+        writer.Number(13, hello.ClockMs);
         return writer.Length;
     }
 
@@ -168,6 +177,10 @@ internal static class Frames
                 case 7: hello = hello with { Digest = hello.Digest with { Hash = reader.Fixed() } }; break;
                 case 8: hello = hello with { Orphans = reader.Int(LinkLimits.MaxScopeItems) }; break;
                 case 9: hello = hello with { HasBodies = reader.Flag }; break;
+                case 10: hello = hello with { Via = new ParentChoice(reader.Text(LinkLimits.MaxAddressLength), ParentReason.Preferred, "") }; break;
+                case 11: hello = hello with { Via = (hello.Via ?? s_unsaid) with { Reason = (ParentReason)reader.Int(int.MaxValue) } }; break;
+                case 12: hello = hello with { Via = (hello.Via ?? s_unsaid) with { Detail = reader.Text(LinkLimits.MaxAddressLength) } }; break;
+                case 13: hello = hello with { ClockMs = reader.Long }; break;
                 default: break;
             }
         }
@@ -226,24 +239,27 @@ internal static class Frames
         return !reader.Failed && payload.Length > 0;
     }
 
-    public static int WriteDrop(Span<byte> destination, string uid, bool orphan)
+    public static int WriteDrop(Span<byte> destination, string uid, bool orphan, int ahead = 0)
     {
         FrameWriter writer = new(destination, FrameType.Drop);
         writer.Uid(1, uid);
         writer.Flag(2, orphan);
+        writer.Number(3, ahead);
         return writer.Length;
     }
 
-    public static bool TryReadDrop(ReadOnlySpan<byte> frame, out string uid, out bool orphan)
+    public static bool TryReadDrop(ReadOnlySpan<byte> frame, out string uid, out bool orphan, out int ahead)
     {
         FrameReader reader = new(frame);
-        (uid, orphan) = ("", false);
+        (uid, orphan, ahead) = ("", false, 0);
         while (reader.Next())
         {
             if (reader.Field == 1)
                 uid = reader.Uid();
             else if (reader.Field == 2)
                 orphan = reader.Flag;
+            else if (reader.Field == 3)
+                ahead = reader.Int(LinkLimits.MaxScopeItems);
         }
         return !reader.Failed && uid.Length > 0;
     }

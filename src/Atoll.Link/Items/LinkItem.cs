@@ -97,4 +97,10 @@ public interface ISiteItems
 
     /// <summary>The latest outcome of an object, or null when it was acknowledged or withdrawn meanwhile.</summary>
     Outcome? ReadOutcome(string uid);
+
+    /// <summary>True when the object stands for something that runs and that nobody has asked to end.</summary>
+    bool IsRunning(string uid) => false;
+
+    /// <summary>How many objects <see cref="IsRunning"/> is true of.</summary>
+    int RunningCount => 0;
 }

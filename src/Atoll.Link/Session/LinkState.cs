@@ -76,7 +76,20 @@ public enum LinkError
 /// <param name="Digest">Digest over what it holds, orphans left out.</param>
 /// <param name="Orphans">How many orphans it keeps.</param>
 /// <param name="HasBodies">Whether deltas may be based on bodies of earlier sessions.</param>
-public sealed record SiteHello(int OldestVersion, int NewestVersion, string Software, LinkSequence Sequence, SetDigest Digest, int Orphans, bool HasBodies);
+public sealed record SiteHello(int OldestVersion, int NewestVersion, string Software, LinkSequence Sequence, SetDigest Digest, int Orphans, bool HasBodies)
+{
+    /// <summary>Through which of the parent's addresses it comes, and why; null from an agent that does not say.</summary>
+    public ParentChoice? Via { get; init; }
+
+    /// <summary>The site's own clock, milliseconds since 1970 (UTC); 0 from an agent that does not say.</summary>
+    public long ClockMs { get; init; }
+}
+
+/// <summary>Which of several parent addresses a site uses, and why.</summary>
+/// <param name="Address">The address, such as <c>https://centre.example.org:6443</c>; at most 256 characters.</param>
+/// <param name="Reason">Why it is this one.</param>
+/// <param name="Detail">For people: what became of those before it; at most 256 characters, may be empty.</param>
+public sealed record ParentChoice(string Address, ParentReason Reason, string Detail);
 
 /// <summary>What a parent answers.</summary>
 /// <param name="Version">Protocol version that both speak from here.</param>

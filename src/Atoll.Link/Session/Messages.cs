@@ -11,7 +11,11 @@ public abstract record LinkInput
     public sealed record Connected : LinkInput;
 
     /// <summary>Site: the connection is up, and this is what it holds and has to tell. First input of a site's session.</summary>
-    public sealed record SiteConnected(SiteHoldings Holdings, IReadOnlyList<OutcomeRef> Outbox) : LinkInput;
+    /// <param name="Holdings">What it holds.</param>
+    /// <param name="Outbox">What it has to tell.</param>
+    /// <param name="Via">Through which address it came, or null.</param>
+    /// <param name="ClockMs">Its own clock, milliseconds since 1970, or 0.</param>
+    public sealed record SiteConnected(SiteHoldings Holdings, IReadOnlyList<OutcomeRef> Outbox, ParentChoice? Via = null, long ClockMs = 0) : LinkInput;
 
     /// <summary>Either: a session frame arrived. The bytes are not kept.</summary>
     public sealed record Frame(ReadOnlyMemory<byte> Bytes) : LinkInput;
@@ -111,6 +115,12 @@ public sealed record LinkOptions
 
     /// <summary>Bytes of outcomes kept by each end of a session for deltas of what goes up.</summary>
     public int OutcomeBodyBytes { get; init; } = 64 * 1024;
+
+    /// <summary>Site: so many running instances at least, and more than <see cref="MassStopShare"/> of them, are not stopped on the word of a parent that it has just connected to: they are kept as orphans.</summary>
+    public int MassStopLeast { get; init; } = 10;
+
+    /// <summary>Site: see <see cref="MassStopLeast"/>; a share from 0 to 1.</summary>
+    public double MassStopShare { get; init; } = 0.5;
 
     /// <summary>How long a parent whose scope is older than what the site applied waits to catch up before it calls the site's history foreign, in milliseconds.</summary>
     public int BehindMs { get; init; } = 10_000;

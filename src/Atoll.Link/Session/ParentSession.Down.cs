@@ -25,6 +25,7 @@ public sealed partial class ParentSession
     private int _deferred;
     private int _rounds;
     private bool _commitDue;
+    private int _removalsAhead;
 
     private bool WindowOpen => _inFlight.Count < LinkLimits.MaxUnappliedBatches
         && ((_inFlightBytes + _batch.Bytes < Options.WindowBytes && _inFlightRaw + _batch.Raw < BatchRawBytes)
@@ -79,7 +80,7 @@ public sealed partial class ParentSession
         if (item is null)
         {
             bool orphan = (entry.Marks & Marks.Orphan) != 0;
-            length = Frames.WriteDrop(destination, uid, orphan);
+            length = Frames.WriteDrop(destination, uid, orphan, _removalsAhead);
             _batch.Items.Add(new ItemVersion(uid, 0));
             _batch.Bytes += length;
         }
@@ -229,6 +230,9 @@ public sealed partial class ParentSession
                 upserts.Add(new ItemVersion(uid, entry.Scope));
         }
         upserts.Sort(static (a, b) => a.Version != b.Version ? a.Version.CompareTo(b.Version) : string.CompareOrdinal(a.Uid, b.Uid));
+        // A site that has just connected looks at how much is to vanish before it stops any of it, and may keep it as orphans.
+        _removalsAhead = State == LinkState.Syncing ? removals.Count : 0;
+        _orphansExpected |= _removalsAhead > 0;
         foreach (string uid in removals)
             Mark(uid);
         foreach (ItemVersion item in upserts)

@@ -302,8 +302,10 @@ public sealed partial class ParentSession : LinkSession
 
     private void BecomeLive()
     {
-        if (State == LinkState.Syncing)
-            MoveTo(LinkState.Live);
+        if (State != LinkState.Syncing)
+            return;
+        _removalsAhead = 0;
+        MoveTo(LinkState.Live);
     }
 
     /// <summary>Bytes on their way down, identities, and bytes of outcomes not yet durable.</summary>

@@ -52,12 +52,15 @@ public sealed partial class SiteSession
 
     private void OnDrop(ReadOnlySpan<byte> frame)
     {
-        if (!Frames.TryReadDrop(frame, out string uid, out bool orphan) || _body is not null)
+        if (!Frames.TryReadDrop(frame, out string uid, out bool orphan, out int ahead) || _body is not null)
             Fail(LinkError.Malformed);
         else if (_incoming.Count >= LinkLimits.MaxBatchItems)
             Fail(LinkError.WindowExceeded);
         else if (!orphan)
+        {
+            _removalsAhead = ahead;
             _incoming.Removals.Add(uid);
+        }
         else if (_held.TryGetValue(uid, out HeldItem? held) && !held.Orphan)
             _incoming.Orphans.Add(uid);
     }
@@ -76,6 +79,8 @@ public sealed partial class SiteSession
         }
         Incoming batch = _incoming;
         _incoming = new Incoming();
+        if (State == LinkState.Syncing && batch.Removals.Count > 0)
+            HoldBack(batch);
         foreach (string uid in batch.Removals)
             Unhold(uid);
         foreach (LinkItem item in batch.Upserts)
@@ -90,6 +95,26 @@ public sealed partial class SiteSession
         _unapplied.Enqueue((number, batch.Raw, whole && !complete, complete, batch.Missing));
         _unappliedRaw += batch.Raw;
         Output(new LinkOutput.Apply(new ScopeBatch(number, _sequence, batch.Upserts, batch.Removals, batch.Orphans)));
+    }
+
+    /// <summary>
+    /// Right after connecting, nobody watched what made so much vanish: when it is a large share of what runs here, it is kept as
+    /// orphans and an operator decides. What was deleted in order has a deletion time and is not counted, nor is what has ended.
+    /// </summary>
+    private void HoldBack(Incoming batch)
+    {
+        List<string> running = batch.Removals.FindAll(_items.IsRunning);
+        _runningBefore = Math.Max(_runningBefore, _items.RunningCount);
+        // More than fits one batch cannot be looked at as a whole: then all of it counts.
+        _vanishing = _removalsAhead > LinkLimits.MaxBatchItems ? _removalsAhead : _vanishing + running.Count;
+        if (_vanishing < Options.MassStopLeast || _vanishing <= _runningBefore * Options.MassStopShare)
+            return;
+        foreach (string uid in running)
+        {
+            batch.Removals.Remove(uid);
+            if (_held.TryGetValue(uid, out HeldItem? held) && !held.Orphan)
+                batch.Orphans.Add(uid);
+        }
     }
 
     private void Acknowledge(long number)

@@ -29,6 +29,9 @@ public sealed partial class SiteSession : LinkSession
     private bool _adopting;
     private bool _orphansTold;
     private bool _orphansEndDue;
+    private int _removalsAhead;
+    private int _vanishing;
+    private int _runningBefore;
 
     /// <summary>A session that reads bodies and outcomes from <paramref name="items"/>.</summary>
     public SiteSession(LinkOptions options, ISiteItems items, Random random) : base(options, 6_000, random)
@@ -104,8 +107,8 @@ public sealed partial class SiteSession : LinkSession
         foreach (HeldItem item in connected.Holdings.Items)
             Hold(item);
         Enqueue(connected.Outbox);
-        SiteHello hello = new(Options.OldestVersion, Options.NewestVersion, Options.Software, _sequence, _digest, _orphans, connected.Holdings.HasBodies || _bodies.Bytes > 0);
-        Span<byte> frame = stackalloc byte[1024];
+        SiteHello hello = new(Options.OldestVersion, Options.NewestVersion, Options.Software, _sequence, _digest, _orphans, connected.Holdings.HasBodies || _bodies.Bytes > 0) { Via = connected.Via, ClockMs = connected.ClockMs };
+        Span<byte> frame = stackalloc byte[LinkLimits.MaxFrameBytes];
         Answer(frame[..Frames.Write(frame, hello)]);
     }
 

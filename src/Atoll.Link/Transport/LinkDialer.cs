@@ -9,8 +9,21 @@ namespace Atoll.Link;
 /// <summary>What a site proves itself with, and whom it trusts.</summary>
 /// <param name="Certificate">Client certificate with its private key.</param>
 /// <param name="Authorities">The pinned authorities; no other is trusted.</param>
-/// <param name="IgnoreDates">True at a site whose clock cannot be trusted: validity dates are ignored, identities are not.</param>
-public sealed record LinkIdentity(X509Certificate2 Certificate, X509Certificate2Collection Authorities, bool IgnoreDates = false);
+/// <param name="Dates">What the validity dates of the parent's certificate are held against. Identities are checked in any case.</param>
+public sealed record LinkIdentity(X509Certificate2 Certificate, X509Certificate2Collection Authorities, CertificateDates Dates = CertificateDates.AskParent);
+
+/// <summary>What the validity dates of the parent's certificate are held against.</summary>
+public enum CertificateDates
+{
+    /// <summary>This machine's clock, unless the parent says that it is wrong: then the parent's. A dead battery must not cut a site off.</summary>
+    AskParent,
+
+    /// <summary>This machine's clock.</summary>
+    Strict,
+
+    /// <summary>Nothing.</summary>
+    Ignore,
+}
 
 /// <summary>Why a parent could not be dialled.</summary>
 public sealed class LinkDialException : IOException
@@ -43,10 +56,15 @@ public sealed class LinkDialException : IOException
 /// <param name="time">Clock of the limit.</param>
 public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, TimeSpan? timeout = null)
 {
+    private static readonly TimeSpan s_wrongClock = TimeSpan.FromMinutes(5);
+
     private readonly TimeSpan _timeout = timeout ?? TimeSpan.FromSeconds(5);
 
     /// <summary>Bytes of the newest connection, from the end of its TLS handshake on.</summary>
     public LineBytes Line { get; private set; } = new();
+
+    /// <summary>How far the parent's clock is ahead of this machine's (within a second), as it said last; null before.</summary>
+    public TimeSpan? Skew { get; private set; }
 
     /// <summary>Dials <c>https://host:port</c>; throws <see cref="LinkDialException"/>.</summary>
     public async ValueTask<Stream> DialAsync(Uri address, CancellationToken cancellation)
@@ -61,11 +79,13 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
             SocketTuning.Apply(socket);
             await socket.ConnectAsync(address.IdnHost, address.Port, both.Token).ConfigureAwait(false);
             stream = new NetworkStream(socket, ownsSocket: true);
-            stream = await SecureAsync(stream, address, both.Token).ConfigureAwait(false);
+            (SslStream secure, X509Certificate2 certificate, CertificateDates dates) = await SecureAsync(stream, address, both.Token).ConfigureAwait(false);
+            stream = secure;
             LineBytes bytes = new();
             stream = new CountedStream(stream, bytes);
             Line = bytes;
-            await WebSocketUpgrade.RequestAsync(stream, address, LinkEndpoint.Path, both.Token).ConfigureAwait(false);
+            await WebSocketUpgrade.RequestAsync(stream, address, LinkEndpoint.Path, there => Skew = there - time.GetUtcNow(), both.Token).ConfigureAwait(false);
+            CheckDates(certificate, dates, address);
             WebSocket web = WebSocket.CreateFromStream(stream, new WebSocketCreationOptions { IsServer = false, KeepAliveInterval = TimeSpan.Zero });
             return new WebSocketLine(web, stream);
         }
@@ -86,13 +106,25 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         }
     }
 
-    private async Task<Stream> SecureAsync(Stream plain, Uri address, CancellationToken cancellation)
+    // Whose clock is right is only known once the parent has said what time it is; nothing was told to it before but who we are.
+    private void CheckDates(X509Certificate2 certificate, CertificateDates dates, Uri address)
+    {
+        DateTime now = time.GetUtcNow().UtcDateTime, from = certificate.NotBefore.ToUniversalTime(), to = certificate.NotAfter.ToUniversalTime();
+        if (dates == CertificateDates.Ignore || (now >= from && now <= to))
+            return;
+        DateTime there = now + (Skew ?? TimeSpan.Zero);
+        if (dates == CertificateDates.AskParent && Skew?.Duration() > s_wrongClock && there >= from && there <= to)
+            return;
+        throw new LinkDialException(LinkError.Unauthenticated, $"The certificate of the parent at {address.Authority} is good from {from:u} to {to:u}, and here it is {now:u}.");
+    }
+
+    private async Task<(SslStream Stream, X509Certificate2 Certificate, CertificateDates Dates)> SecureAsync(Stream plain, Uri address, CancellationToken cancellation)
     {
         LinkIdentity me = identity();
         X509ChainPolicy policy = new() { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
         policy.CustomTrustStore.AddRange(me.Authorities);
-        if (me.IgnoreDates)
-            policy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+        policy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+        X509Certificate2? shown = null;
         SslStream secure = new(plain, leaveInnerStreamOpen: false);
         try
         {
@@ -102,9 +134,12 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
                 EnabledSslProtocols = SslProtocols.Tls13,
                 ClientCertificates = [me.Certificate],
                 CertificateChainPolicy = policy,
+                // Names are not compared: the authority signs server certificates for the parent alone, and a site may reach it
+                // under an address that it does not know of (NAT, port mapping).
+                RemoteCertificateValidationCallback = (_, certificate, _, errors) => (shown = certificate as X509Certificate2) is not null && (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None,
                 ApplicationProtocols = [SslApplicationProtocol.Http11],
             }, cancellation).ConfigureAwait(false);
-            return secure;
+            return (secure, shown!, me.Dates);
         }
         catch
         {

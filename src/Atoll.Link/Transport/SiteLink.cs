@@ -30,6 +30,7 @@ public sealed class SiteLink
     private readonly Lock _lock = new();
     private List<OutcomeRef>? _early;
     private LinkPump? _pump;
+    private string? _preferredFailure;
 
     /// <summary>A link that is not yet running.</summary>
     public SiteLink(SiteLinkOptions options, ISiteOwner owner, TimeProvider time, Random random)
@@ -108,7 +109,7 @@ public sealed class SiteLink
         catch (Exception failure) when (!cancellation.IsCancellationRequested)
         {
             LinkError error = failure is LinkDialException dial ? dial.Error : LinkError.Unreachable;
-            LastFailure = failure.Message;
+            Failed(parent, failure.Message);
             _owner.StateChanged(LinkState.Closed, error, parent);
             return error;
         }
@@ -139,13 +140,13 @@ public sealed class SiteLink
                     outbox.AddRange(_early);
                     (_early, _pump) = (null, pump);
                 }
-                first = new LinkInput.SiteConnected(holdings, outbox);
+                first = new LinkInput.SiteConnected(holdings, outbox, Choice(parent), _time.GetUtcNow().ToUnixTimeMilliseconds());
             }
             catch (Exception failure)
             {
                 lock (_lock)
                     _early = null;
-                LastFailure = failure.Message;
+                Failed(parent, failure.Message);
                 _owner.StateChanged(LinkState.Closed, LinkError.OwnerFailed, parent);
                 return LinkError.OwnerFailed;
             }
@@ -156,10 +157,33 @@ public sealed class SiteLink
                 _pump = null;
             await stop.CancelAsync().ConfigureAwait(false);
             await accepting.ConfigureAwait(false);
-            LastFailure = error.ToString();
+            Failed(parent, Words(error));
             return await probing.ConfigureAwait(false) ? LinkError.None : error;
         }
     }
+
+    private void Failed(Uri parent, string why)
+    {
+        LastFailure = why;
+        if (parent == _options.Parents[0])
+            _preferredFailure = why;
+    }
+
+    private ParentChoice Choice(Uri parent)
+    {
+        string detail = _selector.Current == 0 ? "" : $"{_options.Parents[0].Authority}: {_preferredFailure ?? "not tried yet"}";
+        return new ParentChoice(Short(parent.ToString().TrimEnd('/')), _selector.Reason, Short(detail));
+
+        static string Short(string text) => text.Length <= LinkLimits.MaxAddressLength ? text : text[..LinkLimits.MaxAddressLength];
+    }
+
+    private static string Words(LinkError error) => error switch
+    {
+        LinkError.Silent => "It fell silent.",
+        LinkError.ConnectionLost => "The connection was lost.",
+        LinkError.GoingAway => "It went away.",
+        _ => $"The session ended: {error}.",
+    };
 
     private async ValueTask HandleAsync(LinkOutput output, Uri parent, CancellationToken cancellation)
     {

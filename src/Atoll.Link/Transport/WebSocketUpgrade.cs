@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -12,8 +13,8 @@ internal static class WebSocketUpgrade
     public static string Accept(string key) =>
         Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
 
-    /// <summary>Asks for the upgrade; throws <see cref="LinkDialException"/> when the server does not grant it.</summary>
-    public static async Task RequestAsync(Stream stream, Uri address, string path, CancellationToken cancellation)
+    /// <summary>Asks for the upgrade and tells <paramref name="parentTime"/> what time it is there, as the answer says; throws <see cref="LinkDialException"/> when the server does not grant it.</summary>
+    public static async Task RequestAsync(Stream stream, Uri address, string path, Action<DateTimeOffset> parentTime, CancellationToken cancellation)
     {
         string key = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
         string request = $"GET {path} HTTP/1.1\r\nHost: {address.Authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n";
@@ -21,6 +22,8 @@ internal static class WebSocketUpgrade
         await stream.FlushAsync(cancellation).ConfigureAwait(false);
         string[] head = (await ReadHeadAsync(stream, cancellation).ConfigureAwait(false)).Split("\r\n");
         string status = head[0].Split(' ') is { Length: >= 2 } parts && parts[0] == "HTTP/1.1" ? parts[1] : "";
+        if (Field(head, "Date") is { } date && DateTimeOffset.TryParseExact(date, "r", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time))
+            parentTime(time);
         if (status != "101")
         {
             throw new LinkDialException(status switch
@@ -31,14 +34,19 @@ internal static class WebSocketUpgrade
                 _ => LinkError.Unreachable,
             }, $"The parent at {address.Authority} answered the link's request with status {(status.Length > 0 ? status : "unknown")}.");
         }
-        string expected = Accept(key);
+        if (Field(head, "Sec-WebSocket-Accept") != Accept(key))
+            throw new LinkDialException(LinkError.Unreachable, $"What answers at {address.Authority} is no WebSocket server.");
+    }
+
+    private static string? Field(string[] head, string name)
+    {
         foreach (string line in head)
         {
             int colon = line.IndexOf(':', StringComparison.Ordinal);
-            if (colon > 0 && line.AsSpan(0, colon).Equals("Sec-WebSocket-Accept", StringComparison.OrdinalIgnoreCase) && line.AsSpan(colon + 1).Trim().SequenceEqual(expected))
-                return;
+            if (colon > 0 && line.AsSpan(0, colon).Equals(name, StringComparison.OrdinalIgnoreCase))
+                return line[(colon + 1)..].Trim();
         }
-        throw new LinkDialException(LinkError.Unreachable, $"What answers at {address.Authority} is no WebSocket server.");
+        return null;
     }
 
     private static async Task<string> ReadHeadAsync(Stream stream, CancellationToken cancellation)

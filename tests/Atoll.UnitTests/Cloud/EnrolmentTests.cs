@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
@@ -38,7 +39,7 @@ public sealed class EnrolmentTests : IDisposable
     [Fact]
     public void A_site_certificate_is_for_clients_only_and_names_the_centres_choice()
     {
-        using CertificateAuthority authority = CertificateAuthority.Open(_folder, _time);
+        CertificateAuthority authority = CertificateAuthority.Open(_folder, _time);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         string request = new CertificateRequest("CN=system:masters,O=system:masters", key, HashAlgorithmName.SHA256).CreateSigningRequestPem();
         using X509Certificate2 certificate = X509Certificate2.CreateFromPem(authority.IssueSite("lyon", "uid-1", request));
@@ -52,7 +53,7 @@ public sealed class EnrolmentTests : IDisposable
     [Fact]
     public void An_expired_certificate_is_refused_but_still_proves_its_key()
     {
-        using CertificateAuthority authority = CertificateAuthority.Open(_folder, _time);
+        CertificateAuthority authority = CertificateAuthority.Open(_folder, _time);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         using X509Certificate2 certificate = X509Certificate2.CreateFromPem(authority.IssueSite("lyon", "uid-1", new CertificateRequest("CN=x", key, HashAlgorithmName.SHA256).CreateSigningRequestPem()));
         _time.Advance(CertificateAuthority.CertificateLife + TimeSpan.FromDays(1));
@@ -64,12 +65,84 @@ public sealed class EnrolmentTests : IDisposable
     public void Another_authority_is_not_ours_and_ours_is_kept()
     {
         string other = Directory.CreateTempSubdirectory("atoll-ca-").FullName;
-        using CertificateAuthority ours = CertificateAuthority.Open(_folder, _time), again = CertificateAuthority.Open(_folder, _time), theirs = CertificateAuthority.Open(other, _time);
+        CertificateAuthority ours = CertificateAuthority.Open(_folder, _time), again = CertificateAuthority.Open(_folder, _time), theirs = CertificateAuthority.Open(other, _time);
         Assert.Equal(ours.Certificate.Thumbprint, again.Certificate.Thumbprint);
         using X509Certificate2 foreign = X509Certificate2.CreateFromPem(theirs.IssueClient("admin", "system:masters").Certificate);
         Assert.False(ours.Signed(foreign, allowExpired: true));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(_folder, "ca.key")));
         Directory.Delete(other, recursive: true);
+    }
+
+    [Fact]
+    public void A_rotation_overlaps_and_is_taken_over_by_a_running_centre()
+    {
+        CertificateAuthority running = CertificateAuthority.Open(_folder, _time);
+        (X509Certificate2 siteOfOld, string digest, X509Certificate2 oldRoot) = (Site(running), running.TrustDigest, running.Certificate);
+        SslStreamCertificateContext before = running.ServerContext(["localhost"]);
+        Assert.Equal(before.TargetCertificate.Thumbprint, running.ServerContext(["localhost"]).TargetCertificate.Thumbprint);
+        CertificateAuthority.Rotate(_folder, _time);
+        Assert.Contains("not finished", Assert.Throws<InvalidOperationException>(() => CertificateAuthority.Rotate(_folder, _time)).Message);
+        Assert.True(running.Reload());
+        Assert.False(running.Reload());
+        Assert.Equal(("atoll-ca-2", "atoll-ca", true), (running.Name, running.RetiringName, running.WasRotated));
+        Assert.NotEqual(digest, running.TrustDigest);
+        // Both are trusted, and the new one is recognised by whoever knows the old one only.
+        using X509Certificate2 siteOfNew = Site(running);
+        Assert.True(running.Signed(siteOfOld, allowExpired: false) && running.Signed(siteOfNew, allowExpired: false));
+        SslStreamCertificateContext shown = running.ServerContext(["localhost"]);
+        Assert.True(Chains(shown, oldRoot));
+        Assert.True(Chains(shown, running.Certificate));
+        Assert.NotEqual(before.TargetCertificate.Thumbprint, shown.TargetCertificate.Thumbprint);
+
+        CertificateAuthority.Retire(_folder, _time);
+        Assert.True(running.Reload());
+        Assert.Null(running.RetiringName);
+        Assert.False(running.Signed(siteOfOld, allowExpired: true));
+        Assert.True(running.Signed(siteOfNew, allowExpired: false));
+        Assert.False(Chains(running.ServerContext(["localhost"]), oldRoot));
+        Assert.Throws<InvalidOperationException>(() => CertificateAuthority.Retire(_folder, _time));
+        CertificateAuthority.Rotate(_folder, _time);
+        Assert.Equal("atoll-ca-3", CertificateAuthority.OpenExisting(_folder, _time).Name);
+        siteOfOld.Dispose();
+    }
+
+    [Fact]
+    public void A_rotation_that_was_interrupted_is_undone_or_completed_by_the_next_start()
+    {
+        string first = CertificateAuthority.Open(_folder, _time).Certificate.Thumbprint;
+        string copy = Directory.CreateTempSubdirectory("atoll-ca-").FullName;
+        foreach (string file in Directory.GetFiles(_folder))
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        CertificateAuthority.Rotate(_folder, _time);
+        // Before it was decided: the certificate to retire is written, the next one is not.
+        File.Copy(Path.Combine(_folder, "ca-retiring.crt"), Path.Combine(copy, "ca-retiring.crt"));
+        File.Copy(Path.Combine(_folder, "ca-cross.crt"), Path.Combine(copy, "ca-cross.crt"));
+        CertificateAuthority undone = CertificateAuthority.Open(copy, _time);
+        Assert.Equal((first, false), (undone.Certificate.Thumbprint, undone.IsRotating));
+        // Decided, and only the key in place.
+        File.Copy(Path.Combine(_folder, "ca.crt"), Path.Combine(copy, "ca-next.crt"));
+        File.Copy(Path.Combine(_folder, "ca.key"), Path.Combine(copy, "ca.key"), overwrite: true);
+        CertificateAuthority completed = CertificateAuthority.Open(copy, _time);
+        Assert.Equal(("atoll-ca-2", true), (completed.Name, completed.IsRotating));
+        Directory.Delete(copy, recursive: true);
+    }
+
+    private static X509Certificate2 Site(CertificateAuthority authority)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        return X509Certificate2.CreateFromPem(authority.IssueSite("lyon", "uid-1", new CertificateRequest("CN=x", key, HashAlgorithmName.SHA256).CreateSigningRequestPem()));
+    }
+
+    private static bool Chains(SslStreamCertificateContext shown, X509Certificate2 root)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.Add(root);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        foreach (X509Certificate2 sent in shown.IntermediateCertificates)
+            chain.ChainPolicy.ExtraStore.Add(sent);
+        return chain.Build(shown.TargetCertificate);
     }
 
     [Fact]

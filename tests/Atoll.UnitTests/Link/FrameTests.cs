@@ -18,6 +18,8 @@ public sealed class FrameTests
     {
         Golden("01020104010705312E322E3309106F1C2A529F0E4D5E8A550D3C5E0A7D110AAC020C030F0887D61200000000001001" + "1201",
             b => Frames.Write(b, new SiteHello(1, 1, "1.2.3", new LinkSequence(Guid1, 300), new SetDigest(3, 1234567), 1, true)));
+        Golden("01020104010705312E322E330F080000000000000000" + "1201" + "151668747470733A2F2F622E6578616D706C653A36343433" + "1601" + "1908613A206C6F73742E" + "1AC0C407",
+            b => Frames.Write(b, new SiteHello(1, 1, "1.2.3", LinkSequence.None, default, 0, true) { Via = new ParentChoice("https://b.example:6443", ParentReason.Failover, "a: lost."), ClockMs = 123456 }));
         Golden("0202010503392E3907106F1C2A529F0E4D5E8A550D3C5E0A7D11088F4E0A010C01",
             b => Frames.Write(b, new ParentWelcome(1, "9.9", new LinkSequence(Guid1, 9999), true, true)));
         Golden("0303106F1C2A529F0E4D5E8A550D3C5E0A7D110504706F6473070B64656661756C742F7765620A070C020E0510091308EFCDAB89674523011403" + "1703616263",
@@ -28,6 +30,7 @@ public sealed class FrameTests
         Golden("050303FF75310401", b => Frames.WriteDrop(b, "u1", true));
         Golden("06022A04020708FF00000000000000", b => Frames.WriteCommit(b, 42, new SetDigest(2, 255)));
         Golden("06", b => Frames.WriteCommit(b, 0, default));
+        Golden("050303FF75310614", b => Frames.WriteDrop(b, "u1", false, 20));
         int from = 0;
         Golden("070703FF753102030401", b => Frames.WriteApplied(b, FrameType.Applied, 3, true, ["u1"], ref from));
         Golden("08020804AB010601", b => Frames.WriteRangeQuery(b, new IdRange(0xABUL << 56, 8), true));
@@ -67,6 +70,17 @@ public sealed class FrameTests
         Assert.Equal((42, new SetDigest(2, 255)), (revision, digest));
     }
 
+    /// <summary>What an agent or a parent of the next version may say beyond what this one knows: read, and ignored.</summary>
+    [Fact]
+    public void A_newer_side_with_more_fields_and_versions_is_understood()
+    {
+        byte[] more = Convert.FromHexString("7C09" + "7F03010203");
+        Assert.True(Frames.TryRead((byte[])[.. Convert.FromHexString("01020104030705322E302E3009106F1C2A529F0E4D5E8A550D3C5E0A7D110AAC02"), .. more], out SiteHello hello));
+        Assert.Equal((1, 3, "2.0.0", 300L), (hello.OldestVersion, hello.NewestVersion, hello.Software, hello.Sequence.Revision));
+        Assert.True(Frames.TryRead((byte[])[.. Convert.FromHexString("0202010503392E3907106F1C2A529F0E4D5E8A550D3C5E0A7D11088F4E"), .. more], out ParentWelcome welcome));
+        Assert.Equal((1, 9999L), (welcome.Version, welcome.Sequence.Revision));
+    }
+
     [Fact]
     public void Readers_survive_any_bytes()
     {
@@ -79,7 +93,7 @@ public sealed class FrameTests
             Frames.TryRead(some, out SiteHello _);
             Frames.TryRead(some, out ParentWelcome _);
             BodyHead.TryRead(some, out _, out _);
-            Frames.TryReadDrop(some, out _, out _);
+            Frames.TryReadDrop(some, out _, out _, out _);
             Frames.TryReadApplied(some, [], out _, out _, out _);
             Frames.TryReadRangeQuery(some, out _, out _);
             Frames.TryReadRangeSplit(some, new SetDigest[16], out _);

@@ -54,6 +54,8 @@ public sealed class ShapeTests
             {
                 Phase = "Connected", AgentVersion = "1", Nodes = 1, LastTransitionTime = DateTimeOffset.UnixEpoch,
                 Conditions = [new Condition { Type = "Connected", Status = "True", Reason = "r", Message = "m", LastTransitionTime = DateTimeOffset.UnixEpoch }],
+                Parent = new SiteParent { Address = "https://a", Reason = "Failover", Message = "m" },
+                Certificate = new IssuedCertificate { Issuer = "atoll-ca", Expires = DateTimeOffset.UnixEpoch },
                 Orphans = [new SiteOrphan { Name = "default/a", Resource = "pods", Uid = "u" }],
             },
         };
