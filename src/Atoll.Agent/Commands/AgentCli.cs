@@ -10,7 +10,7 @@ using Atoll.Store.Sqlite;
 
 namespace Atoll.Agent.Commands;
 
-/// <summary>The agent's commands: join, run, reset. Exit codes as the operator's program: 0, 1 failed, 2 mistyped.</summary>
+/// <summary>The agent's commands: join, run, reset. Exit codes as the operator's program: 0, 1 failed, 2 mistyped, 4 centre out of reach, 130 cancelled.</summary>
 internal static class AgentCli
 {
     private static readonly Option<string> s_state = new("--state") { Description = "folder of everything durable", DefaultValueFactory = _ => Path.Combine(AgentOptions.StateRoot, "agent") };
@@ -37,10 +37,11 @@ internal static class AgentCli
         {
             return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(10) });
         }
-        catch (Exception e) when (e is InvalidOperationException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or FormatException)
+        catch (Exception e) when (e is InvalidOperationException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or FormatException or OperationCanceledException)
         {
-            await Console.Error.WriteLineAsync($"error: {e.Message}");
-            return 1;
+            await Console.Error.WriteLineAsync($"error: {(e is OperationCanceledException ? "cancelled" : e.Message)}");
+            // What never reached the centre may be tried again as it is; what it refused may not.
+            return e switch { OperationCanceledException => 130, ArgumentException => 2, { InnerException: OperationCanceledException or HttpRequestException { HttpRequestError: not HttpRequestError.SecureConnectionError } } => 4, _ => 1 };
         }
     }
 

@@ -110,9 +110,15 @@ internal static class Cli
         return (new HttpResources(config), config);
     }
 
+    /// <summary>An option with so many values: they are completed, and any other is refused in words that name it.</summary>
     public static Option<string> Among(Option<string> option, params string[] values)
     {
-        option.AcceptOnlyFromAmong(values);
+        option.CompletionSources.Add(values);
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string>() is { } value && Array.IndexOf(values, value) < 0)
+                result.AddError($"{option.Name}: '{value}' is not one of {string.Join(", ", values)}.");
+        });
         return option;
     }
 

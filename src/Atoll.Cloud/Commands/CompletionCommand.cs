@@ -8,7 +8,13 @@ internal static class CompletionCommand
     public static Command Create()
     {
         var shell = new Argument<string>("shell") { Description = "bash, zsh or fish" };
-        shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
+        string[] shells = ["bash", "zsh", "fish"];
+        shell.CompletionSources.Add(shells);
+        shell.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string>() is { } value && Array.IndexOf(shells, value) < 0)
+                result.AddError($"shell: '{value}' is not one of {string.Join(", ", shells)}.");
+        });
         var command = new Command("completion", """
             Print a shell's completion script.
 

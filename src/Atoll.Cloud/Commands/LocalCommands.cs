@@ -1,5 +1,5 @@
 using System.CommandLine;
-using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
 using Atoll.Cloud.Local;
 
@@ -30,7 +30,7 @@ internal static class LocalCommands
     private static LocalInstallation Installation(ParseResult parsed)
     {
         int instance = parsed.GetRequiredValue(s_instance);
-        return new LocalInstallation(Path.GetFullPath(parsed.GetValue(s_home) ?? (instance == 0 ? DefaultHome : $"{DefaultHome}-{instance}")), Path.GetFullPath(parsed.GetRequiredValue(s_agent)), instance);
+        return new LocalInstallation(Path.GetFullPath(parsed.GetValue(s_home) ?? (instance == 0 ? DefaultHome : $"{DefaultHome}-{instance}")), Path.GetFullPath(parsed.GetRequiredValue(s_agent)), instance, parsed.GetRequiredValue(Cli.Output));
     }
 
     private static Argument<string> SiteArgument()
@@ -53,8 +53,7 @@ internal static class LocalCommands
         command.SetAction(async (parsed, cancellation) =>
         {
             NeedRoot("up");
-            await Installation(parsed).UpAsync(parsed.GetRequiredValue(samples), cancellation);
-            return ExitCodes.Success;
+            return await Installation(parsed).UpAsync(parsed.GetRequiredValue(samples), cancellation);
         });
         return command;
     }
@@ -66,6 +65,7 @@ internal static class LocalCommands
         {
             NeedRoot("down");
             await Installation(parsed).DownAsync(cancellation);
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), "nothing is left behind", new JsonObject { ["outcome"] = "down" });
             return ExitCodes.Success;
         });
         return command;
@@ -77,7 +77,7 @@ internal static class LocalCommands
         command.SetAction(async (parsed, cancellation) =>
         {
             NeedRoot("status");
-            return await Installation(parsed).StatusAsync(parsed.GetRequiredValue(Cli.Output), cancellation);
+            return await Installation(parsed).StatusAsync(cancellation);
         });
         return command;
     }
@@ -90,7 +90,7 @@ internal static class LocalCommands
         {
             (LocalNetwork network, LocalSite site) = Line(parsed, name, "cut");
             await network.CutAsync(site, cancellation);
-            Console.WriteLine($"line of {site.Name} cut");
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), $"line of {site.Name} cut", new JsonObject { ["site"] = site.Name, ["line"] = "cut" });
             return ExitCodes.Success;
         });
         return command;
@@ -104,7 +104,7 @@ internal static class LocalCommands
         {
             (LocalNetwork network, LocalSite site) = Line(parsed, name, "heal");
             await network.HealAsync(site, cancellation);
-            Console.WriteLine($"line of {site.Name} healed");
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), $"line of {site.Name} healed", new JsonObject { ["site"] = site.Name, ["line"] = "whole" });
             return ExitCodes.Success;
         });
         return command;

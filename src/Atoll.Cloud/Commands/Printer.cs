@@ -18,12 +18,32 @@ internal static class Printer
                 Console.WriteLine(value.ToJsonString(s_indented));
                 break;
             case "yaml":
-                new YamlStream(new YamlDocument(ToYaml(value))).Save(Console.Out, assignAnchors: false);
+                Console.Write(Yaml(value));
                 break;
             default:
                 Console.Write(Table(headers, rows));
                 break;
         }
+    }
+
+    /// <summary>What was done: a sentence for people, its facts for programs.</summary>
+    public static void Done(string form, string sentence, JsonObject facts)
+    {
+        if (form == "table")
+            Console.WriteLine(sentence);
+        else
+            Print(form, facts, [], []);
+    }
+
+    /// <summary>One YAML document.</summary>
+    internal static string Yaml(JsonNode value)
+    {
+        using var text = new StringWriter();
+        new YamlStream(new YamlDocument(ToYaml(value))).Save(text, assignAnchors: false);
+        // The library ends with a mark that nobody needs after the only document.
+        const string End = "...";
+        string yaml = text.ToString().TrimEnd();
+        return (yaml.EndsWith("\n" + End, StringComparison.Ordinal) ? yaml[..^End.Length] : yaml + "\n");
     }
 
     /// <summary>Columns aligned by three spaces, as kubectl prints them.</summary>
@@ -68,7 +88,7 @@ internal static class Printer
     // A string that YAML would read as something else is quoted.
     private static YamlScalarNode Scalar(string text, bool isString)
     {
-        bool ambiguous = isString && (text.Length == 0 || text is "null" or "~" or "true" or "false" or "yes" or "no" or "on" or "off" || !char.IsAsciiLetter(text[0]) && text[0] != '/' || text.Contains(": ", StringComparison.Ordinal) || text.Contains(" #", StringComparison.Ordinal));
+        bool ambiguous = isString && (text.Length == 0 || text.ToLowerInvariant() is "null" or "true" or "false" or "yes" or "no" or "on" or "off" or "y" or "n" || !char.IsAsciiLetter(text[0]) && text[0] != '/' || text.Contains(": ", StringComparison.Ordinal) || text.Contains(" #", StringComparison.Ordinal));
         return new YamlScalarNode(text) { Style = ambiguous ? YamlDotNet.Core.ScalarStyle.DoubleQuoted : YamlDotNet.Core.ScalarStyle.Plain };
     }
 }

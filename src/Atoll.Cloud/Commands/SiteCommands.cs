@@ -18,7 +18,7 @@ internal static class SiteCommands
 {
     private static readonly string[] s_headers = ["NAME", "STATUS", "REGION", "KIND", "NODES", "AGENT", "LAST CHANGE"];
 
-    public static Command Create() => new("site", "Invite, show and remove sites.")
+    public static Command Create() => new("site", "Invite, show and remove sites.\n\nExamples:\n  atoll site create lyon-1 --region eu --kind near\n  atoll site list -o json\n  atoll site show lyon-1")
     {
         CreateCommand(), ListCommand(), ShowCommand(), OrphanCommand.Create(), RevokeCommand(), DeleteCommand(),
     };
@@ -152,7 +152,7 @@ internal static class SiteCommands
             string site = parsed.GetRequiredValue(name);
             Check(await client.PatchAsync(Kinds.Site, null, site, PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["revoked"] = true } }, cancellation));
             await JoinTokens.DeleteAsync(client, site, cancellation);
-            Console.WriteLine($"site {site} revoked");
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), $"site {site} revoked", new JsonObject { ["site"] = site, ["outcome"] = "revoked" });
             return ExitCodes.Success;
         });
         return command;
@@ -171,7 +171,7 @@ internal static class SiteCommands
             ApiResult result = await client.DeleteAsync(Kinds.Site, null, site, DeleteOptions.Default, cancellation);
             if (result.Error is { } error)
                 throw Failure(error);
-            Console.WriteLine($"site {site} deleted");
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), $"site {site} deleted", new JsonObject { ["site"] = site, ["outcome"] = "deleted" });
             return ExitCodes.Success;
         });
         return command;

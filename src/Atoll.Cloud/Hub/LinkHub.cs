@@ -119,7 +119,8 @@ internal sealed class LinkHub
             bool lost = hello.Sequence.Incarnation == position.Incarnation && hello.Sequence.Revision > _start && !_followed.Contains(session.Site.Uid);
             if (!lost)
                 _followed.Add(session.Site.Uid);
-            scope = new LinkScope(position, [.. _scopes.ItemsOf(session.Site.Name).Select(i => new ItemVersion(i.Uid, i.Version))], lost);
+            // The mirrors may be behind the store: whatever they bring from here on is news, however old its revision.
+            scope = new LinkScope(position, [.. _scopes.ItemsOf(session.Site.Name).Select(i => new ItemVersion(i.Uid, i.Version))], lost, ChangesAfter: 0);
         }
         if (hello.Orphans == 0)
             _orphans.Offer(session.Site.Name, []);

@@ -13,7 +13,7 @@ namespace Atoll.Cloud.Local;
 /// A centre, a registry and three sites on this machine. Every step looks first whether its result is already there, so that
 /// <c>up</c> can be run again after any interruption, and <c>down</c> removes what it finds, however far <c>up</c> came.
 /// </summary>
-internal sealed class LocalInstallation(string home, string agentPath, int instance)
+internal sealed class LocalInstallation(string home, string agentPath, int instance, string form)
 {
     private int Port => 6443 + instance;
 
@@ -29,6 +29,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
 
     private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{_network.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig]);
 
+    private static string PageOf(LocalSite site) => $"http://{site.UserAddress}:8080/cgi-bin/hello.cgi";
+
     private string StateOf(LocalSite site) => Path.Combine(home, "sites", site.Name);
 
     private Daemon AgentOf(LocalSite site) => new($"site-{site.Name}", Run, agentPath,
@@ -37,14 +39,17 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         "--mirror", $"{SampleImage.RegistryName}=http://{Image.RegistryAddress}",
     ], site.Namespace);
 
-    /// <summary>Starts everything, deploys the sample, waits for it, and prints what to do next.</summary>
-    public async Task UpAsync(string samplePath, CancellationToken cancellation)
+    /// <summary>Starts everything, deploys the sample, waits for it, and prints what to do next, or (JSON, YAML) what is up.</summary>
+    public async Task<int> UpAsync(string samplePath, CancellationToken cancellation)
     {
         if (!File.Exists(agentPath))
             throw new CommandException($"there is no agent at {agentPath}. Build it with: make build");
         if (!File.Exists(samplePath))
             throw new CommandException($"there is no sample at {samplePath}. Give one with --sample PATH.");
         Directory.CreateDirectory(Run);
+        // What is on this machine is not asked for through the proxy that leads out of it.
+        foreach (string name in (string[])["NO_PROXY", "no_proxy"])
+            Environment.SetEnvironmentVariable(name, $"{Environment.GetEnvironmentVariable(name)},{_network.CentreAddress}".TrimStart(','));
         Say("network: a router and three sites behind NAT");
         await _network.EnsureAsync(cancellation);
         Say("registry with the sample's image");
@@ -64,7 +69,10 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         Say("sample: a small web server on every site");
         await Manifest.ApplyAsync(client, samplePath, config.Namespace, cancellation);
         await WaitAsync("the sample did not become ready; look with: kubectl describe pods", TimeSpan.FromSeconds(120), () => SampleReadyAsync(client, cancellation), cancellation);
+        if (form != "table")
+            return await StatusAsync(cancellation);
         await PrintNextStepsAsync(client, cancellation);
+        return ExitCodes.Success;
     }
 
     /// <summary>Stops and removes everything.</summary>
@@ -91,11 +99,10 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         await _network.RemoveAsync(cancellation);
         if (Directory.Exists(home))
             Directory.Delete(home, recursive: true);
-        Console.WriteLine("nothing is left behind");
     }
 
     /// <summary>Prints processes, lines, sites and pods; 3 when nothing is up.</summary>
-    public async Task<int> StatusAsync(string form, CancellationToken cancellation)
+    public async Task<int> StatusAsync(CancellationToken cancellation)
     {
         if (!File.Exists(Kubeconfig) || Server.Pid is not { } centre)
             throw new CommandException("nothing is up on this machine. Start it with: make up", ExitCodes.NotFound);
@@ -110,8 +117,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             string line = await _network.IsCutAsync(site, cancellation) ? "cut" : "whole";
             string phase = sites.Items.FirstOrDefault(s => s.Name == site.Name)?.View(ApiJson.Default.Site).Status?.Phase ?? "Pending";
             int running = pods.Items.Count(p => p.View(ApiJson.Default.Pod) is { Spec.NodeName: { } node, Status.Phase: "Running" } && node == site.Name);
-            rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{running}", $"http://{site.UserAddress}:8080/"]);
-            list.Add(new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running });
+            rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{running}", PageOf(site)]);
+            list.Add(new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running, ["page"] = PageOf(site) });
         }
         if (form == "table")
             Console.WriteLine($"centre   https://{_network.CentreAddress}:{Port}   pid {centre}   kubeconfig {Kubeconfig}\n");
@@ -199,7 +206,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             {Printer.Table(["SITE", "STATUS", "REGION", "KIND", "NODES", "AGENT", "LAST CHANGE"], sites.Items.Select(SiteCommands.Row))}
             A site answers its users:
 
-              curl http://{first.UserAddress}:8080/cgi-bin/hello.cgi
+              curl {PageOf(first)}
 
             Three things to try:
 
@@ -221,5 +228,6 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         }
     }
 
-    private void Say(string what) => Console.WriteLine($"[{_clock.Elapsed.TotalSeconds,5:0.0} s] {++_step,2}. {what}");
+    // Progress is for people: what a program reads stays clean of it.
+    private void Say(string what) => (form == "table" ? Console.Out : Console.Error).WriteLine($"[{_clock.Elapsed.TotalSeconds,5:0.0} s] {++_step,2}. {what}");
 }

@@ -17,9 +17,13 @@ internal sealed class PodVolumes(string podFolder, PodReferences references, Tim
     /// <summary>Where a volume lies on the host.</summary>
     public string PathOf(Volume volume) => volume.HostPath is { } host ? host.Path : Path.Combine(Root, volume.Name);
 
-    /// <summary>Makes all volumes, or brings projected ones up to date. Throws <see cref="UnresolvedException"/> with the volume named.</summary>
+    /// <summary>
+    /// Makes all volumes, or brings projected ones up to date. Throws <see cref="UnresolvedException"/> with the first volume named that
+    /// could not be; the others are done all the same.
+    /// </summary>
     public void Prepare(Pod pod, NodeFacts node, IReadOnlyList<string> addresses)
     {
+        UnresolvedException? first = null;
         foreach (Volume volume in pod.Spec.Volumes ?? [])
         {
             try
@@ -28,9 +32,11 @@ internal sealed class PodVolumes(string podFolder, PodReferences references, Tim
             }
             catch (Exception e) when (e is UnresolvedException or IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
             {
-                throw new UnresolvedException($"MountVolume.SetUp failed for volume \"{volume.Name}\" : {e.Message}");
+                first ??= new UnresolvedException($"MountVolume.SetUp failed for volume \"{volume.Name}\" : {e.Message}");
             }
         }
+        if (first is not null)
+            throw first;
     }
 
     private void Prepare(Pod pod, Volume volume, NodeFacts node, IReadOnlyList<string> addresses)

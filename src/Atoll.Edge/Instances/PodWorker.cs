@@ -110,6 +110,7 @@ internal sealed partial class PodWorker
             foreach (ContainerRecord record in _record.Containers)
                 if (record is { Attempt: >= 0, Ended: null })
                     _dirty.Add(InstanceNames.Id(_record.Uid, record.Name, record.Attempt));
+        _refresh = true; // A volume that could not be brought up to date, for whatever reason, is tried again.
         Nudge();
     }
 

@@ -41,7 +41,8 @@ public sealed record SiteHoldings(LinkSequence Sequence, IReadOnlyCollection<Hel
 /// <param name="Sequence">Incarnation and revision at which the scope was computed.</param>
 /// <param name="Items">Identities and versions; bodies are read when they are sent.</param>
 /// <param name="LostHistory">True when the site follows a part of this history that the store has lost (an older copy was put in its place): as with another history, nothing is removed.</param>
-public sealed record LinkScope(LinkSequence Sequence, IReadOnlyCollection<ItemVersion> Items, bool LostHistory = false);
+/// <param name="ChangesAfter">Changes posted while the scope was opened count when their revision is above this; null for the sequence's. An owner whose scope may be behind its store's revision, and which posts nothing before it has read the scope, gives 0.</param>
+public sealed record LinkScope(LinkSequence Sequence, IReadOnlyCollection<ItemVersion> Items, bool LostHistory = false, long? ChangesAfter = null);
 
 /// <summary>A change of a site's scope.</summary>
 /// <param name="Revision">Revision of the parent's store up to which this change makes the scope complete.</param>

@@ -182,7 +182,7 @@ public sealed partial class ParentSession : LinkSession
             SetScope(item.Uid, item.Version);
         foreach (ScopeChange change in _early ?? [])
         {
-            if (change.Revision > scope.Sequence.Revision)
+            if (change.Revision > (scope.ChangesAfter ?? scope.Sequence.Revision))
                 Change(change);
         }
         (_early, _scope) = (null, null);

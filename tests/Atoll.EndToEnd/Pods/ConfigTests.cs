@@ -85,7 +85,7 @@ public sealed class ConfigTests(PodNode node)
         await node.PatchAsync(Kinds.ConfigMap, "vol-map", """{"data":{"a":"second"}}""");
         await node.PatchAsync(Kinds.Secret, "vol-secret", """{"stringData":{"key":"newer"}}""");
         await node.PatchAsync(Kinds.Pod, "vol", """{"metadata":{"labels":{"app":"v2"}}}""");
-        await PodNode.UntilAsync(async () => (await node.ExecAsync("vol", "cat /map/a /items/dir/a.txt /secret/key /all/key /down/labels /etc/one.conf")).Output == "secondsecondnewernewerapp=\"v2\"first", "new content, and the old where subPath holds it", seconds: 3);
+        await PodNode.UntilAsync(async () => (await node.ExecAsync("vol", "cat /map/a /items/dir/a.txt /secret/key /all/key /down/labels /etc/one.conf")).Output == "secondsecondnewernewerapp=\"v2\"first", "new content, and the old where subPath holds it");
         await node.ScriptAsync("vol-none", "sleep 60", """{"volumeMounts":[{"name":"h","mountPath":"/h"}]}""", $$$"""{"volumes":[{"name":"h","hostPath":{"path":"{{{host}}}/file","type":"Directory"}}]}""");
         await PodNode.UntilAsync(async () => (await node.EventsAsync("vol-none")).Contains("is not a directory", StringComparison.Ordinal), "the hostPath's refusal");
         await node.DeleteAsync("vol", "vol-none");

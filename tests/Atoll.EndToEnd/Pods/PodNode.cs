@@ -132,7 +132,7 @@ public sealed class PodNode : IAsyncLifetime
 
     internal async Task<KubeObject?> GetAsync(string name) => (await Api.GetAsync(Kinds.Pod, "default", name, CancellationToken.None)).Object;
 
-    internal async Task<Pod> UntilAsync(string name, Func<Pod, bool> condition, string what, int seconds = 20)
+    internal async Task<Pod> UntilAsync(string name, Func<Pod, bool> condition, string what, int seconds = 60)
     {
         var watch = Stopwatch.StartNew();
         while (true)
@@ -146,7 +146,7 @@ public sealed class PodNode : IAsyncLifetime
         }
     }
 
-    internal static async Task UntilAsync(Func<Task<bool>> condition, string what, int seconds = 20)
+    internal static async Task UntilAsync(Func<Task<bool>> condition, string what, int seconds = 60)
     {
         var watch = Stopwatch.StartNew();
         while (!await condition())
@@ -203,7 +203,7 @@ public sealed class PodNode : IAsyncLifetime
             if (!tty)
                 await streams.Stdin.DisposeAsync();
         }
-        return (await streams.ExitCode.WaitAsync(TimeSpan.FromSeconds(20)), await output.WaitAsync(TimeSpan.FromSeconds(20)), await error.WaitAsync(TimeSpan.FromSeconds(20)));
+        return (await streams.ExitCode.WaitAsync(TimeSpan.FromSeconds(60)), await output.WaitAsync(TimeSpan.FromSeconds(60)), await error.WaitAsync(TimeSpan.FromSeconds(60)));
     }
 
     internal async Task DeleteAsync(params string[] names)

@@ -19,7 +19,11 @@ public sealed class JoinTests(LocalRig rig)
         string[] parts = fresh.Split('.');
         await RefusedAsync(other, string.Join('.', parts[0], parts[1], new string('a', 32), parts[3]), "wrong, used or expired");
         await RefusedAsync(other, string.Join('.', parts[0], parts[1], parts[2], new string('A', 43)), "its CA is not the one that the token pins");
-        await RefusedAsync(other, "atoll1.join-b", "atoll site create");
+        await RefusedAsync(other, "atoll1.join-b", "atoll site create", code: 2);
+        Outcome nobody = await Programs.RunAsync(Built.Agent, ["join", "--state", other, "--server", "https://127.0.0.1:1", "--token", fresh]);
+        Assert.Equal(4, nobody.Code);
+        Assert.Contains("cannot be reached", nobody.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(other));
         // After all refusals the token itself still works: nothing used it up.
         Assert.Equal(0, (await JoinAsync(Path.Combine(folder, "b"), fresh)).Code);
 
@@ -41,7 +45,7 @@ public sealed class JoinTests(LocalRig rig)
         await Until.TrueAsync("the new site is connected", 60, async () => await rig.PhaseOfAsync(name) == "Connected", () => rig.LogAsync(name));
 
         await LocalRig.AtollAsync("site", "revoke", name, "--kubeconfig", rig.Kubeconfig);
-        await Until.TrueAsync("its session is closed", 5, async () => await rig.PhaseOfAsync(name) == "Revoked" && (await rig.LogAsync(name)).Contains("is down: Revoked", StringComparison.Ordinal), () => rig.LogAsync(name));
+        await Until.TrueAsync("its session is closed", 15, async () => await rig.PhaseOfAsync(name) == "Revoked" && (await rig.LogAsync(name)).Contains("is down: Revoked", StringComparison.Ordinal), () => rig.LogAsync(name));
         // It dials again, and is refused each time.
         await Until.TrueAsync("it was refused again", 30, async () => (await rig.LogAsync("centre")).Contains($"site {name} was revoked", StringComparison.Ordinal));
         Assert.Equal("Revoked", await rig.PhaseOfAsync(name));
@@ -61,10 +65,10 @@ public sealed class JoinTests(LocalRig rig)
     private Task<Outcome> JoinAsync(string state, string token) =>
         Programs.RunAsync("nsenter", [$"--net=/run/netns/{LocalRig.NamespaceOf(rig.Charlie)}", Built.Agent, "join", "--state", state, "--server", rig.Server, "--token", token]);
 
-    private async Task RefusedAsync(string state, string token, string why)
+    private async Task RefusedAsync(string state, string token, string why, int code = 1)
     {
         Outcome outcome = await JoinAsync(state, token);
-        Assert.Equal(1, outcome.Code);
+        Assert.Equal(code, outcome.Code);
         Assert.Contains(why, outcome.Error, StringComparison.Ordinal);
         Assert.False(Directory.Exists(state));
     }

@@ -19,6 +19,7 @@ public sealed record RigSite(string Name, int Index);
 public sealed class LocalRig : IAsyncLifetime
 {
     private FileStream? _lock;
+    private string _pageFailure = "none";
 
     internal int Instance { get; private set; }
 
@@ -120,15 +121,37 @@ public sealed class LocalRig : IAsyncLifetime
     /// <summary>The sample's page, as a user next to the site gets it; empty while nobody answers.</summary>
     internal async Task<string> PageAsync(RigSite site)
     {
-        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(10) };
         try
         {
             return await client.GetStringAsync(PageOf(site));
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
         {
+            _pageFailure = e.Message;
             return "";
         }
+    }
+
+    /// <summary>What each station on the way of the sample's page holds: for the message of a test that did not see it.</summary>
+    internal async Task<string> ExplainPageAsync(RigSite site)
+    {
+        const string Map = "/api/v1/namespaces/default/configmaps/hello";
+        using ApiView api = SiteApi(site);
+        (string name, PodFact pod) = (await Centre.PodsAsync() ?? []).FirstOrDefault(p => p.Key.StartsWith("hello-", StringComparison.Ordinal) && p.Value.Node == site.Name);
+        string[] files = Directory.Exists(StateOf(site)) ? Directory.GetFiles(StateOf(site), "greeting", SearchOption.AllDirectories) : [];
+        Outcome inside = await Programs.RunAsync("nsenter", [$"--net=/run/netns/{NamespaceOf(site)}", "nft", "list", "ruleset"]);
+        return $"""
+            page:     "{await PageAsync(site)}" (last failure: {_pageFailure})
+            centre:   {(await Centre.GetAsync(Map))?["data"]?["greeting"]} ({await PhaseOfAsync(site)}, node ready {await ReadyOfAsync(site)})
+            site:     {(await api.GetAsync(Map))?["data"]?["greeting"]}
+            volume:   {string.Join(", ", files.Select(f => $"{f}: {File.ReadAllText(f)}"))}
+            pod:      {name} {pod}
+            at site:  {(name is null ? null : (await api.PodsAsync())?.GetValueOrDefault(name))}
+            nat:      {string.Join(' ', inside.Output.Split('\n').Where(l => l.Contains("dnat", StringComparison.Ordinal)).Select(l => l.Trim()))}
+            {await LogAsync($"site-{site.Name}")}
+            {await LogAsync("centre")}
+            """;
     }
 
     /// <summary>Cuts a site's line until the result is disposed of.</summary>

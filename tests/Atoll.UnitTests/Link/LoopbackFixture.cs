@@ -143,6 +143,11 @@ internal sealed class TestParentOwner : Awaitable, IParentOwner
 
     public ParentLink? Current { get; private set; }
 
+    public long? ChangesAfter { get; set; }
+
+    /// <summary>Called when a scope was read and the session does not have it yet.</summary>
+    public Action Opened { get; set; } = () => { };
+
     /// <summary>Called first in every read, under the session's lock.</summary>
     public Action Reading { get; set; } = () => { };
 
@@ -164,7 +169,9 @@ internal sealed class TestParentOwner : Awaitable, IParentOwner
         if (Refuse != LinkError.None)
             throw new LinkRefusedException(Refuse);
         Current = link;
-        return ValueTask.FromResult(new LinkScope(new LinkSequence(Incarnation, Revision), [.. Items.Values.Select(item => new ItemVersion(item.Uid, item.Version))]));
+        var scope = new LinkScope(new LinkSequence(Incarnation, Revision), [.. Items.Values.Select(item => new ItemVersion(item.Uid, item.Version))], ChangesAfter: ChangesAfter);
+        Opened();
+        return ValueTask.FromResult(scope);
     }
 
     public ValueTask ApplyOutcomesAsync(ParentLink link, OutcomeBatch batch, CancellationToken cancellation)

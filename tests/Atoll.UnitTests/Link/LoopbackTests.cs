@@ -30,6 +30,26 @@ public sealed class LoopbackTests
     }
 
     [Fact]
+    public async Task A_change_that_was_slow_to_reach_the_owner_is_not_taken_for_one_of_the_scope_that_it_gave()
+    {
+        await using LinkServer server = await LinkServer.StartAsync();
+        server.Owner.Items["u1"] = new LinkItem("configmaps", "default/a", "u1", 11, "{\"a\":1}"u8.ToArray());
+        // The owner's store is at 50; what it has not yet seen of it, a change at 40, comes once the scope is read.
+        (server.Owner.Revision, server.Owner.ChangesAfter) = (50, 0);
+        server.Owner.Opened = () =>
+        {
+            server.Owner.Items["u1"] = new LinkItem("configmaps", "default/a", "u1", 12, "{\"a\":2}"u8.ToArray());
+            server.Owner.Current!.Post(new ScopeChange(40, [new ItemVersion("u1", 12)], []));
+        };
+        await using TestSite site = new(server);
+        await site.Owner.Until(() => site.Owner.State == LinkState.Live && site.Owner.Held.TryGetValue("u1", out LinkItem? item) && item.Version == 12);
+        server.Owner.Items["u2"] = new LinkItem("configmaps", "default/b", "u2", 13, "{}"u8.ToArray());
+        server.Owner.Opened = () => server.Owner.Current!.Post(new ScopeChange(41, [new ItemVersion("u2", 13)], []));
+        server.Owner.Current!.Close(LinkError.GoingAway);
+        await site.Owner.Until(() => site.Owner.LiveCount == 2 && site.Owner.Held.ContainsKey("u2"));
+    }
+
+    [Fact]
     public async Task An_owner_that_posts_under_a_lock_which_its_reads_take_does_not_stop_the_session()
     {
         await using LinkServer server = await LinkServer.StartAsync();

@@ -1,6 +1,8 @@
+using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
+using Atoll.Api.Resources;
 using Atoll.Edge.Runtimes.Fake;
 
 namespace Atoll.UnitTests.Edge.Instances;
@@ -215,6 +217,34 @@ public sealed class NodeControlTests
         Assert.Contains(new("A", "v1"), spec.Environment);
         Assert.Contains(new("B", "<v1> $(A) $(X)"), spec.Environment);
         Assert.Contains(new("FROM_IMAGE", "1"), spec.Environment);
+    }
+
+    [Fact]
+    public async Task A_volume_follows_its_source_whatever_becomes_of_another_and_is_tried_again_when_it_could_not()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.CreateAsync(Kinds.ConfigMap, """{"metadata":{"name":"one"},"data":{"k":"1"}}""");
+        await world.CreateAsync(Kinds.ConfigMap, """{"metadata":{"name":"two"},"data":{"k":"1"}}""");
+        await world.PodAsync("p", One + """ ,"volumes":[{"name":"one","configMap":{"name":"one"}},{"name":"two","configMap":{"name":"two"}}] """);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        string volumes = Path.Join(Assert.Single(Directory.GetDirectories(Path.Join(world.Folder, "pods"))), "volumes");
+        Assert.True((await world.Api.DeleteAsync(Kinds.ConfigMap, "default", "one", DeleteOptions.Default, CancellationToken.None)).Ok);
+        await ChangeAsync("2");
+        await NodeWorld.UntilAsync(() => File.ReadAllText(Path.Join(volumes, "two", "k")) == "2", "the change of the second volume");
+        Assert.Equal("1", File.ReadAllText(Path.Join(volumes, "one", "k")));
+
+        await world.CreateAsync(Kinds.ConfigMap, """{"metadata":{"name":"one"},"data":{"k":"1"}}""");
+        // Something is in the way of the next change; when it is gone nobody tells.
+        string obstacle = Directory.CreateDirectory(Path.Join(volumes, "two", "..data_tmp")).FullName;
+        await ChangeAsync("3");
+        await NodeWorld.UntilAsync(() => world.EventsAsync("p").Result.Exists(e => e.Reason == "FailedMount" && e.Message!.Contains("\"two\"", StringComparison.Ordinal)), "a word about it");
+        Assert.Equal("2", File.ReadAllText(Path.Join(volumes, "two", "k")));
+        Directory.Delete(obstacle);
+        await NodeWorld.UntilAsync(() => File.ReadAllText(Path.Join(volumes, "two", "k")) == "3", "the change that had failed");
+
+        async Task ChangeAsync(string value) =>
+            Assert.True((await world.Api.PatchAsync(Kinds.ConfigMap, "default", "two", PatchType.Merge, new JsonObject { ["data"] = new JsonObject { ["k"] = value } }, CancellationToken.None)).Ok);
     }
 
     [Fact]
