@@ -2,7 +2,7 @@
 # Installs the Debian packages that a target needs and that are missing: install.sh build|run|test
 # Idempotent and quiet when there is nothing to do. Runs as root or through sudo.
 set -eu
-run="curl conmon runc iproute2 nftables util-linux dpkg procps busybox-static docker-registry umoci skopeo kmod"
+run="ca-certificates curl conmon runc iproute2 nftables util-linux dpkg procps busybox-static docker-registry umoci skopeo kmod"
 build="clang zlib1g-dev"
 test="socat crun"
 case "${1:-}" in

@@ -57,6 +57,9 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         Say("centre");
         await Server.StartAsync(cancellation);
         KubeConfig config = await WaitForCentreAsync(cancellation);
+        // Who came by sudo goes on without it.
+        if (Environment.GetEnvironmentVariable("SUDO_UID") is { Length: > 0 } user && Environment.GetEnvironmentVariable("SUDO_GID") is { Length: > 0 } group)
+            await Tool.RunAsync(cancellation, "chown", $"{user}:{group}", Kubeconfig);
         using var client = new HttpResources(config);
         foreach (LocalSite site in _network.Sites)
         {
@@ -212,8 +215,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
 
               1. kubectl get pods -o wide            the sample, one pod a site; then: kubectl logs, exec -it, port-forward
               2. {(instance == 0 ? "make cut SITE=" : $"atoll cut --instance {instance} ")}{first.Name}                cut the line: the curl still answers, 'kubectl get sites' shows it; {(instance == 0 ? "make heal SITE=" : $"atoll heal --instance {instance} ")}{first.Name}
-              3. kubectl --kubeconfig {Path.Combine(StateOf(first), "kubeconfig")} get pods    the site's own API
-                 (from inside the site: sudo ip netns exec {first.Namespace} …), with or without the line
+              3. sudo ip netns exec {first.Namespace} kubectl --kubeconfig {Path.Combine(StateOf(first), "kubeconfig")} get pods
+                                                     the site's own API, from inside the site: with or without the line
             """);
     }
 
