@@ -16,6 +16,7 @@ var annotations = Annotations.Load(Path.Combine(root, "eng/SchemaGen/annotations
 var generator = new Generator(annotations);
 generator.AddModels();
 generator.AddHandWritten(Path.Combine(root, "eng/SchemaGen/site.txt"));
+generator.AddHandWritten(Path.Combine(root, "eng/SchemaGen/scheduling.txt"));
 (string shapes, string descriptions) = generator.Render();
 annotations.RefuseUnused();
 if (args.Contains("--text"))

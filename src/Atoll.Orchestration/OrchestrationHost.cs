@@ -3,6 +3,7 @@ using Atoll.Orchestration.Binding;
 using Atoll.Orchestration.DaemonSets;
 using Atoll.Orchestration.Deployments;
 using Atoll.Orchestration.Disruption;
+using Atoll.Orchestration.Gangs;
 using Atoll.Orchestration.GarbageCollection;
 using Atoll.Orchestration.Jobs;
 using Atoll.Orchestration.Loop;
@@ -80,5 +81,6 @@ public sealed class OrchestrationHost
         new TaintEvictionController(cluster),
         new PodGarbageController(cluster),
         new DisruptionController(cluster),
+        new PodGroupController(cluster),
     ];
 }

@@ -63,12 +63,25 @@ public static class Kinds
     /// <summary>edge.atoll.dev/v1alpha1 Site: one edge location, an autonomous failure domain.</summary>
     public static readonly ResourceType Site = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Site", Plural = "sites", Namespaced = false, Categories = ["atoll"], Subresources = ["status"] };
 
+    /// <summary>scheduling.x-k8s.io/v1alpha1 PodGroup: pods that start together or not at all.</summary>
+    public static readonly ResourceType PodGroup = new() { Group = "scheduling.x-k8s.io", Version = "v1alpha1", Kind = "PodGroup", Plural = "podgroups", Namespaced = true, ShortNames = ["pg"], Subresources = ["status"] };
+
+    /// <summary>scheduling.x-k8s.io/v1alpha1 ElasticQuota: what a namespace is sure to get and may have at most.</summary>
+    public static readonly ResourceType ElasticQuota = new() { Group = "scheduling.x-k8s.io", Version = "v1alpha1", Kind = "ElasticQuota", Plural = "elasticquotas", Namespaced = true, ShortNames = ["eq"], Subresources = ["status"] };
+
+    /// <summary>edge.atoll.dev/v1alpha1 Reservation: room on a node for certain pods.</summary>
+    public static readonly ResourceType Reservation = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Reservation", Plural = "reservations", Namespaced = false, Categories = ["atoll"], Subresources = ["status"] };
+
+    /// <summary>edge.atoll.dev/v1alpha1 SchedulerProfile: how pods of a schedulerName are scored.</summary>
+    public static readonly ResourceType SchedulerProfile = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "SchedulerProfile", Plural = "schedulerprofiles", Namespaced = false, Categories = ["atoll"], Subresources = ["status"] };
+
     /// <summary>Every resource served, in discovery order.</summary>
     public static IReadOnlyList<ResourceType> All { get; } =
     [
         Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Event,
         Deployment, ReplicaSet, DaemonSet, ControllerRevision, Job,
         Lease, EventsEvent, RuntimeClass, PriorityClass, PodDisruptionBudget, Site,
+        PodGroup, ElasticQuota, Reservation, SchedulerProfile,
     ];
 
     /// <summary>The resource of an apiVersion and kind, or null.</summary>

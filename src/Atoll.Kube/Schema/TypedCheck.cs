@@ -30,6 +30,10 @@ internal static class TypedCheck
         [Kinds.RuntimeClass] = ApiJson.Default.RuntimeClass,
         [Kinds.PriorityClass] = ApiJson.Default.PriorityClass,
         [Kinds.Site] = ApiJson.Default.Site,
+        [Kinds.PodGroup] = ApiJson.Default.PodGroup,
+        [Kinds.ElasticQuota] = ApiJson.Default.ElasticQuota,
+        [Kinds.Reservation] = ApiJson.Default.Reservation,
+        [Kinds.SchedulerProfile] = ApiJson.Default.SchedulerProfile,
     };
 
     public static void Validate(ResourceType type, JsonObject document, FieldErrors errors)

@@ -80,6 +80,18 @@ internal static class TableColumns
             new("Nodes", "integer", "Nodes that the site registered."), s_age, new("Carrier", "string", "Network operator of the site's uplink.", 1), new("Agent", "string", "Version of the site's agent.", 1),
             new("Last-Change", "string", "Time since the connection changed.", 1),
         ],
+        ["PodGroup"] =
+        [
+            s_name, new("Phase", "string", "Phase of the group."), new("MinMember", "integer", "Members that start together or not at all."), new("Scheduled", "integer", "Members that have a node."),
+            new("Running", "integer", "Members that run."), new("Succeeded", "integer", "Members that succeeded."), new("Failed", "integer", "Members that failed."), s_age,
+        ],
+        ["ElasticQuota"] = [s_name, new("Used", "string", "What is used."), new("Min", "string", "What is guaranteed."), new("Max", "string", "What may be used at most."), new("Parent", "string", "The quota above."), s_age],
+        ["Reservation"] =
+        [
+            s_name, new("Phase", "string", "Pending, Available or Expired."), new("Node", "string", "Node that keeps the room."), new("Resources", "string", "What is kept."),
+            new("Allocated", "string", "What of it pods have taken."), new("Expires", "string", "Time until it ends."), s_age,
+        ],
+        ["SchedulerProfile"] = [s_name, new("Strategy", "string", "How free room is scored."), new("Accepted", "string", "Whether the settings are in use."), s_age],
     };
 
     private static readonly TableColumn[] s_unknown = [s_name, s_age];

@@ -85,8 +85,34 @@ public static class TablePrinter
                 name, status.Text("phase") is { Length: > 0 } phase ? phase : "Pending", Cells.OrNone(spec.Text("region")), Cells.OrNone(spec.Text("kind")), status.Number("nodes"), age,
                 Cells.OrNone(spec.Text("carrier")), Cells.OrNone(status.Text("agentVersion")), HumanDuration.Since(status.Time("lastTransitionTime"), now),
             ],
+            "PodGroup" =>
+            [
+                name, Cells.OrNone(status.Text("phase")), spec.Number("minMember"), status.Number("scheduled"), status.Number("running"), status.Number("succeeded"), status.Number("failed"), age,
+            ],
+            "ElasticQuota" => [name, Amounts(status.At("used")), Amounts(spec.At("min")), Amounts(spec.At("max")), Cells.OrNone(spec.Text("parent")), age],
+            "Reservation" =>
+            [
+                name, status.Text("phase") is { Length: > 0 } kept ? kept : "Pending", Cells.OrNone(status.Text("nodeName")), Amounts(spec.At("resources")), Amounts(status.At("allocated")),
+                status.Time("expirationTime") is { } end ? end <= now ? "expired" : HumanDuration.Format(end - now) : Cells.OrNone(""), age,
+            ],
+            "SchedulerProfile" =>
+            [
+                name, spec.At("scoringStrategy").Text("type") is { Length: > 0 } strategy ? strategy : "LeastAllocated",
+                status.Condition("Accepted") is { ValueKind: JsonValueKind.Object } accepted ? accepted.Text("status") : Unknown, age,
+            ],
             _ => [name, age],
         };
+    }
+
+    private static string Amounts(JsonElement map)
+    {
+        if (map.ValueKind != JsonValueKind.Object)
+            return None;
+        var parts = new List<string>();
+        foreach (JsonProperty amount in map.EnumerateObject())
+            parts.Add($"{amount.Name}: {(amount.Value.ValueKind == JsonValueKind.String ? amount.Value.GetString() : amount.Value.GetRawText())}");
+        parts.Sort(StringComparer.Ordinal);
+        return Cells.OrNone(string.Join(", ", parts));
     }
 
     private static string OrNothing(JsonElement amount) => amount.ValueKind switch

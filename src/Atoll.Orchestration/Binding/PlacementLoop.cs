@@ -26,7 +26,7 @@ internal sealed class PlacementLoop
     private readonly PlacementOutcome _outcome;
     private readonly Lock _lock = new();
     private readonly Snapshot _snapshot = new();
-    private readonly PlacementQueue _queue = new();
+    private readonly PlacementQueue _queue;
     private readonly HashSet<string> _assumed = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _wake = new(0);
     private readonly ILogger _log;
@@ -36,10 +36,12 @@ internal sealed class PlacementLoop
     {
         _cluster = cluster;
         _outcome = new PlacementOutcome(cluster);
+        _queue = new PlacementQueue(_snapshot.TenantOf);
         _log = cluster.Loggers.CreateLogger<PlacementLoop>();
         _flushed = cluster.Now;
         cluster.Of(Kinds.Namespace).Listen(NamespaceChanged);
         cluster.Of(Kinds.PodDisruptionBudget).Listen(BudgetChanged);
+        cluster.Of(Kinds.PodGroup).Listen(GroupChanged);
         cluster.Nodes.Listen(NodeChanged);
         cluster.Pods.Listen(PodChanged);
     }
@@ -82,7 +84,7 @@ internal sealed class PlacementLoop
                     _flushed = _cluster.Now;
                     _queue.Happened(ClusterEvents.All);
                 }
-                batch = _queue.Batch(_cluster.Now, MaxBatch);
+                batch = _queue.Batch(_cluster.Now, MaxBatch, _snapshot.Shares());
                 if (batch.Count == 0)
                     return any;
                 fork = _snapshot.Fork();
@@ -100,7 +102,7 @@ internal sealed class PlacementLoop
     internal List<KubeObject> PendingPods()
     {
         lock (_lock)
-            return _queue.Batch(_cluster.Now, int.MaxValue);
+            return _queue.Batch(_cluster.Now, int.MaxValue, _snapshot.Shares());
     }
 
     // What changed while the plan was made is in the queue and the snapshot already: a pod that changed, or whose node went,
@@ -108,10 +110,15 @@ internal sealed class PlacementLoop
     private List<Placement> TakeOver(Plan plan)
     {
         var taken = new List<Placement>(plan.Placements.Count);
+        // Of a pod group all is taken over or nothing.
+        HashSet<string>? broken = null;
+        foreach (Placement placement in plan.Placements)
+            if (placement.Gang is not null && !IsStill(placement))
+                (broken ??= new HashSet<string>(StringComparer.Ordinal)).Add(placement.Gang);
         foreach (Placement placement in plan.Placements)
         {
             KubeObject pod = placement.Pod;
-            if ((placement.Node ?? placement.Nominated) is { } node && !_snapshot.HasNode(node))
+            if (!IsStill(placement) || (placement.Gang is not null && broken?.Contains(placement.Gang) == true))
                 continue;
             if (placement.Node is null)
             {
@@ -133,6 +140,9 @@ internal sealed class PlacementLoop
         }
         return taken;
     }
+
+    private bool IsStill(Placement placement) =>
+        _queue.Awaits(placement.Pod) && ((placement.Node ?? placement.Nominated) is not { } node || _snapshot.HasNode(node));
 
     private async Task CarryOutAsync(Placement placement, CancellationToken cancellation)
     {
@@ -213,6 +223,20 @@ internal sealed class PlacementLoop
             else
                 _snapshot.UpsertBudget(now);
         }
+    }
+
+    private void GroupChanged(KubeObject? old, KubeObject? now)
+    {
+        bool any = false;
+        lock (_lock)
+        {
+            if (now is null)
+                _snapshot.RemovePodGroup(old!.Key);
+            else if (_snapshot.UpsertPodGroup(now))
+                any = _queue.Happened(ClusterEvents.Gangs);
+        }
+        if (any)
+            Wake();
     }
 
     private void NodeChanged(KubeObject? old, KubeObject? now)

@@ -21,7 +21,8 @@ public static class PlanChecker
     /// <param name="namespaces">Its namespaces, for terms that select them.</param>
     /// <param name="pending">The pods that the plan was asked for, in order.</param>
     /// <param name="plan">The plan.</param>
-    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan)
+    /// <param name="others">PodGroups, ElasticQuotas and Reservations, in any order; null for none.</param>
+    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan, IReadOnlyList<KubeObject>? others = null)
     {
         ArgumentNullException.ThrowIfNull(pending);
         ArgumentNullException.ThrowIfNull(plan);
@@ -30,7 +31,12 @@ public static class PlanChecker
             wrong.Add($"{pending.Count} pods were asked for and {plan.Placements.Count} answered.");
         var fleet = new PlainFleet(nodes, pods, namespaces);
         var doomed = new HashSet<string>(StringComparer.Ordinal);
-        for (int i = 0; i < Math.Min(pending.Count, plan.Placements.Count); i++)
+        int[] order = [.. Enumerable.Range(0, Math.Min(pending.Count, plan.Placements.Count))];
+        if (plan.Order is { } told && !order.SequenceEqual(told.Order()))
+            wrong.Add("The order does not name each placement once.");
+        var gangs = new PlainGangs(pods, others ?? [], pending, plan);
+        wrong.AddRange(gangs.Check());
+        foreach (int i in plan.Order ?? order)
         {
             Placement placement = plan.Placements[i];
             if (!ReferenceEquals(placement.Pod, pending[i]))
@@ -39,7 +45,10 @@ public static class PlanChecker
             PlainPod? promise = fleet.Pods.Find(p => p.Promised && p.Object.Uid == placement.Pod.Uid);
             if (promise is not null)
                 fleet.Pods.Remove(promise);
-            string? problem = placement.Node is not null ? CheckPlaced(fleet, placement) : CheckRefused(fleet, placement, doomed);
+            string? problem = placement.Node is not null ? CheckPlaced(fleet, placement)
+                : gangs.Answers(placement) ? gangs.CheckRefused(fleet, placement)
+                : placement.Gang is not null && CheckPlaced(fleet, placement with { Node = placement.Nominated, Message = null }) is null ? null
+                : CheckRefused(fleet, placement, doomed);
             if (problem is not null)
                 wrong.Add($"{placement.Pod.Key}: {problem}");
             if ((placement.Node ?? placement.Nominated) is { } node && fleet.Nodes.ContainsKey(node))

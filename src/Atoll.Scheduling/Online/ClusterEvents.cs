@@ -31,6 +31,15 @@ public enum ClusterEvents
     /// <summary>Labels of a namespace changed.</summary>
     Namespaces = 64,
 
+    /// <summary>A pod group came or changed, or got another member.</summary>
+    Gangs = 128,
+
+    /// <summary>An elastic quota came, went or changed.</summary>
+    Quotas = 256,
+
+    /// <summary>A reservation came, ended or changed.</summary>
+    Reservations = 512,
+
     /// <summary>Everything.</summary>
-    All = 127,
+    All = 1023,
 }

@@ -5,7 +5,8 @@ namespace Atoll.Scheduling.Online;
 /// <summary>The node's ports that a pod claims: address, protocol and number.</summary>
 internal sealed class HostPorts
 {
-    private static readonly HostPorts s_none = new([]);
+    /// <summary>No ports.</summary>
+    public static readonly HostPorts None = new([]);
 
     private readonly (string Ip, string Protocol, int Port)[] _ports;
 
@@ -21,7 +22,7 @@ internal sealed class HostPorts
         foreach (Container container in spec.InitContainers ?? [])
             if (container.RestartPolicy == "Always")
                 Add(container);
-        return ports is null ? s_none : new HostPorts([.. ports]);
+        return ports is null ? None : new HostPorts([.. ports]);
 
         void Add(Container container)
         {

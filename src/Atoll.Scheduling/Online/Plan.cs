@@ -14,9 +14,19 @@ public sealed record Placement(KubeObject Pod, string? Node, string? Message)
     /// <summary>Pods of lower priority that have to go first. They may be none while earlier victims are still on their way out.</summary>
     public IReadOnlyList<KubeObject> Victims { get; init; } = [];
 
+    /// <summary>
+    /// The pod group (<c>namespace/name</c>) that this pod is placed with: its placements are carried out together or not at all.
+    /// Null for a pod that stands by itself.
+    /// </summary>
+    public string? Gang { get; init; }
+
     /// <summary>What may help a pod that has no node.</summary>
     public ClusterEvents HelpedBy { get; init; }
 }
 
 /// <summary>What the scheduler decided about the pods it was given, in their order: immutable, and carried out by somebody else.</summary>
-public sealed record Plan(IReadOnlyList<Placement> Placements);
+public sealed record Plan(IReadOnlyList<Placement> Placements)
+{
+    /// <summary>The order in which the placements were decided, each seeing those before it, where that is not their own order; else null.</summary>
+    public IReadOnlyList<int>? Order { get; init; }
+}

@@ -7,7 +7,7 @@ using Atoll.Api.Selectors;
 namespace Atoll.Scheduling.Online;
 
 /// <summary>One plan while it is made.</summary>
-internal sealed class PlanRun : IDisposable
+internal sealed partial class PlanRun : IDisposable
 {
     // Labels that every replica has a value of its own for: they say nothing of what belongs together.
     private static readonly string[] s_ownLabels = ["apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name", "batch.kubernetes.io/job-completion-index"];
@@ -30,26 +30,26 @@ internal sealed class PlanRun : IDisposable
         _preemption = new Preemption(_working);
     }
 
-    /// <summary>Finds the best node for a pod and counts it there, or says why there is none.</summary>
-    public Placement Place(KubeObject value)
+    /// <summary>Finds the best node for a pod and counts it there, or says why there is none, with or without displacing lesser pods.</summary>
+    private Placement Place(KubeObject value, bool preempt = true)
     {
         if (_snapshot.NodeCount == 0)
             return new Placement(value, null, "no nodes available to schedule pods") { HelpedBy = ClusterEvents.NodeAdded };
         Pod pod = value.View(ApiJson.Default.Pod);
         // What was promised to the pod is room that it may take.
-        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised) && _snapshot.RowOf(promised.Node) is >= 0 and int there && _working.Released.Add(promised))
-            _working.Count(there, promised.Group, promised.Requests, promised.ScoredCpu, promised.ScoredMemory, promised.Ports, -1);
+        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised) && _snapshot.RowOf(promised.Node) is >= 0 and int there)
+            _working.Release(promised, there);
         PodClass pods = ClassOf(value, pod);
         pods.Sync();
         int best = pods.Pick();
         if (best >= 0)
             return Take(value, pods, pods.Spec.Rows[best]);
         int priority = pod.Spec.Priority ?? 0;
-        if (pods.LastFailure is { } known && known.LogLength == _working.Log.Count && known.Priority == priority && pod.Status?.NominatedNodeName is null)
+        if (pods.LastFailure is { } known && known.LogLength == _working.Log.Count && known.Priority == priority && known.Preempt == preempt && pod.Status?.NominatedNodeName is null)
             return known.Placement with { Pod = value };
-        Placement refused = Refuse(value, pod, pods);
+        Placement refused = Refuse(value, pod, pods, preempt);
         if (refused.Node is null && refused.Nominated is null)
-            pods.LastFailure = new Failure(_working.Log.Count, priority, refused);
+            pods.LastFailure = new Failure(_working.Log.Count, priority, preempt, refused);
         return refused;
     }
 
@@ -86,12 +86,12 @@ internal sealed class PlanRun : IDisposable
         return new Placement(value, _snapshot.Nodes[row]!.Name, null);
     }
 
-    private Placement Refuse(KubeObject value, Pod pod, PodClass pods)
+    private Placement Refuse(KubeObject value, Pod pod, PodClass pods, bool preempt)
     {
         RowReasons reasons = pods.Reasons;
         reasons.Sync();
         string message = reasons.Message();
-        if (!pods.Spec.Profile.DefaultPreemption)
+        if (!preempt || !pods.Spec.Profile.DefaultPreemption)
             return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy };
         PodGroup group = GroupOf(value, pods);
         Preempted outcome = _preemption.Try(value, pod, pods, group, reasons.Helpable);

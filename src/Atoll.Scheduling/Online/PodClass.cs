@@ -412,4 +412,4 @@ internal sealed class Limit(LimitKind kind, DomainCounter counter, SpreadCounter
 }
 
 /// <summary>An answer for pods of a class that fit nowhere: it stands while the plan's log has this length.</summary>
-internal sealed record Failure(int LogLength, int Priority, Placement Placement);
+internal sealed record Failure(int LogLength, int Priority, bool Preempt, Placement Placement);

@@ -18,6 +18,7 @@ internal sealed class Preemption(Working working)
     private const string NoVictims = "No preemption victims found for incoming pod", NotHelpful = "Preemption is not helpful for scheduling";
 
     private readonly HashSet<PodRow> _doomed = [];
+    private readonly List<(PodRow Pod, int Row)> _decided = [];
     private readonly Dictionary<int, List<PodRow>> _promises = [];
     private readonly Dictionary<(PodClass, int), Found> _found = [];
 
@@ -46,7 +47,8 @@ internal sealed class Preemption(Working working)
         if (best is null)
             return new Preempted(-1, [], false, Why(failed, found));
         foreach (PodRow victim in best.Victims)
-            _doomed.Add(victim);
+            if (_doomed.Add(victim))
+                _decided.Add((victim, -1));
         bool direct = best.Victims.Count == 0 && !best.Waits;
         return new Preempted(best.Row, best.Victims.ConvertAll(v => v.Pod), direct, null, direct ? null : Promise(value, pods, group, best.Row, priority));
     }
@@ -69,7 +71,22 @@ internal sealed class Preemption(Working working)
         if (!_promises.TryGetValue(row, out List<PodRow>? here))
             _promises.Add(row, here = []);
         here.Add(promise);
+        _decided.Add((promise, row));
         return promise;
+    }
+
+    /// <summary>How much has been decided: to go back to with <see cref="Undo"/>.</summary>
+    public int Mark() => _decided.Count;
+
+    /// <summary>Forgets the victims and promises since a mark; what they counted is taken back by <see cref="Working.Undo"/>.</summary>
+    public void Undo(int mark)
+    {
+        for (int i = _decided.Count - 1; i >= mark; i--)
+            if (_decided[i].Row < 0)
+                _doomed.Remove(_decided[i].Pod);
+            else
+                _promises[_decided[i].Row].Remove(_decided[i].Pod);
+        _decided.RemoveRange(mark, _decided.Count - mark);
     }
 
     // Victims of an earlier look are on their way out: taking more would be too much.

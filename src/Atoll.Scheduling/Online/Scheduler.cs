@@ -7,7 +7,8 @@ namespace Atoll.Scheduling.Online;
 /// <c>Plan(snapshot, pending) → plan</c>: pure and deterministic (same input and seed, same plan; the order in which nodes came
 /// does not matter). Pods are planned in the order given, each seeing those before it. Filters and scores are Kubernetes', by
 /// their names, in their order and with their arithmetic; ties go to the node that comes first in an order drawn from the
-/// seed. A pod that fits nowhere may be promised the room of pods of lower priority.
+/// seed. A pod that fits nowhere may be promised the room of pods of lower priority. Members of a pod group are planned together at
+/// the place of the first of them: enough of them get a node, or none does.
 /// <para>Pods of one template share their work: where they may be at all is found once (and only among the rows of a label's
 /// value when the pod names one), scores are kept and only rows that changed are scored again, and constraints between
 /// pods are counted by group and domain and followed. No node is sampled: every plan is over all of them.</para>
@@ -25,10 +26,7 @@ public static class Scheduler
         ArgumentNullException.ThrowIfNull(pending);
         ArgumentNullException.ThrowIfNull(options);
         using var run = new PlanRun(snapshot, options);
-        var placements = new Placement[pending.Count];
-        for (int i = 0; i < placements.Length; i++)
-            placements[i] = run.Place(pending[i]);
-        return new Plan(placements);
+        return run.PlaceAll(pending);
     }
 
     /// <summary>

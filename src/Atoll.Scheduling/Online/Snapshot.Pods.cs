@@ -41,6 +41,9 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(value);
         Upsert(value, RowOf(value, node, nominated: false));
+        // One that is on its way out is a member no more.
+        bool member = !value.IsDeleting && !string.IsNullOrEmpty(node ?? value.View(ApiJson.Default.Pod).Spec.NodeName);
+        SetMember(value.Uid, member ? GangNamed(value) : null);
     }
 
     /// <summary>Counts a pod that has no node on the node that preemption promised it.</summary>
@@ -49,6 +52,7 @@ public sealed partial class Snapshot
         ArgumentNullException.ThrowIfNull(value);
         ArgumentException.ThrowIfNullOrEmpty(node);
         Upsert(value, RowOf(value, node, nominated: true));
+        SetMember(value.Uid, null);
     }
 
     private void Upsert(KubeObject value, PodRow? now)
@@ -65,6 +69,7 @@ public sealed partial class Snapshot
         _podCount++;
         if (now.Nominated)
             Nominated = Nominated.SetItem(value.Uid, now);
+        CountUse(now, 1);
         if (_rows.TryGetValue(now.Node, out int at))
             Put(now, at);
         else if (_waiting.TryGetValue(now.Node, out List<PodRow>? waiting))
@@ -76,11 +81,13 @@ public sealed partial class Snapshot
     /// <summary>Forgets a pod.</summary>
     public void RemovePod(string uid)
     {
+        SetMember(uid, null);
         if (!Pods().Remove(uid, out PodRow? pod))
             return;
         _podCount--;
         if (pod.Nominated)
             Nominated = Nominated.Remove(uid);
+        CountUse(pod, -1);
         if (_rows.TryGetValue(pod.Node, out int row))
             Take(pod, row);
         else if (_waiting.TryGetValue(pod.Node, out List<PodRow>? waiting) && waiting.Remove(pod) && waiting.Count == 0)

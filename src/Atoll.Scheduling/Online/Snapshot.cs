@@ -71,6 +71,8 @@ public sealed partial class Snapshot
             _free = new Stack<int>(_free.Reverse()),
             _gates = new Dictionary<string, NodeGate>(_gates, StringComparer.Ordinal),
             _pods = null,
+            _use = null,
+            _capacity = [.. _capacity],
             _podCount = _podCount,
             _waiting = _waiting.ToDictionary(w => w.Key, w => new List<PodRow>(w.Value), StringComparer.Ordinal),
             Resources = Resources.Copy(),
@@ -86,6 +88,9 @@ public sealed partial class Snapshot
             Images = Images,
             Namespaces = Namespaces,
             Budgets = Budgets,
+            Gangs = Gangs,
+            GangMembers = GangMembers,
+            GangOf = GangOf,
         };
     }
 
@@ -154,8 +159,11 @@ public sealed partial class Snapshot
         CountImages(node.Images, null);
         Nodes.At(row) = null;
         Gates.At(row) = null;
-        foreach (Column<long> column in Allocatable)
-            column.At(row) = 0;
+        for (int r = 0; r < Allocatable.Count; r++)
+        {
+            AddCapacity(r, -Allocatable[r][row]);
+            Allocatable[r].At(row) = 0;
+        }
         _free.Push(row);
     }
 
@@ -203,10 +211,18 @@ public sealed partial class Snapshot
             if (now == old)
                 continue;
             Allocatable[r].At(row) = now;
+            AddCapacity(r, now - old);
             if (now > old)
                 events |= ClusterEvents.NodeAllocatable;
         }
         return events;
+    }
+
+    private void AddCapacity(int resource, long amount)
+    {
+        if (resource >= _capacity.Length)
+            Array.Resize(ref _capacity, resource + 1);
+        _capacity[resource] += amount;
     }
 
     private void CountImages(Dictionary<string, long>? old, Dictionary<string, long>? now)

@@ -7,6 +7,7 @@ namespace Atoll.Scheduling.Online;
 internal sealed class Working : IDisposable
 {
     private readonly Dictionary<int, List<(HostPorts Ports, PodRow? Promise)>> _ports = [];
+    private List<Entry>? _journal;
 
     public Working(Snapshot snapshot, int seed)
     {
@@ -56,21 +57,61 @@ internal sealed class Working : IDisposable
     /// <summary>A pod counts on a row from here on, or (sign −1) no longer; with <paramref name="promise"/> only until a greater one comes.</summary>
     public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign, PodRow? promise = null)
     {
-        while (Requested.Count < requests.Length)
-            Requested.Add(new());
-        for (int r = 0; r < requests.Length; r++)
-            if (requests[r] != 0)
-                Requested[r].At(row) += sign * requests[r];
-        ScoredCpu.At(row) += sign * scoredCpu;
-        ScoredMemory.At(row) += sign * scoredMemory;
+        var entry = new Entry(row, group, requests, scoredCpu, scoredMemory, ports, sign, null);
+        _journal?.Add(entry);
+        Apply(entry, sign);
         if (!ports.IsEmpty && sign > 0)
         {
             if (!_ports.TryGetValue(row, out List<(HostPorts, PodRow?)>? planned))
                 _ports[row] = planned = [];
             planned.Add((ports, promise));
         }
-        AnyTerms |= !group.Terms.IsEmpty;
-        Log.Add(new Change(row, group, sign));
+    }
+
+    /// <summary>What was promised to a pod of the snapshot counts no longer: it is the pod's own turn. False when that was done before.</summary>
+    public bool Release(PodRow promised, int row)
+    {
+        if (!Released.Add(promised))
+            return false;
+        var entry = new Entry(row, promised.Group, promised.Requests, promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised);
+        _journal?.Add(entry);
+        Apply(entry, -1);
+        return true;
+    }
+
+    /// <summary>From here on what is counted can be taken back, until <see cref="Keep"/>.</summary>
+    public void Mark() => _journal = [];
+
+    /// <summary>What was counted since <see cref="Mark"/> stays.</summary>
+    public void Keep() => _journal = null;
+
+    /// <summary>Takes back everything since <see cref="Mark"/>. The log grows by the opposite of each change, so that whoever follows it ends where it was.</summary>
+    public void Undo()
+    {
+        for (int i = _journal!.Count - 1; i >= 0; i--)
+        {
+            Entry entry = _journal[i];
+            if (entry.Released is not null)
+                Released.Remove(entry.Released);
+            else if (!entry.Ports.IsEmpty && entry.Sign > 0)
+                _ports[entry.Row].RemoveAt(_ports[entry.Row].Count - 1);
+            Apply(entry, -entry.Sign);
+        }
+        _journal.Clear();
+    }
+
+    private void Apply(in Entry entry, int sign)
+    {
+        (int row, long[] requests) = (entry.Row, entry.Requests);
+        while (Requested.Count < requests.Length)
+            Requested.Add(new());
+        for (int r = 0; r < requests.Length; r++)
+            if (requests[r] != 0)
+                Requested[r].At(row) += sign * requests[r];
+        ScoredCpu.At(row) += sign * entry.ScoredCpu;
+        ScoredMemory.At(row) += sign * entry.ScoredMemory;
+        AnyTerms |= !entry.Group.Terms.IsEmpty;
+        Log.Add(new Change(row, entry.Group, sign));
     }
 
     /// <summary>True when a pod that stays on the row, or was planned there, has one of the ports.</summary>
@@ -94,6 +135,8 @@ internal sealed class Working : IDisposable
         h = (h ^ (h >> 13)) * 0xc2b2ae35u;
         return h ^ (h >> 16);
     }
+
+    private readonly record struct Entry(int Row, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Sign, PodRow? Released);
 
     /// <summary>One pod came to a row or went.</summary>
     internal readonly record struct Change(int Row, PodGroup Group, int Sign);

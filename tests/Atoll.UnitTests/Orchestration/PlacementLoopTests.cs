@@ -216,6 +216,78 @@ public sealed class PlacementLoopTests
     }
 
     [Fact]
+    public async Task Members_of_a_pod_group_are_bound_together_and_wait_for_each_other()
+    {
+        await NodeAsync("n", cpu: "3");
+        await PodAsync("a", cpu: "1", group: "g");
+        await StepAsync();
+        Assert.Equal("pod group default/g does not exist: create it, or take the label scheduling.x-k8s.io/pod-group off the pod.", Told("a"));
+        await GroupAsync("g", 3);
+        await StepAsync();
+        Assert.Equal("pod group default/g has 1 of the 3 members that it needs.", Told("a"));
+        await PodAsync("b", cpu: "1", group: "g");
+        await StepAsync();
+        Assert.Null(NodeOf("a"));
+        await PodAsync("c", cpu: "1", group: "g");
+        await StepAsync();
+        Assert.Equal(("n", "n", "n"), (NodeOf("a"), NodeOf("b"), NodeOf("c")));
+    }
+
+    [Fact]
+    public async Task A_member_whose_binding_is_refused_is_bound_later_to_complete_its_group()
+    {
+        await NodeAsync("n", cpu: "3");
+        await GroupAsync("g", 2);
+        await PodAsync("a", cpu: "1", group: "g");
+        await PodAsync("b", cpu: "1", group: "g");
+        int seen = 0;
+        Answer = verb => verb == "create" && ++seen == 1 ? ApiStatus.Conflict(Kinds.Pod, "a", "no") : null;
+        await StepAsync();
+        Assert.Equal(1, _bindings - seen + 1);
+        Assert.Equal(1, new[] { NodeOf("a"), NodeOf("b") }.Count(n => n is not null));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await StepAsync();
+        Assert.Equal(("n", "n"), (NodeOf("a"), NodeOf("b")));
+    }
+
+    [Fact]
+    public async Task A_pod_group_larger_than_a_batch_is_planned_as_a_whole()
+    {
+        await NodeAsync("n", cpu: "64");
+        await NodeAsync("m", cpu: "64");
+        foreach (string node in new[] { "n", "m" })
+            await _api.PatchAsync(Kinds.Node, null, node, PatchType.Merge, JsonNode.Parse("""{"status":{"allocatable":{"pods":"1000"}}}""")!, default, "status");
+        await GroupAsync("g", 600);
+        for (int i = 0; i < 600; i++)
+            await PodAsync($"p{i}", cpu: "100m", group: "g");
+        await StepAsync();
+        Assert.Equal(600, _bindings);
+    }
+
+    [Fact]
+    public async Task Within_one_priority_tenants_take_turns_by_their_share()
+    {
+        await NodeAsync("n", cpu: "2");
+        for (int i = 0; i < 30; i++)
+            await PodAsync($"many{i}", cpu: "100m");
+        await PodAsync("one", cpu: "100m", ns: "small");
+        await PodAsync("two", cpu: "100m", ns: "small");
+        await PodAsync("first", cpu: "100m", priority: 5);
+        Pump();
+        List<string> order = [.. Pending()];
+        Assert.Equal("first", order[0]);
+        Assert.Equal(2, order[..6].Intersect(["one", "two"]).Count());
+        // Who has much already waits for who has little.
+        await StepAsync();
+        Assert.Equal(20, _bindings);
+        Assert.Equal(("n", "n"), (NodeOf("one", "small"), NodeOf("two", "small")));
+        await PodAsync("more", cpu: "100m");
+        await PodAsync("three", cpu: "100m", ns: "small");
+        Pump();
+        Assert.Equal("three", Pending().First());
+    }
+
+    [Fact]
     public async Task A_node_that_goes_while_its_pod_waits_for_the_binding_leaves_nothing_behind()
     {
         await NodeAsync("n", cpu: "1");
@@ -279,7 +351,7 @@ public sealed class PlacementLoopTests
 
     private IEnumerable<string> Pending() => _loop.PendingPods().Select(p => p.Name);
 
-    private string? NodeOf(string pod) => _api.Find(Kinds.Pod, $"default/{pod}")?.View(ApiJson.Default.Pod).Spec.NodeName;
+    private string? NodeOf(string pod, string ns = "default") => _api.Find(Kinds.Pod, $"{ns}/{pod}")?.View(ApiJson.Default.Pod).Spec.NodeName;
 
     private string? Told(string pod) => _api.Find(Kinds.Pod, $"default/{pod}")?.View(ApiJson.Default.Pod).Status?.Condition("PodScheduled")?.Message;
 
@@ -298,7 +370,7 @@ public sealed class PlacementLoopTests
         }.With(n => n["status"]!["allocatable"]!["cpu"] = cpu), default);
     }
 
-    private async Task PodAsync(string name, string cpu = "100m", string? node = null, int priority = 0, string? gate = null)
+    private async Task PodAsync(string name, string cpu = "100m", string? node = null, int priority = 0, string? gate = null, string? group = null, string ns = "default")
     {
         JsonObject spec = JsonNode.Parse("""{"containers":[{"name":"c","resources":{"requests":{}}}]}""")!.AsObject();
         spec["priority"] = priority;
@@ -307,8 +379,16 @@ public sealed class PlacementLoopTests
             spec["nodeName"] = node;
         if (gate is not null)
             spec["schedulingGates"] = new JsonArray(new JsonObject { ["name"] = gate });
-        await _api.CreateAsync(Kinds.Pod, "default", new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Pod", ["metadata"] = new JsonObject { ["name"] = name }, ["spec"] = spec }, default);
+        var metadata = new JsonObject { ["name"] = name };
+        if (group is not null)
+            metadata["labels"] = new JsonObject { ["scheduling.x-k8s.io/pod-group"] = group };
+        await _api.CreateAsync(Kinds.Pod, ns, new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Pod", ["metadata"] = metadata, ["spec"] = spec }, default);
     }
+
+    private async Task GroupAsync(string name, int least) => await _api.CreateAsync(Kinds.PodGroup, "default", new JsonObject
+    {
+        ["apiVersion"] = "scheduling.x-k8s.io/v1alpha1", ["kind"] = "PodGroup", ["metadata"] = new JsonObject { ["name"] = name }, ["spec"] = new JsonObject { ["minMember"] = least },
+    }, default);
 }
 
 internal static class JsonObjects

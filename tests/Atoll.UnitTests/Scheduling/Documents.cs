@@ -38,17 +38,37 @@ internal static class Documents
 
     public static Placement Place(KubeObject[] nodes, KubeObject[] pods, KubeObject pod, PlanOptions? options = null) => Places(nodes, pods, [pod], options)[0];
 
-    public static IReadOnlyList<Placement> Places(KubeObject[] nodes, KubeObject[] pods, KubeObject[] pending, PlanOptions? options = null)
+    public static IReadOnlyList<Placement> Places(KubeObject[] nodes, KubeObject[] pods, KubeObject[] pending, PlanOptions? options = null, params KubeObject[] others)
+    {
+        Plan plan = Scheduler.Plan(Fleet(nodes, pods, others), pending, options ?? new PlanOptions { Seed = 1 });
+        Assert.Empty(PlanChecker.Check(nodes, pods, [], pending, plan, others));
+        return plan.Placements;
+    }
+
+    /// <summary>A snapshot of everything.</summary>
+    public static Snapshot Fleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> others)
     {
         var snapshot = new Snapshot();
         foreach (KubeObject node in nodes)
             snapshot.UpsertNode(node);
         foreach (KubeObject pod in pods)
             snapshot.UpsertPod(pod);
-        Plan plan = Scheduler.Plan(snapshot, pending, options ?? new PlanOptions { Seed = 1 });
-        Assert.Empty(PlanChecker.Check(nodes, pods, [], pending, plan));
-        return plan.Placements;
+        foreach (KubeObject other in others)
+            switch (other.Kind)
+            {
+                case "PodGroup": snapshot.UpsertPodGroup(other); break;
+            }
+        return snapshot;
     }
+
+    public static KubeObject Group(string name, int least, string ns = "default") => KubeObject.FromNode(new JsonObject
+    {
+        ["apiVersion"] = "scheduling.x-k8s.io/v1alpha1", ["kind"] = "PodGroup", ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = ns, ["uid"] = "pg-" + name }, ["spec"] = new JsonObject { ["minMember"] = least },
+    });
+
+    /// <summary>A member of a pod group.</summary>
+    public static KubeObject Member(string name, string group, string cpu = "1", int priority = 0, string? node = null, string spec = "{}") =>
+        Pod(name, spec, node, cpu, priority, more: $$$$"""{"metadata":{"labels":{"scheduling.x-k8s.io/pod-group":"{{{{group}}}}"}}}""");
 
     /// <summary>All nodes that a pod may go to, found by asking for each alone with a selector of its name.</summary>
     public static string Allowed(KubeObject[] nodes, KubeObject[] pods, KubeObject pod)

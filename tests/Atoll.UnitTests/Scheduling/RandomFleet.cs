@@ -25,6 +25,31 @@ internal sealed class RandomFleet
                 Pending[i] = Copy(Pending[i - 1]);
     }
 
+    /// <summary>PodGroups, ElasticQuotas and Reservations.</summary>
+    public List<KubeObject> Others { get; } = [];
+
+    /// <summary>Makes members of pod groups of some pods, whose groups mostly exist.</summary>
+    public RandomFleet WithGangs()
+    {
+        foreach (string name in (string[])["g", "h"])
+            if (Chance(90))
+                Others.Add(Documents.Group(name, _random.Next(1, 5)));
+        Join(Pods, 15);
+        Join(Pending, 60);
+        return this;
+
+        void Join(List<KubeObject> pods, int percent)
+        {
+            for (int i = 0; i < pods.Count; i++)
+                if (Chance(percent))
+                {
+                    JsonObject pod = pods[i].ToNode();
+                    pod["metadata"]!["labels"]!["scheduling.x-k8s.io/pod-group"] = Any(["g", "h"]);
+                    pods[i] = KubeObject.FromNode(pod);
+                }
+        }
+    }
+
     public List<KubeObject> Namespaces { get; }
 
     public List<KubeObject> Nodes { get; }

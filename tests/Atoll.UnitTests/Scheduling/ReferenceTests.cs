@@ -20,6 +20,15 @@ public sealed class ReferenceTests
     }, iter: 1500);
 
     [Fact]
+    public void Every_plan_with_pod_groups_is_legal_whole_and_the_same_twice() => s_case.Sample(c =>
+    {
+        RandomFleet fleet = Draw(c).WithGangs();
+        Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
+        Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, fleet.Namespaces, fleet.Pending, plan, fleet.Others));
+        Same(plan, Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed));
+    }, iter: 1500);
+
+    [Fact]
     public void Every_choice_scores_as_high_as_any_other_would() => s_case.Sample(c =>
     {
         RandomFleet fleet = Draw(c);
@@ -135,13 +144,9 @@ public sealed class ReferenceTests
 
     private static Snapshot SnapshotOf(RandomFleet fleet)
     {
-        var snapshot = new Snapshot();
+        Snapshot snapshot = Documents.Fleet(fleet.Nodes, fleet.Pods, fleet.Others);
         foreach (KubeObject ns in fleet.Namespaces)
             snapshot.UpsertNamespace(ns);
-        foreach (KubeObject node in fleet.Nodes)
-            snapshot.UpsertNode(node);
-        foreach (KubeObject pod in fleet.Pods)
-            snapshot.UpsertPod(pod);
         return snapshot;
     }
 

@@ -32,6 +32,7 @@ internal static class KindRules
             case "RuntimeClass": RuntimeClass(document, old, errors); break;
             case "Lease": Lease(document.Object("spec"), spec, errors); break;
             case "Site": Site(document.Object("spec"), spec, errors); break;
+            case "PodGroup" or "ElasticQuota" or "Reservation" or "SchedulerProfile": CentreRules.Validate(type.Kind, document, old, errors); break;
             case "ControllerRevision": ControllerRevision(document, old, errors); break;
         }
     }

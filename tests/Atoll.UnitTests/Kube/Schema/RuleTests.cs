@@ -144,6 +144,20 @@ public sealed class RuleTests
     }
 
     [Fact]
+    public void Kinds_of_the_scheduling_centre()
+    {
+        Assert.Equal(["FieldValueRequired|spec.minMember|Required value: how many members start together"], Check(Kinds.PodGroup, """{"spec":{}}"""));
+        Assert.Equal(["FieldValueInvalid|spec.minMember|Invalid value: 0: must be between 1 and 5000", "FieldValueInvalid|spec.scheduleTimeoutSeconds|Invalid value: 0: must be greater than 0"], Check(Kinds.PodGroup, """{"spec":{"minMember":0,"scheduleTimeoutSeconds":0}}"""));
+        Assert.Empty(Check(Kinds.PodGroup, """{"spec":{"minMember":3,"minResources":{"cpu":"3"},"scheduleTimeoutSeconds":10}}"""));
+        Assert.Equal(["FieldValueInvalid|spec.min[cpu]|Invalid value: \"5\": must be less than or equal to max of 4"], Check(Kinds.ElasticQuota, """{"spec":{"min":{"cpu":"5","memory":"1Gi"},"max":{"cpu":"4"}}}"""));
+        Assert.Equal(["FieldValueInvalid|spec.parent|Invalid value: \"a/b/c\": must be NAME or NAMESPACE/NAME of an ElasticQuota"], Check(Kinds.ElasticQuota, """{"spec":{"min":{"cpu":1},"parent":"a/b/c"}}"""));
+        Assert.Equal(["FieldValueRequired|spec.owners|Required value"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"}}}"""));
+        Assert.Equal(["FieldValueRequired|spec.owners|Required value: name who may use the room: a namespace, a selector or both"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[]}}"""));
+        Assert.Equal(["FieldValueRequired|spec.owners[0]|Required value: a namespace, a selector or both"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[{}]}}"""));
+        Assert.Empty(Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[{"namespace":"a","selector":{"matchLabels":{"app":"x"}}}],"ttlSeconds":60}}"""));
+    }
+
+    [Fact]
     public void A_status_is_checked_for_its_types_alone()
     {
         JsonObject pod = JsonNode.Parse("""{"metadata":{"name":"p"},"spec":{},"status":{"phase":3,"containerStatuses":[{"name":"c"}]}}""")!.AsObject();
