@@ -137,7 +137,26 @@ public sealed class JobSpec
     public string? CompletionMode { get; set; }
     public bool? Suspend { get; set; }
     public string? PodReplacementPolicy { get; set; }
+    public PodFailurePolicy? PodFailurePolicy { get; set; }
 }
+
+public sealed class PodFailurePolicy { public List<PodFailurePolicyRule>? Rules { get; set; } }
+
+public sealed class PodFailurePolicyRule
+{
+    public string Action { get; set; } = "";
+    public PodFailurePolicyOnExitCodes? OnExitCodes { get; set; }
+    public List<PodFailurePolicyOnPodCondition>? OnPodConditions { get; set; }
+}
+
+public sealed class PodFailurePolicyOnExitCodes
+{
+    public string? ContainerName { get; set; }
+    public string Operator { get; set; } = "";
+    public List<int>? Values { get; set; }
+}
+
+public sealed class PodFailurePolicyOnPodCondition { public string Type { get; set; } = ""; public string? Status { get; set; } }
 
 public sealed class JobStatus
 {

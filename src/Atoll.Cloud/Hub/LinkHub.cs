@@ -73,7 +73,7 @@ internal sealed class LinkHub
     public Task RunAsync(CancellationToken cancellation)
     {
         Stopping = cancellation;
-        return Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, LiveSessionOf, HoldsUid, cancellation)]);
+        return Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.TellAsync(cancellation), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, LiveSessionOf, HoldsUid, cancellation)]);
     }
 
     /// <summary>Ends when every mirror has its first list.</summary>

@@ -26,6 +26,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
     /// <summary>So many orphans are shown; the condition counts them all.</summary>
     private const int MaxOrphans = 200;
 
+    private readonly EventRecorder _events = new(resources, time, "atoll-hub");
     private readonly Channel<string> _woken = Channel.CreateUnbounded<string>();
     /// <summary>A clock that is wrong by less is not told of.</summary>
     private static readonly TimeSpan s_skewed = TimeSpan.FromMinutes(1);
@@ -42,6 +43,9 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
 
     /// <summary>Something about a site changed, such as how many nodes it has.</summary>
     public void Wake(string site) => _woken.Writer.TryWrite(site);
+
+    /// <summary>Writes the events of sites until cancelled.</summary>
+    public Task TellAsync(CancellationToken cancellation) => _events.RunAsync(cancellation);
 
     /// <summary>Reconciles until cancelled.</summary>
     public async Task RunAsync(Func<Task> ready, Func<IReadOnlyList<KubeObject>> sites, Func<string, IReadOnlyList<string>> nodesOf, Func<string, HubSession?> sessionOf, Func<string, string, bool> isInScope, CancellationToken cancellation)
@@ -129,8 +133,13 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         if (kept is not null || site.Status?.Orphans is { Count: > 0 })
             Show(status, site, kept);
         ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid }, ["status"] = status }, cancellation, "status");
-        if (moved && result.Ok)
-            logger.LogInformation("Site {Site} is {Phase}", value.Name, phase);
+        if (!moved || !result.Ok)
+            return;
+        logger.LogInformation("Site {Site} is {Phase}", value.Name, phase);
+        if (phase == "Connected")
+            _events.Normal(value, phase, Message(phase));
+        else
+            _events.Warning(value, phase, Message(phase));
     }
 
     // Kept once shown; a site that says nothing of its clock leaves it as it was.

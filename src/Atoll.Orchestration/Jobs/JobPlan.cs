@@ -43,6 +43,10 @@ internal sealed record JobPlan(Condition? Finish, List<int> Create, List<PodStat
 
     private static Condition? Ending(JobView view)
     {
+        if (view.Job.Spec.PodFailurePolicy is not null)
+            foreach (PodState pod in view.Pods)
+                if (JobFailurePolicy.Fails(view.Job, pod) is { } why)
+                    return Make(view, "Failed", "PodFailurePolicy", why);
         int limit = view.Job.Spec.BackoffLimit ?? 6;
         if (view.Failed > limit || RestartsExceed(view, limit))
             return Make(view, "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit");

@@ -32,7 +32,8 @@ internal sealed record JobStatusPlan(JsonObject Status, List<PodState> Release, 
         foreach (PodState pod in view.NewlyFailed.Take(Batch))
         {
             release.Add(pod);
-            failedLeft.Add(pod.Object.Uid);
+            if (!JobFailurePolicy.Ignores(view.Job, pod))
+                failedLeft.Add(pod.Object.Uid);
         }
         bool final = finish is not null && release.Count == 0 && succeededLeft.Count == 0 && failedLeft.Count == 0 && view.Active.Count == 0;
         List<Condition> conditions = Suspension(view, [.. view.Status.Conditions ?? []], finish is null);

@@ -47,8 +47,8 @@ internal sealed record JobView(KubeObject Object, Job Job, IReadOnlyList<PodStat
     /// <summary>Ended badly (or being deleted) and not noted yet.</summary>
     public List<PodState> NewlyFailed => [.. Pods.Where(p => (p.IsFailed || (p.IsDeleting && !p.IsSucceeded && !ReplacesOnlyFailed)) && IsTracked(p) && !IsNoted(p))];
 
-    /// <summary>Every failure so far, noted or not.</summary>
-    public int Failed => (Status.Failed ?? 0) + (Status.UncountedTerminatedPods?.Failed?.Count ?? 0) + NewlyFailed.Count;
+    /// <summary>Every failure so far, noted or not, but for those that the Job's policy ignores.</summary>
+    public int Failed => (Status.Failed ?? 0) + (Status.UncountedTerminatedPods?.Failed?.Count ?? 0) + NewlyFailed.Count(p => !JobFailurePolicy.Ignores(Job, p));
 
     /// <summary>Every success so far, noted or not; an index counts once.</summary>
     public int Succeeded => IsIndexed

@@ -25,7 +25,7 @@ public sealed class StreamTests(PodNode node)
         Assert.Contains(Directory.GetFiles(Path.Join(folder, "c")), f => !f.EndsWith(".log", StringComparison.Ordinal));
         await PodNode.UntilAsync(() => Task.FromResult(Lines(followed).Count >= 120), "all lines followed");
         await node.DeleteAsync("logs");
-        await following.WaitAsync(TimeSpan.FromSeconds(10));
+        await following.WaitAsync(TimeSpan.FromSeconds(60));
         Assert.Equal(Enumerable.Range(0, 120), Lines(followed));
 
         await node.ScriptAsync("tail", "echo one; echo two; sleep 2; printf three; sleep 600");
@@ -64,7 +64,7 @@ public sealed class StreamTests(PodNode node)
         await using (IProcessStreams streams = attach.Value!)
         {
             await streams.Stdin!.WriteAsync("hello\n"u8.ToArray());
-            Assert.Equal("got hello", await new StreamReader(streams.Stdout!).ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(10)));
+            Assert.Equal("got hello", await new StreamReader(streams.Stdout!).ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60)));
         }
 
         await PodNode.UntilAsync(async () => (await node.Control.Streams.PortForwardAsync(value, 8080, CancellationToken.None)) is { Value: { } up } && await CloseAsync(up), "the server");
@@ -91,6 +91,6 @@ public sealed class StreamTests(PodNode node)
     private static async Task<string> GetAsync(Stream stream)
     {
         await stream.WriteAsync("GET / HTTP/1.0\r\n\r\n"u8.ToArray());
-        return await new StreamReader(stream).ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        return await new StreamReader(stream).ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(60));
     }
 }

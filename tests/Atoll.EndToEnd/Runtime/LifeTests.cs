@@ -41,7 +41,7 @@ public abstract class LifeTests(string runtime)
         var lost = await bed.ExitedAsync(spec.Id);
         Assert.Equal((InstancePhase.Unknown, 255), (lost.Phase, lost.ExitCode));
         using var main = Posix.OpenPid(pid);
-        if (main is not null) await FdPoller.Instance.ReadableAsync(main, new CancellationTokenSource(TimeSpan.FromSeconds(5)).Token);
+        if (main is not null) await FdPoller.Instance.ReadableAsync(main, new CancellationTokenSource(TimeSpan.FromSeconds(60)).Token);
         Assert.True((await bed.Runtime.RemoveAsync(spec.Id, CancellationToken.None)).Ok);
     }
 

@@ -16,7 +16,7 @@ public sealed class NetworkTests
     public async Task Pods_have_addresses_reach_each_other_and_host_ports_lead_to_them()
     {
         await using var bed = await RuntimeBed.OpenAsync();
-        var before = await MachineAsync();
+        var before = await MachineAsync(bed);
         using var network = Open(bed);
         try
         {
@@ -53,7 +53,7 @@ public sealed class NetworkTests
             foreach (var instance in await bed.Runtime.ListAsync(CancellationToken.None)) await bed.Runtime.RemoveAsync(instance.Id, CancellationToken.None);
             await network.CleanupAsync(CancellationToken.None);
         }
-        Assert.Equal(before, await MachineAsync());
+        Assert.Equal(before, await MachineAsync(bed));
     }
 
     [Fact]
@@ -97,8 +97,7 @@ public sealed class NetworkTests
                 Assert.EndsWith("fine\n", await GetAsync(stream));
 
             Assert.True((await Child.RunAsync("/sbin/ip", ["link", "delete", "dev", Bridge], null, CancellationToken.None)).Ok);
-            var veth = "at" + Convert.ToHexStringLower(SHA256.HashData("pod-b"u8))[..12];
-            Assert.True((await Child.RunAsync("/sbin/ip", ["link", "delete", "dev", veth], null, CancellationToken.None)).Ok);
+            Assert.True((await Child.RunAsync("/sbin/ip", ["link", "delete", "dev", Veth("pod-b")], null, CancellationToken.None)).Ok);
             Assert.True((await Child.RunAsync("/usr/sbin/nft", ["delete", "table", "ip", $"atoll-{bed.Node}"], null, CancellationToken.None)).Ok);
             await network.RepairAsync(CancellationToken.None);
 
@@ -127,7 +126,7 @@ public sealed class NetworkTests
             Assert.Null((await network.AttachAsync(new PodNetworkSpec("pod-a", "default", "a", []), CancellationToken.None)).Error);
             Assert.Contains($"belongs to node {bed.Node}:", (await other.AttachAsync(new PodNetworkSpec("pod-b", "default", "b", []), CancellationToken.None)).Error);
             await other.CleanupAsync(CancellationToken.None);
-            Assert.Contains($",{Bridge},", $",{(await MachineAsync()).Split('|')[0]},");
+            Assert.Contains($",{Bridge},", $",{(await MachineAsync(bed)).Split('|')[0]},");
             using var again = Open(bed);
             Assert.Null((await again.AttachAsync(new PodNetworkSpec("pod-c", "default", "c", []), CancellationToken.None)).Error);
         }
@@ -135,7 +134,7 @@ public sealed class NetworkTests
         {
             await network.CleanupAsync(CancellationToken.None);
         }
-        Assert.DoesNotContain(Bridge, await MachineAsync());
+        Assert.DoesNotContain(Bridge, await MachineAsync(bed));
     }
 
     private static BridgePodNetwork Open(RuntimeBed bed) => new(new BridgeNetworkOptions
@@ -143,13 +142,16 @@ public sealed class NetworkTests
         Node = bed.Node, Bridge = Bridge, Subnet = IPNetwork.Parse("10.213.77.0/28"), StateFolder = Path.Join(bed.Folder, "net"), RunFolder = Path.Join(bed.Folder, "run"),
     });
 
-    private static async Task<string> MachineAsync()
+    private static string Veth(string uid) => "at" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(uid)))[..12];
+
+    private static async Task<string> MachineAsync(RuntimeBed bed)
     {
         var links = await Child.RunAsync("/sbin/ip", ["-br", "link"], null, CancellationToken.None);
         var tables = await Child.RunAsync("/usr/sbin/nft", ["list", "tables"], null, CancellationToken.None);
         // Other tests' pods come and go beside this one: only names that can be this test's count.
-        var names = links.Output.Split('\n').Select(l => l.Split([' ', '@'])[0]).Where(n => n == Bridge || n.StartsWith("at", StringComparison.Ordinal)).Order();
-        return string.Join(',', names) + "|" + string.Join(',', tables.Output.Split('\n').Where(t => t.Contains("atoll-", StringComparison.Ordinal)).Order());
+        string[] mine = [Bridge, Veth("pod-a"), Veth("pod-b"), Veth("pod-c")];
+        var names = links.Output.Split('\n').Select(l => l.Split([' ', '@'])[0]).Where(n => Array.IndexOf(mine, n) >= 0).Order();
+        return string.Join(',', names) + "|" + string.Join(',', tables.Output.Split('\n').Where(t => t.Contains($"atoll-{bed.Node}", StringComparison.Ordinal)).Order());
     }
 
     private static async Task<Stream> DialAsync(IPAddress address, int port)
@@ -161,7 +163,7 @@ public sealed class NetworkTests
 
     private static async Task<Stream> WhenUpAsync(Func<Task<Stream>> connect)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         while (true)
             try
             {
@@ -176,6 +178,6 @@ public sealed class NetworkTests
     private static async Task<string> GetAsync(Stream stream)
     {
         await stream.WriteAsync(Encoding.ASCII.GetBytes("GET / HTTP/1.0\r\n\r\n"));
-        return await new StreamReader(stream).ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        return await new StreamReader(stream).ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(60));
     }
 }

@@ -113,7 +113,7 @@ internal sealed class RuntimeBed : IAsyncDisposable
         await using var streams = start.Value!;
         var output = new StreamReader(streams.Stdout!).ReadToEndAsync();
         var error = new StreamReader(streams.Stderr!).ReadToEndAsync();
-        return (await streams.ExitCode.WaitAsync(TimeSpan.FromSeconds(20)), await output, await error);
+        return (await streams.ExitCode.WaitAsync(TimeSpan.FromSeconds(60)), await output, await error);
     }
 
     public async ValueTask DisposeAsync()

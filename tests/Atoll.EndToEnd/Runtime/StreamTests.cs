@@ -7,7 +7,7 @@ namespace Atoll.EndToEnd.Runtime;
 /// <summary>Exec, attach, terminals and logs.</summary>
 public abstract class StreamTests(string runtime)
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     [Fact]
     public async Task Exec_carries_input_output_errors_and_exit_codes()

@@ -88,6 +88,14 @@ public sealed class ApiView : IDisposable
         return pods;
     }
 
+    /// <summary>Pods by name; a moment without an answer is waited out.</summary>
+    internal async Task<Dictionary<string, PodFact>> PodsNowAsync()
+    {
+        Dictionary<string, PodFact>? pods = null;
+        await Until.TrueAsync("the API answers", 60, async () => (pods = await PodsAsync()) is not null);
+        return pods!;
+    }
+
     /// <summary>Namespace/name → resource version.</summary>
     internal async Task<SortedDictionary<string, string>> VersionsAsync(string resource)
     {

@@ -12,7 +12,7 @@ public sealed class CommandTests(LocalRig rig)
     {
         rig.Need();
         string[] local = ["--instance", $"{rig.Instance}", "--home", rig.Home];
-        string pod = (await rig.Centre.PodsAsync())!.Keys.First(k => k.StartsWith("hello-", StringComparison.Ordinal));
+        string pod = (await rig.Centre.PodsNowAsync()).Keys.First(k => k.StartsWith("hello-", StringComparison.Ordinal));
         string[][] commands =
         [
             ["site", "create", "forms", "--region", "east"], ["site", "list"], ["site", "show", rig.Alpha.Name], ["site", "orphans", "forms"], ["site", "revoke", "forms"], ["site", "delete", "forms"],

@@ -8,9 +8,9 @@ public sealed class DownTests(LocalRig rig)
     public async Task Down_leaves_no_process_mount_namespace_control_group_link_table_or_file()
     {
         rig.Need();
-        Dictionary<string, PodFact> first = (await rig.Centre.PodsAsync())!;
+        Dictionary<string, PodFact> first = await rig.Centre.PodsNowAsync();
         await rig.UpAsync();
-        Dictionary<string, PodFact> second = (await rig.Centre.PodsAsync())!;
+        Dictionary<string, PodFact> second = await rig.Centre.PodsNowAsync();
         foreach ((string name, PodFact pod) in first.Where(p => p.Key.StartsWith("hello-", StringComparison.Ordinal)))
             Assert.Equal((pod.Uid, pod.ContainerId, pod.Restarts), (second[name].Uid, second[name].ContainerId, second[name].Restarts));
 

@@ -28,21 +28,21 @@ public sealed class OrphanTests(LocalRig rig)
         Assert.Contains("UnknownObjects", await LocalRig.AtollAsync("site", "show", rig.Alpha.Name, "--kubeconfig", rig.Kubeconfig));
         using ApiView site = LocalRig.SiteApi(rig.Alpha);
         foreach (PodFact was in new[] { kept, ended })
-            Assert.Contains((await site.PodsAsync())!.Values, p => p.Uid == was.Uid && p.ContainerId == was.ContainerId && p.Phase == "Running" && p.Restarts == 0);
-        Assert.DoesNotContain("kept", (await rig.Centre.PodsAsync())!.Keys);
+            Assert.Contains((await site.PodsNowAsync()).Values, p => p.Uid == was.Uid && p.ContainerId == was.ContainerId && p.Phase == "Running" && p.Restarts == 0);
+        Assert.DoesNotContain("kept", (await rig.Centre.PodsNowAsync()).Keys);
 
         await LocalRig.AtollAsync("site", "orphans", rig.Alpha.Name, "--adopt", "pods/default/kept", "--stop", "pods/default/ended", "--kubeconfig", rig.Kubeconfig);
-        await Until.TrueAsync("the one is adopted as it runs", 30, async () => (await rig.Centre.PodsAsync())!.GetValueOrDefault("kept") is { Ready: true } now && now.Uid == kept.Uid && now.ContainerId == kept.ContainerId, () => rig.LogAsync("centre"));
-        await Until.TrueAsync("the other is stopped", 30, async () => !(await site.PodsAsync())!.ContainsKey("ended"), () => rig.LogAsync("site-" + rig.Alpha.Name));
+        await Until.TrueAsync("the one is adopted as it runs", 30, async () => (await rig.Centre.PodsNowAsync()).GetValueOrDefault("kept") is { Ready: true } now && now.Uid == kept.Uid && now.ContainerId == kept.ContainerId, () => rig.LogAsync("centre"));
+        await Until.TrueAsync("the other is stopped", 30, async () => !(await site.PodsNowAsync()).ContainsKey("ended"), () => rig.LogAsync("site-" + rig.Alpha.Name));
         await Until.TrueAsync("nothing is left to decide", 60, async () => (await OrphansAsync()).Count == 0, () => rig.LogAsync("centre"));
         Assert.NotNull(await rig.Centre.GetAsync("/api/v1/namespaces/default/configmaps/later")); // What the pod needs came with it.
-        Assert.Equal((kept.ContainerId, 0), ((await site.PodsAsync())!["kept"].ContainerId, (await site.PodsAsync())!["kept"].Restarts));
+        Assert.Equal((kept.ContainerId, 0), ((await site.PodsNowAsync())["kept"].ContainerId, (await site.PodsNowAsync())["kept"].Restarts));
         Outcome unknown = await Programs.RunAsync(Built.Atoll, ["site", "orphans", rig.Alpha.Name, "--stop", "pods/default/none", "--kubeconfig", rig.Kubeconfig]);
         Assert.Equal(3, unknown.Code);
 
         // It is the centre's again: deleting it there ends it here.
         await rig.Centre.DeleteAsync("/api/v1/namespaces/default/pods/kept");
-        await Until.TrueAsync("the adopted pod is gone", 30, async () => !(await site.PodsAsync())!.ContainsKey("kept"));
+        await Until.TrueAsync("the adopted pod is gone", 30, async () => !(await site.PodsNowAsync()).ContainsKey("kept"));
         await rig.Centre.DeleteAsync("/api/v1/namespaces/default/configmaps/later");
         foreach (RigSite each in rig.All)
             await rig.ConnectedAsync(each);

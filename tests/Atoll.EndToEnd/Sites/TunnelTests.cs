@@ -18,7 +18,7 @@ public sealed class TunnelTests(LocalRig rig)
         try
         {
             int port = FreePort();
-            (string name, _) = (await rig.Centre.PodsAsync())!.First(p => p.Key.StartsWith("hello-", StringComparison.Ordinal) && p.Value.Node == rig.Bravo.Name);
+            (string name, _) = (await rig.Centre.PodsNowAsync()).First(p => p.Key.StartsWith("hello-", StringComparison.Ordinal) && p.Value.Node == rig.Bravo.Name);
             using Process forward = Programs.Start("kubectl", rig.KubectlArguments("port-forward", name, $"{port}:8080"));
             try
             {

@@ -85,6 +85,40 @@ public sealed class JobTests
     }
 
     [Fact]
+    public async Task A_failure_policy_fails_the_job_at_once_or_lets_a_failure_go_uncounted()
+    {
+        using var world = new World();
+        await world.CreateAsync(Kinds.Job, Manifest("""
+            "backoffLimit":0,"podFailurePolicy":{"rules":[
+             {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget"}]},
+             {"action":"FailJob","onExitCodes":{"operator":"In","values":[42]}},
+             {"action":"Ignore","onExitCodes":{"containerName":"c","operator":"NotIn","values":[1]}}]}
+            """));
+        await world.SettleAsync();
+        await FailAsync(""" "conditions":[{"type":"DisruptionTarget","status":"True"}] """);
+        await FailAsync(Ended(7));
+        Assert.Equal((0, (Condition?)null), (Status(world).Failed ?? 0, Status(world).Conditions?.Find(c => c.Type == "Failed")));
+        await FailAsync(Ended(42));
+        Condition failed = Status(world).Conditions!.Single(c => c.Type == "Failed");
+        Assert.Equal("PodFailurePolicy", failed.Reason);
+        Assert.Matches("^Container c for pod default/work-[a-z0-9]+ failed with exit code 42 matching FailJob rule at index 1$", failed.Message);
+
+        await world.CreateAsync(Kinds.Job, Manifest("\"backoffLimit\":0,\"podFailurePolicy\":{\"rules\":[{\"action\":\"Ignore\",\"onExitCodes\":{\"operator\":\"NotIn\",\"values\":[1]}}]}").Replace("\"work\"}", "\"other\"}", StringComparison.Ordinal));
+        await world.SettleAsync();
+        await FailAsync(Ended(1));
+        Assert.Equal("BackoffLimitExceeded", world.Api.Find(Kinds.Job, "default/other")!.View(ApiJson.Default.Job).Status!.Conditions!.Single(c => c.Type == "Failed").Reason);
+
+        static string Ended(int code) => $$""" "containerStatuses":[{"name":"c","image":"a:1","state":{"terminated":{"exitCode":{{code}}}}}] """;
+
+        async Task FailAsync(string more)
+        {
+            KubeObject pod = Assert.Single(world.ActivePods());
+            await world.PatchAsync(Kinds.Pod, pod.Name, $$$"""{"status":{"phase":"Failed",{{{more}}}}}""", "status", pod.Namespace);
+            await world.SettleAsync(TimeSpan.FromMinutes(12));
+        }
+    }
+
+    [Fact]
     public async Task Indexed_job_does_each_index_once()
     {
         using var world = new World();

@@ -42,6 +42,13 @@ internal static class WorkloadRules
             && selector.Object("matchLabels").Text("batch.kubernetes.io/controller-uid") != uid && selector.Object("matchLabels").Text("controller-uid") != uid)
             errors.Invalid(s_spec.Child("selector"), selector, "`selector` not auto-generated");
         Template(spec, ["OnFailure", "Never"], errors);
+        FailurePolicy(spec, errors);
+        // Refused rather than kept and not carried out.
+        foreach (string field in (string[])["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"])
+            if (spec.Has(field))
+                errors.Forbidden(s_spec.Child(field), "is not carried out by Atoll: remove it");
+        if (spec.Text("managedBy") is { } by && by != "kubernetes.io/job-controller")
+            errors.NotSupported(s_spec.Child("managedBy"), by, "kubernetes.io/job-controller");
         if (old.Object("spec") is not { } before)
             return;
         string[] fixedFields = ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"];
@@ -54,6 +61,34 @@ internal static class WorkloadRules
         bool open = before.Bool("suspend") == true && !old.Object("status").Has("startTime");
         if (!open && !Json.Same(before["template"], spec?["template"]))
             errors.Invalid(s_spec.Child("template"), spec?["template"], "field is immutable");
+    }
+
+    private static void FailurePolicy(JsonObject? spec, FieldErrors errors)
+    {
+        if (spec.Object("podFailurePolicy") is not { } policy)
+            return;
+        FieldPath path = s_spec.Child("podFailurePolicy", "rules");
+        if (spec.Object("template").Object("spec").Text("restartPolicy") is { } restart && restart != "Never")
+            errors.Invalid(s_spec.Child("template", "spec").Child("restartPolicy"), restart, "only \"Never\" is supported when podFailurePolicy is specified");
+        if (policy.Array("rules") is not { } rules)
+        {
+            errors.Required(path);
+            return;
+        }
+        for (int i = 0; i < rules.Count; i++)
+        {
+            if (rules[i] is not JsonObject rule)
+                continue;
+            if (rule.Text("action") is var action && action is not ("FailJob" or "Ignore" or "Count"))
+                errors.NotSupported(path.Index(i).Child("action"), action ?? "", "Count", "FailJob", "Ignore");
+            JsonObject? codes = rule.Object("onExitCodes");
+            if ((codes is null) == (rule.Array("onPodConditions") is not { Count: > 0 }))
+                errors.Invalid(path.Index(i), rule, "specify one of OnExitCodes and OnPodConditions");
+            if (codes is not null && codes.Text("operator") is var operation && operation is not ("In" or "NotIn"))
+                errors.NotSupported(path.Index(i).Child("onExitCodes", "operator"), operation ?? "", "In", "NotIn");
+            if (codes is not null && codes.Array("values") is not { Count: > 0 })
+                errors.Invalid(path.Index(i).Child("onExitCodes", "values"), codes["values"], "at least one value is required");
+        }
     }
 
     private static void NotNegative(JsonObject? spec, string field, FieldErrors errors)

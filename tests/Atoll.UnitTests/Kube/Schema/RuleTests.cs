@@ -112,6 +112,11 @@ public sealed class RuleTests
     public void Jobs()
     {
         Assert.Empty(Check(Kinds.Job, Job("")));
+        Assert.Equal(["FieldValueForbidden|spec.backoffLimitPerIndex|Forbidden: is not carried out by Atoll: remove it"], Check(Kinds.Job, Job(",\"backoffLimitPerIndex\":1")));
+        Assert.Empty(Check(Kinds.Job, Job(",\"podFailurePolicy\":{\"rules\":[{\"action\":\"FailJob\",\"onExitCodes\":{\"operator\":\"In\",\"values\":[1]}}]}")));
+        Assert.Equal(
+            ["FieldValueNotSupported|spec.podFailurePolicy.rules[0].action|Unsupported value: \"Stop\": supported values: \"Count\", \"FailJob\", \"Ignore\"", "FieldValueInvalid|spec.podFailurePolicy.rules[0]|Invalid value: {\"action\":\"Stop\"}: specify one of OnExitCodes and OnPodConditions"],
+            Check(Kinds.Job, Job(",\"podFailurePolicy\":{\"rules\":[{\"action\":\"Stop\"}]}")));
         Assert.Equal(["FieldValueNotSupported|spec.template.spec.restartPolicy|Unsupported value: \"Always\": supported values: \"OnFailure\", \"Never\""], Check(Kinds.Job, Job("", "Always")));
         Assert.Equal(["FieldValueInvalid|spec.completions|Invalid value: 3: field is immutable"], Check(Kinds.Job, Job(",\"completions\":3"), Job("")));
         Assert.StartsWith("FieldValueInvalid|spec.template|", Assert.Single(Check(Kinds.Job, Job("").Replace("\"i\"", "\"z\"", StringComparison.Ordinal), Job(""))), StringComparison.Ordinal);
