@@ -3,7 +3,8 @@ namespace Atoll.Cloud.Local;
 /// <summary>
 /// A process that outlives <c>atoll up</c>, started and stopped through Debian's start-stop-daemon. It is recognised by its pid
 /// file and by a command line that names this installation's folder, so a second start changes nothing, a stale pid file
-/// stops no stranger, and a program that was built anew still finds what the old one started.
+/// stops no stranger, and a program that was built anew still finds what the old one started. Where somebody removed the folder
+/// under it, the command line alone tells.
 /// </summary>
 /// <param name="Name">Name of its pid and log files.</param>
 /// <param name="Folder">Where those files are.</param>
@@ -18,19 +19,37 @@ internal sealed record Daemon(string Name, string Folder, string Executable, IRe
     private string PidPath => Path.Combine(Folder, $"{Name}.pid");
 
     /// <summary>Its process id while it runs, or null.</summary>
-    public int? Pid
+    public int? Pid => Recorded() ?? Searched();
+
+    private int? Recorded()
     {
-        get
+        try
         {
-            try
-            {
-                return int.TryParse(File.ReadAllText(PidPath), out int pid) && File.ReadAllText($"/proc/{pid}/cmdline").Contains(Path.GetDirectoryName(Folder)!, StringComparison.Ordinal) ? pid : null;
-            }
-            catch (IOException)
-            {
-                return null;
-            }
+            return int.TryParse(File.ReadAllText(PidPath), out int pid) && File.ReadAllText($"/proc/{pid}/cmdline").Contains(Path.GetDirectoryName(Folder)!, StringComparison.Ordinal) ? pid : null;
         }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
+    // The first arguments say what it is and name its folder: "run --state HOME/sites/alpha".
+    private int? Searched()
+    {
+        string[] wanted = [.. Arguments.Take(3)];
+        foreach (string folder in Directory.EnumerateDirectories("/proc"))
+            if (int.TryParse(Path.GetFileName(folder), out int pid))
+                try
+                {
+                    string[] line = File.ReadAllText(Path.Combine(folder, "cmdline")).Split('\0');
+                    if (line.Length > wanted.Length && Path.GetFileName(line[0]) == Path.GetFileName(Executable) && line[1..(wanted.Length + 1)].SequenceEqual(wanted))
+                        return pid;
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    // It ended meanwhile.
+                }
+        return null;
     }
 
     /// <summary>Starts it unless it runs; true when it was started now.</summary>

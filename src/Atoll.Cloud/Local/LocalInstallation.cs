@@ -68,10 +68,10 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             await AgentOf(site).StartAsync(cancellation);
         }
         Say("waiting for the sites to connect");
-        await WaitAsync("the sites did not connect", TimeSpan.FromSeconds(60), async () => await ConnectedAsync(client, cancellation) == _network.Sites.Count, cancellation);
+        await WaitAsync("the sites did not connect", TimeSpan.FromMinutes(3), async () => await ConnectedAsync(client, cancellation) == _network.Sites.Count, cancellation);
         Say("sample: a small web server on every site");
         await Manifest.ApplyAsync(client, samplePath, config.Namespace, cancellation);
-        await WaitAsync("the sample did not become ready; look with: kubectl describe pods", TimeSpan.FromSeconds(120), () => SampleReadyAsync(client, cancellation), cancellation);
+        await WaitAsync("the sample did not become ready; look with: kubectl describe pods", TimeSpan.FromMinutes(4), () => SampleReadyAsync(client, cancellation), cancellation);
         if (form != "table")
             return await StatusAsync(cancellation);
         await PrintNextStepsAsync(client, cancellation);
@@ -86,7 +86,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             Say($"site {site.Name}");
             Daemon agent = AgentOf(site);
             await agent.StopAsync(cancellation);
-            if (Directory.Exists(StateOf(site)) && File.Exists(agentPath))
+            if ((Directory.Exists(StateOf(site)) || Directory.Exists($"/run/atoll/{site.Name}")) && File.Exists(agentPath))
             {
                 List<string> reset = [agentPath, "reset", "--state", StateOf(site), "--node-name", site.Name];
                 if (File.Exists($"/run/netns/{site.Namespace}"))
@@ -135,7 +135,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         Daemon registry = await Image.RegistryAsync(cancellation);
         await registry.StartAsync(cancellation);
         using var http = new HttpClient();
-        await WaitAsync($"the registry does not answer; see {registry.LogPath}", TimeSpan.FromSeconds(20), async () =>
+        await WaitAsync($"the registry does not answer; see {registry.LogPath}", TimeSpan.FromMinutes(1), async () =>
         {
             try
             {
@@ -153,7 +153,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
 
     private async Task<KubeConfig> WaitForCentreAsync(CancellationToken cancellation)
     {
-        await WaitAsync($"the centre does not answer; see {Server.LogPath}", TimeSpan.FromSeconds(30), async () =>
+        await WaitAsync($"the centre does not answer; see {Server.LogPath}", TimeSpan.FromMinutes(2), async () =>
         {
             if (!File.Exists(Kubeconfig))
                 return false;

@@ -15,6 +15,8 @@ public sealed class DownTests(LocalRig rig)
             Assert.Equal((pod.Uid, pod.ContainerId, pod.Restarts), (second[name].Uid, second[name].ContainerId, second[name].Restarts));
 
         Assert.Contains(await Listing.TakeAsync(), line => Listing.IsOfInstance(line, rig.Instance)); // The listing sees what is up.
+        // Whoever removed the folder by hand is helped all the same.
+        Directory.Delete($"{rig.Home}/run", recursive: true);
         await rig.DownAsync();
         // The folder that all share goes with the last that is in it.
         bool shared = !Directory.Exists("/run/atoll") || Directory.EnumerateFileSystemEntries("/run/atoll").Any();
