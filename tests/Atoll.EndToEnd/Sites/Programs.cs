@@ -31,7 +31,8 @@ internal static class Programs
 
     internal static async Task<string> OkAsync(string program, params IReadOnlyList<string> arguments)
     {
-        Outcome outcome = await RunAsync(program, arguments);
+        // Long enough for a whole 'atoll up' on a busy machine.
+        Outcome outcome = await RunAsync(program, arguments, seconds: 600);
         Assert.True(outcome.Code == 0, $"{program} {string.Join(' ', arguments)} ended with {outcome.Code}: {outcome.Error}{outcome.Output}");
         return outcome.Output;
     }
