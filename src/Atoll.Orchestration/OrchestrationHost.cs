@@ -1,6 +1,7 @@
 using Atoll.Api.Resources;
 using Atoll.Orchestration.Binding;
 using Atoll.Orchestration.DaemonSets;
+using Atoll.Orchestration.Deliveries;
 using Atoll.Orchestration.Deployments;
 using Atoll.Orchestration.Disruption;
 using Atoll.Orchestration.Gangs;
@@ -10,6 +11,7 @@ using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Namespaces;
 using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.ReplicaSets;
+using Atoll.Scheduling.Online;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Orchestration;
@@ -45,8 +47,8 @@ public sealed class OrchestrationHost
     /// <summary>Runs every controller until cancelled, which ends it without an exception.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        List<Controller> controllers = Controllers(_cluster);
         var placement = new PlacementLoop(_cluster);
+        List<Controller> controllers = Controllers(_cluster, placement.Fleet);
         try
         {
             var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -67,8 +69,8 @@ public sealed class OrchestrationHost
         }
     }
 
-    /// <summary>Every controller over one cluster.</summary>
-    internal static List<Controller> Controllers(Cluster cluster) =>
+    /// <summary>Every controller over one cluster; <paramref name="fleet"/> gives a copy of the scheduler's snapshot.</summary>
+    internal static List<Controller> Controllers(Cluster cluster, Func<Snapshot> fleet) =>
     [
         new DeploymentController(cluster),
         new ReplicaSetController(cluster),
@@ -82,5 +84,6 @@ public sealed class OrchestrationHost
         new PodGarbageController(cluster),
         new DisruptionController(cluster),
         new PodGroupController(cluster),
+        new DeliveryController(cluster, fleet),
     ];
 }

@@ -42,8 +42,75 @@ public sealed class SiteSpec
     /// <summary>True once an operator revoked the site: its certificate is refused and its session closed.</summary>
     public bool? Revoked { get; set; }
 
+    /// <summary>Round-trip estimates from the site to places where clients are.</summary>
+    public List<RoundTrip>? RoundTrips { get; set; }
+
+    /// <summary>Cost of one core for one hour, in a currency that all sites share; null is 0. The cheapest sites are sold first.</summary>
+    public double? UnitCost { get; set; }
+
+    /// <summary>What is kept free at the site, over its nodes, for replacements of pods whose node died.</summary>
+    public Dictionary<string, string>? Headroom { get; set; }
+
+    /// <summary>What the site as a whole has to give, by names in <c>site.edge.atoll.dev/</c>: uplink in bit/s, public addresses.</summary>
+    public Dictionary<string, string>? Resources { get; set; }
+
     /// <summary>The operator's word on orphans of the site: what to do with each.</summary>
     public List<OrphanDecision>? Orphans { get; set; }
+}
+
+/// <summary>How far a place is from a site.</summary>
+public sealed class RoundTrip
+{
+    /// <summary>The place: a city or a region of clients.</summary>
+    public string To { get; set; } = "";
+
+    /// <summary>Round trip in milliseconds.</summary>
+    public double Milliseconds { get; set; }
+}
+
+/// <summary>The history of a site's line.</summary>
+public sealed class SiteLine
+{
+    /// <summary>How often the line went down since the site was created.</summary>
+    public int Drops { get; set; }
+
+    /// <summary>The last changes of the line, oldest first.</summary>
+    public List<LineChange>? Changes { get; set; }
+}
+
+/// <summary>One change of a line.</summary>
+public sealed class LineChange
+{
+    /// <summary>When.</summary>
+    public DateTimeOffset Time { get; set; }
+
+    /// <summary>True when it came up.</summary>
+    public bool Up { get; set; }
+}
+
+/// <summary>Where a resource of a site goes.</summary>
+public sealed class SiteResource
+{
+    /// <summary>Name of the resource.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>What the nodes, or the site as a whole, have.</summary>
+    public string Capacity { get; set; } = "0";
+
+    /// <summary>Not saleable: kept by the nodes for their system.</summary>
+    public string System { get; set; } = "0";
+
+    /// <summary>Not saleable: taken by Atoll's own services (label edge.atoll.dev/service).</summary>
+    public string Services { get; set; } = "0";
+
+    /// <summary>Not saleable to ordinary pods: headroom for replacements.</summary>
+    public string Headroom { get; set; } = "0";
+
+    /// <summary>Taken by customers' pods.</summary>
+    public string Sold { get; set; } = "0";
+
+    /// <summary>What is left to sell; 0 when pods hold part of the headroom.</summary>
+    public string Free { get; set; } = "0";
 }
 
 /// <summary>What is to happen with one orphan.</summary>
@@ -118,41 +185,10 @@ public sealed class SiteStatus
 
     /// <summary>What the site keeps and the centre does not know, at most 200 of it.</summary>
     public List<SiteOrphan>? Orphans { get; set; }
-}
 
-/// <summary>Labels and annotations with a meaning in Atoll.</summary>
-public static class WellKnown
-{
-    /// <summary>Name of the site that a node (or an object of a site) belongs to.</summary>
-    public const string SiteLabel = "edge.atoll.dev/site";
+    /// <summary>The history of the line.</summary>
+    public SiteLine? Line { get; set; }
 
-    /// <summary>Distance class of a node's site.</summary>
-    public const string SiteKindLabel = "edge.atoll.dev/site-kind";
-
-    /// <summary>Carrier of a node's site.</summary>
-    public const string CarrierLabel = "edge.atoll.dev/carrier";
-
-    /// <summary>Who created a pod: <c>site</c> for replacements.</summary>
-    public const string CreatedByLabel = "edge.atoll.dev/created-by";
-
-    /// <summary>Owner of a whole workload: <c>site</c> when it was created there.</summary>
-    public const string OwnerLabel = "edge.atoll.dev/owner";
-
-    /// <summary>On a Site: digest of the CA certificates that it is to trust. A site that trusts others asks for a new certificate, and gets them with it.</summary>
-    public const string TrustAnnotation = "edge.atoll.dev/trust";
-
-    /// <summary>Kubernetes' zone label: the site.</summary>
-    public const string ZoneLabel = "topology.kubernetes.io/zone";
-
-    /// <summary>Kubernetes' region label.</summary>
-    public const string RegionLabel = "topology.kubernetes.io/region";
-
-    /// <summary>Kubernetes' host name label.</summary>
-    public const string HostnameLabel = "kubernetes.io/hostname";
-
-    /// <summary>Kubernetes' architecture label.</summary>
-    public const string ArchLabel = "kubernetes.io/arch";
-
-    /// <summary>Kubernetes' operating system label.</summary>
-    public const string OsLabel = "kubernetes.io/os";
+    /// <summary>What the site has, what of it is not saleable, sold and free.</summary>
+    public List<SiteResource>? Resources { get; set; }
 }

@@ -75,6 +75,15 @@ public static class Kinds
     /// <summary>edge.atoll.dev/v1alpha1 SchedulerProfile: how pods of a schedulerName are scored.</summary>
     public static readonly ResourceType SchedulerProfile = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "SchedulerProfile", Plural = "schedulerprofiles", Namespaced = false, Categories = ["atoll"], Subresources = ["status"] };
 
+    /// <summary>edge.atoll.dev/v1alpha1 Flavour: a size that is sold.</summary>
+    public static readonly ResourceType Flavour = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Flavour", Plural = "flavours", Namespaced = false, Categories = ["atoll"] };
+
+    /// <summary>edge.atoll.dev/v1alpha1 CPUModel: what a core of a model of processor is worth.</summary>
+    public static readonly ResourceType CpuModel = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "CPUModel", Plural = "cpumodels", Namespaced = false, Categories = ["atoll"] };
+
+    /// <summary>edge.atoll.dev/v1alpha1 Delivery: so many instances over sites that fulfil conditions.</summary>
+    public static readonly ResourceType Delivery = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Delivery", Plural = "deliveries", Namespaced = true, ShortNames = ["dlv"], Categories = ["atoll"], Subresources = ["status"] };
+
     /// <summary>Every resource served, in discovery order.</summary>
     public static IReadOnlyList<ResourceType> All { get; } =
     [
@@ -82,6 +91,7 @@ public static class Kinds
         Deployment, ReplicaSet, DaemonSet, ControllerRevision, Job,
         Lease, EventsEvent, RuntimeClass, PriorityClass, PodDisruptionBudget, Site,
         PodGroup, ElasticQuota, Reservation, SchedulerProfile,
+        Flavour, CpuModel, Delivery,
     ];
 
     /// <summary>The resource of an apiVersion and kind, or null.</summary>

@@ -29,10 +29,11 @@ internal static class SiteCommands
     {
         Argument<string> name = NameArgument();
         var region = new Option<string?>("--region") { Description = "region; becomes the label topology.kubernetes.io/region of its nodes" };
-        Option<string> kind = Cli.Among(new Option<string>("--kind") { Description = "distance to the user: field (1-5 ms), near (5-20 ms) or cloud (20-40 ms)", DefaultValueFactory = _ => "near" }, "field", "near", "cloud");
+        Option<string> kind = Cli.Among(new Option<string>("--kind", "--tier") { Description = "distance to the user: field (1-5 ms), near (5-20 ms) or cloud (20-40 ms)", DefaultValueFactory = _ => "near" }, "field", "near", "cloud");
         var carrier = new Option<string?>("--carrier") { Description = "operator of the site's uplink" };
         var latitude = new Option<double?>("--latitude") { Description = "degrees north, -90..90" };
         var longitude = new Option<double?>("--longitude") { Description = "degrees east, -180..180" };
+        SiteOptions more = new();
         var server = new Option<string[]>("--server") { Description = "address at which the site reaches the centre; may be given again, the preferred one first (default: those that the centre advertises)" };
         var life = new Option<double>("--valid-hours") { Description = "how long the token may be used", DefaultValueFactory = _ => 24 };
         var command = new Command("create", """
@@ -41,13 +42,17 @@ internal static class SiteCommands
 
             Examples:
               atoll site create lyon-1 --region eu --kind near --carrier orange
+              atoll site create paris-2 --region eu --tier field --round-trip paris=4 --round-trip lyon=11.5 --cost 0.04 \\
+                --headroom cpu=4,memory=8Gi --uplink 10G --public-addresses 16
               atoll site create lyon-1 --output json | jq -r .command
             """) { name, region, kind, carrier, latitude, longitude, server, life };
+        more.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             (HttpResources resources, KubeConfig config) = Cli.Connect(parsed);
             using HttpResources client = resources;
             var spec = new SiteSpec { Region = parsed.GetValue(region), Kind = parsed.GetValue(kind), Carrier = parsed.GetValue(carrier), Latitude = parsed.GetValue(latitude), Longitude = parsed.GetValue(longitude) };
+            more.Read(parsed, spec);
             JsonObject result = await InviteAsync(client, config, parsed.GetRequiredValue(name), spec, parsed.GetValue(server) ?? [], TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
             string form = parsed.GetRequiredValue(Cli.Output);
             if (form != "table")
@@ -200,6 +205,7 @@ internal static class SiteCommands
         if (site.Status?.Certificate is { } certificate)
             text.Append(CultureInfo.InvariantCulture, $"\nCertificate: of {certificate.Issuer}, until {(certificate.Expires is { } end ? KubeTime.Format(end) : "?")}");
         text.Append("\n\n");
+        SiteOptions.Describe(site, TimeProvider.System.GetUtcNow(), text);
         text.Append(Printer.Table(["NODE", "READY", "CPU", "MEMORY"], nodes.Items.Select(n =>
         {
             NodeStatus? status = n.View(ApiJson.Default.Node).Status;

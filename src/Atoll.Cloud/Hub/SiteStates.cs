@@ -130,6 +130,8 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             status["parent"] = new JsonObject { ["address"] = choice.Address, ["reason"] = choice.Reason.ToString(), ["message"] = choice.Detail.Length > 0 ? choice.Detail : null };
         if (clock is not null)
             status["conditions"]!.AsArray().Add(new JsonObject { ["type"] = clock.Type, ["status"] = clock.Status, ["reason"] = clock.Reason, ["message"] = clock.Message, ["lastTransitionTime"] = KubeTime.Format(clock.LastTransitionTime!.Value) });
+        if (LineHistory.After(site.Status?.Line, phase, time.GetUtcNow()) is { } line)
+            status["line"] = line;
         if (kept is not null || site.Status?.Orphans is { Count: > 0 })
             Show(status, site, kept);
         ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid }, ["status"] = status }, cancellation, "status");

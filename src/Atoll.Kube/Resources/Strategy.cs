@@ -10,7 +10,7 @@ namespace Atoll.Kube.Resources;
 /// </summary>
 internal static class Strategy
 {
-    private static readonly string[] s_generations = ["pods", "deployments", "replicasets", "daemonsets", "jobs", "sites"];
+    private static readonly string[] s_generations = ["pods", "deployments", "replicasets", "daemonsets", "jobs", "sites", "deliveries"];
 
     /// <summary>True when the kind counts changes of its spec.</summary>
     public static bool HasGeneration(ResourceType type) => Array.IndexOf(s_generations, type.Plural) >= 0;
@@ -37,7 +37,7 @@ internal static class Strategy
             case "services":
                 document["status"] = new JsonObject { ["loadBalancer"] = new JsonObject() };
                 break;
-            case "deployments" or "replicasets" or "daemonsets" or "jobs" or "sites":
+            case "deployments" or "replicasets" or "daemonsets" or "jobs" or "sites" or "deliveries":
                 document["status"] = new JsonObject();
                 break;
         }

@@ -84,6 +84,8 @@ internal sealed partial class Verbs
         string name = meta.Text("name") ?? meta.Text("generateName") ?? "";
         if (causes.Count > 0)
             return ApiStatus.Invalid(type, name, causes);
+        if (type == Kinds.Pod && FlavourAdmission.Fill(document, cacheOf(Kinds.Flavour)) is { } contradiction)
+            return ApiStatus.Invalid(type, name, [contradiction]);
         Strategy.PrepareForCreate(stored, document);
         ObjectSchemas.ApplyDefaults(stored, document);
         causes.AddRange(ObjectSchemas.Validate(stored, document, null, null));

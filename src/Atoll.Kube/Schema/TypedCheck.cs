@@ -34,6 +34,9 @@ internal static class TypedCheck
         [Kinds.ElasticQuota] = ApiJson.Default.ElasticQuota,
         [Kinds.Reservation] = ApiJson.Default.Reservation,
         [Kinds.SchedulerProfile] = ApiJson.Default.SchedulerProfile,
+        [Kinds.Flavour] = ApiJson.Default.FlavourDefinition,
+        [Kinds.CpuModel] = ApiJson.Default.CpuModel,
+        [Kinds.Delivery] = ApiJson.Default.Delivery,
     };
 
     public static void Validate(ResourceType type, JsonObject document, FieldErrors errors)

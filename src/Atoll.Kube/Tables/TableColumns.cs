@@ -78,7 +78,15 @@ internal static class TableColumns
         [
             s_name, new("Status", "string", "Pending, Connected, Disconnected or Revoked."), new("Region", "string", "Region of the site."), new("Kind", "string", "Distance to the user: field, near or cloud."),
             new("Nodes", "integer", "Nodes that the site registered."), s_age, new("Carrier", "string", "Network operator of the site's uplink.", 1), new("Agent", "string", "Version of the site's agent.", 1),
-            new("Last-Change", "string", "Time since the connection changed.", 1),
+            new("Last-Change", "string", "Time since the connection changed.", 1), new("Cost", "string", "Cost of one core for one hour.", 1), new("Drops", "integer", "How often the site's line went down.", 1),
+        ],
+        ["Flavour"] = [s_name, new("Resources", "string", "What one instance takes."), new("Arch", "string", "Architecture and lowest instruction set."), new("Form", "string", "RuntimeClass of its pods."), s_age],
+        ["CPUModel"] = [s_name, new("Match", "string", "Model of processor."), new("Factor", "string", "Compute units of one core."), s_age],
+        ["Delivery"] =
+        [
+            s_name, new("Status", "string", "Planned, Delivering, Delivered or Unsatisfiable."), new("Count", "integer", "Instances asked for."), new("Planned", "integer", "Instances that the plan places."),
+            new("Ready", "integer", "Pods that are ready."), new("Sites", "integer", "Sites of the plan."), new("Missing", "integer", "Instances that cannot be placed."), s_age,
+            new("Plan", "string", "Instances by site.", 1), new("Nearest", "string", "What would make it fit.", 1),
         ],
         ["PodGroup"] =
         [

@@ -84,6 +84,14 @@ public static class TablePrinter
             [
                 name, status.Text("phase") is { Length: > 0 } phase ? phase : "Pending", Cells.OrNone(spec.Text("region")), Cells.OrNone(spec.Text("kind")), status.Number("nodes"), age,
                 Cells.OrNone(spec.Text("carrier")), Cells.OrNone(status.Text("agentVersion")), HumanDuration.Since(status.Time("lastTransitionTime"), now),
+                spec.At("unitCost").ValueKind == JsonValueKind.Number ? spec.At("unitCost").GetRawText() : None, status.At("line").Number("drops"),
+            ],
+            "Flavour" => [name, Amounts(spec.At("resources")), Cells.OrNone(Cells.Join(((string[])[spec.Text("arch"), spec.Text("cpuLevel")]).Where(t => t.Length > 0))), spec.Text("runtimeClassName") is { Length: > 0 } form ? form : "container", age],
+            "CPUModel" => [name, spec.Text("match"), spec.At("factor").ValueKind == JsonValueKind.Number ? spec.At("factor").GetRawText() : "", age],
+            "Delivery" =>
+            [
+                name, status.Text("phase") is { Length: > 0 } stage ? stage : "Pending", spec.Number("count"), status.Number("planned"), status.Number("ready"), (long)status.Count("sites"), status.Number("missing"), age,
+                Cells.OrNone(Cells.Join(status.Each("sites").Select(s => $"{s.Text("site")}={s.Number("count")}"))), Cells.OrNone(string.Join("; ", status.Each("alternatives").Select(a => a.Text("message")))),
             ],
             "PodGroup" =>
             [

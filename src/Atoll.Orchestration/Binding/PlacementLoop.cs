@@ -98,6 +98,13 @@ internal sealed class PlacementLoop
         }
     }
 
+    /// <summary>The fleet as the next plan would see it: a copy that the caller may change.</summary>
+    internal Snapshot Fleet()
+    {
+        lock (_lock)
+            return _snapshot.Fork();
+    }
+
     /// <summary>Pods that the next step would plan.</summary>
     internal List<KubeObject> PendingPods()
     {

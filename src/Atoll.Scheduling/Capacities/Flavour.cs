@@ -1,4 +1,4 @@
-using System.Globalization;
+using Atoll.Api.Core;
 using Atoll.Api.Quantities;
 
 namespace Atoll.Scheduling.Capacities;
@@ -15,14 +15,9 @@ public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Re
         ArgumentNullException.ThrowIfNull(text);
         if (text.Length > 1024)
             throw new FormatException("a flavour has at most 1,024 characters");
+        if (Flavours.ParseSize(text) is { } size)
+            return new Flavour(text, size);
         var requests = new Dictionary<string, string>(StringComparer.Ordinal);
-        int c = text.IndexOf('c', StringComparison.Ordinal);
-        if (c > 0 && text.EndsWith('g') && Amount(text.AsSpan(0, c)) is { } cores && Amount(text.AsSpan(c + 1, text.Length - c - 2)) is { } memory)
-        {
-            requests["cpu"] = cores.ToString(CultureInfo.InvariantCulture);
-            requests["memory"] = Quantity.FromValue((long)(memory * (1L << 30))).ToString();
-            return new Flavour(text, requests);
-        }
         foreach (string part in text.Split(','))
         {
             int equals = part.IndexOf('=', StringComparison.Ordinal);
@@ -33,7 +28,4 @@ public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Re
         }
         return new Flavour(text, requests);
     }
-
-    private static decimal? Amount(ReadOnlySpan<char> text) =>
-        decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal amount) && amount is > 0 and < 1_000_000 ? amount : null;
 }

@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Atoll.UnitTests.Orchestration;
 
 /// <summary>All controllers with their real mirrors over the real API server and store; kubelets are played.</summary>
-public sealed class RealApiTests : IAsyncLifetime
+public sealed partial class RealApiTests : IAsyncLifetime
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly CancellationTokenSource _stop = new();
@@ -29,7 +29,7 @@ public sealed class RealApiTests : IAsyncLifetime
         _server = await ApiServer.StartAsync(_store, new ApiServerOptions { CreateDefaultNamespaces = true });
         _admin = _server.As(Identity.Administrator("admin"));
         var tasks = new List<Task>();
-        foreach (ResourceType type in new[] { Kinds.Pod, Kinds.Deployment, Kinds.ReplicaSet, Kinds.DaemonSet, Kinds.Job, Kinds.Namespace, Kinds.ServiceAccount, Kinds.Event, Kinds.ControllerRevision })
+        foreach (ResourceType type in new[] { Kinds.Pod, Kinds.Deployment, Kinds.ReplicaSet, Kinds.DaemonSet, Kinds.Job, Kinds.Namespace, Kinds.ServiceAccount, Kinds.Event, Kinds.ControllerRevision, Kinds.Delivery })
         {
             _mirrors[type] = new ResourceMirror(_admin, type, TimeProvider.System, (old, now) =>
             {

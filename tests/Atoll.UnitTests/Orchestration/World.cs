@@ -52,7 +52,7 @@ internal sealed class World : IDisposable
     {
         Dispose();
         Cluster = new Cluster(Api, Time, new Random(_seed + _restarts++), NullLoggerFactory.Instance);
-        Controllers = OrchestrationHost.Controllers(Cluster);
+        Controllers = OrchestrationHost.Controllers(Cluster, static () => new Atoll.Scheduling.Online.Snapshot());
         _mirrored.Clear();
         foreach (Copy copy in Cluster.Copies)
         {

@@ -21,6 +21,7 @@ internal static class KindDefaults
             case "ReplicaSet": WorkloadDefaults.ReplicaSet(document); break;
             case "DaemonSet": WorkloadDefaults.DaemonSet(document); break;
             case "Job": WorkloadDefaults.Job(document); break;
+            case "Delivery": WorkloadDefaults.Delivery(document); break;
             case "Service": Service(document); break;
             case "Namespace": Namespace(document); break;
             case "Node": Node(document); break;

@@ -31,6 +31,17 @@ internal static class WorkloadDefaults
         spec.Default("replicas", 1);
     }
 
+    public static void Delivery(JsonObject document)
+    {
+        if (document.Ensure("spec") is not { } spec)
+            return;
+        // Without a template it is a question only.
+        if (spec.Has("template"))
+            Template(spec);
+        spec.Default("minSites", 1);
+        spec.Default("maxSharePercent", 100);
+    }
+
     public static void DaemonSet(JsonObject document)
     {
         if (document.Ensure("spec") is not { } spec)

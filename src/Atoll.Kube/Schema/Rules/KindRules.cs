@@ -31,8 +31,11 @@ internal static class KindRules
             case "PodDisruptionBudget": Budget(document.Object("spec"), spec, errors); break;
             case "RuntimeClass": RuntimeClass(document, old, errors); break;
             case "Lease": Lease(document.Object("spec"), spec, errors); break;
-            case "Site": Site(document.Object("spec"), spec, errors); break;
             case "PodGroup" or "ElasticQuota" or "Reservation" or "SchedulerProfile": CentreRules.Validate(type.Kind, document, old, errors); break;
+            case "Site": EdgeRules.Site(document.Object("spec"), spec, errors); break;
+            case "Flavour": EdgeRules.Flavour(document.Object("spec"), spec, errors); break;
+            case "CPUModel": EdgeRules.CpuModel(document.Object("spec"), spec, errors); break;
+            case "Delivery": EdgeRules.Delivery(document, old, spec, errors); break;
             case "ControllerRevision": ControllerRevision(document, old, errors); break;
         }
     }
@@ -181,17 +184,6 @@ internal static class KindRules
             errors.Invalid(path.Child("leaseTransitions"), transitions, "must be greater than or equal to 0");
         if (spec.Text("holderIdentity") is { Length: 0 })
             errors.Invalid(path.Child("holderIdentity"), "", "must not be empty");
-    }
-
-    private static void Site(JsonObject? spec, FieldPath path, FieldErrors errors)
-    {
-        foreach (string field in (string[])["region", "carrier"])
-            if (spec.Text(field) is { } text && LabelSyntax.ValueError(text) is { } problem)
-                errors.Invalid(path.Child(field), text, problem);
-        if (spec.Double("latitude") is { } latitude && latitude is < -90 or > 90)
-            errors.Invalid(path.Child("latitude"), spec!["latitude"], "must be between -90 and 90 degrees");
-        if (spec.Double("longitude") is { } longitude && longitude is < -180 or > 180)
-            errors.Invalid(path.Child("longitude"), spec!["longitude"], "must be between -180 and 180 degrees");
     }
 
     private static void ControllerRevision(JsonObject document, JsonObject? old, FieldErrors errors)

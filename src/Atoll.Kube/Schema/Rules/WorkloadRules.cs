@@ -131,7 +131,7 @@ internal static class WorkloadRules
         }
     }
 
-    private static void Template(JsonObject? spec, string[] policies, FieldErrors errors)
+    public static void Template(JsonObject? spec, string[] policies, FieldErrors errors)
     {
         FieldPath path = s_spec.Child("template");
         if (spec.Object("template") is not { } template)

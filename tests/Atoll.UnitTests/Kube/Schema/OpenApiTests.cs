@@ -79,7 +79,7 @@ public sealed class OpenApiTests
         Assert.Equal("containerPort", (string?)ports["x-kubernetes-patch-merge-key"]);
         Assert.Equal(["containerPort", "protocol"], ports["x-kubernetes-list-map-keys"]!.AsArray().Select(k => (string?)k));
         JsonNode site = JsonNode.Parse(ObjectSchemas.OpenApiV3("apis/edge.atoll.dev/v1alpha1")!.Value.Span)!["components"]!["schemas"]!["dev.atoll.edge.v1alpha1.SiteSpec"]!;
-        Assert.StartsWith("Distance to the user", (string?)site["properties"]!["kind"]!["description"], StringComparison.Ordinal);
+        Assert.StartsWith("Tier: distance to the user", (string?)site["properties"]!["kind"]!["description"], StringComparison.Ordinal);
     }
 
     [Fact]

@@ -45,13 +45,40 @@ public sealed class ShapeTests
         Assert.Contains(ObjectSchemas.Validate(Kinds.Deployment, JsonNode.Parse(document)!.AsObject(), null, null), c => c.Field == field && c.Message == message);
 
     [Fact]
+    public void The_schema_knows_every_field_of_flavours_models_and_deliveries()
+    {
+        Check(Kinds.Flavour, new FlavourDefinition { Spec = new FlavourSpec { Resources = new() { ["cpu"] = "1" }, Arch = "a", CpuLevel = "armv8.2", Numa = 1, GpuModels = ["m"], RuntimeClassName = "c" } }, ApiJson.Default.FlavourDefinition);
+        Check(Kinds.CpuModel, new CpuModel { Spec = new CpuModelSpec { Match = "m", Factor = 2 } }, ApiJson.Default.CpuModel);
+        Check(Kinds.Delivery, new Delivery
+        {
+            Spec = new DeliverySpec { Count = 1, Flavour = "f", Region = "r", Carrier = "c", Kinds = ["near"], Latency = new DeliveryLatency { To = "t", Milliseconds = 1 }, MinSites = 1, MaxSharePercent = 5, Template = JsonDocument.Parse("{}").RootElement },
+            Status = new DeliveryStatus { ObservedGeneration = 1, Phase = "Planned", Planned = 1, Sites = [new DeliverySite { Site = "s" }], Alternatives = [new DeliveryAlternative { Relax = "count" }], Conditions = [] },
+        }, ApiJson.Default.Delivery);
+
+        static void Check<T>(ResourceType type, T view, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> info)
+        {
+            var document = (JsonObject)JsonSerializer.SerializeToNode(view, info)!;
+            Assert.Empty(ObjectSchemas.UnknownFields(type, document));
+            foreach (string part in (string[])["spec", "status"])
+                if (typeof(T).GetProperty(part == "spec" ? "Spec" : "Status") is { } holder)
+                    foreach (PropertyInfo property in holder.PropertyType.GetProperties())
+                        Assert.True(document[part]!.AsObject().ContainsKey(JsonNamingPolicy.CamelCase.ConvertName(property.Name)), $"set {property.Name} in this test");
+        }
+    }
+
+    [Fact]
     public void The_schema_knows_every_field_of_a_site()
     {
         var site = new Site
         {
-            Spec = new SiteSpec { Region = "r", Kind = "near", Carrier = "c", Latitude = 1, Longitude = 2, Revoked = true, Orphans = [new OrphanDecision { Uid = "u", Action = "Stop" }] },
+            Spec = new SiteSpec
+            {
+                Region = "r", Kind = "near", Carrier = "c", Latitude = 1, Longitude = 2, Revoked = true, Orphans = [new OrphanDecision { Uid = "u", Action = "Stop" }],
+                RoundTrips = [new RoundTrip { To = "c", Milliseconds = 5 }], UnitCost = 0.5, Headroom = new() { ["cpu"] = "4" }, Resources = new() { [WellKnown.Uplink] = "10G" },
+            },
             Status = new SiteStatus
             {
+                Line = new SiteLine { Drops = 1, Changes = [new LineChange { Time = DateTimeOffset.UnixEpoch, Up = true }] }, Resources = [new SiteResource { Name = "cpu" }],
                 Phase = "Connected", AgentVersion = "1", Nodes = 1, LastTransitionTime = DateTimeOffset.UnixEpoch,
                 Conditions = [new Condition { Type = "Connected", Status = "True", Reason = "r", Message = "m", LastTransitionTime = DateTimeOffset.UnixEpoch }],
                 Parent = new SiteParent { Address = "https://a", Reason = "Failover", Message = "m" },

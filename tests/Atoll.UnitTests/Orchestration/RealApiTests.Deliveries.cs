@@ -1,0 +1,74 @@
+using System.Globalization;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+
+namespace Atoll.UnitTests.Orchestration;
+
+/// <summary>Deliveries over the real API: planned, delivered, kept, rescaled, refused and deleted.</summary>
+public sealed partial class RealApiTests
+{
+    [Fact]
+    public async Task A_delivery_is_planned_made_kept_rescaled_and_deleted()
+    {
+        foreach ((string site, int trip, int cost) in ((string, int, int)[])[("s1", 5, 3), ("s2", 9, 1), ("s3", 12, 2), ("far", 60, 0)])
+            await MakeSiteAsync(site, trip, cost);
+        await MakeAsync(Kinds.Delivery, "default", """
+            {"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Delivery","metadata":{"name":"d"},"spec":{"count":10,"flavour":"1c1g","region":"east","carrier":"any","latency":{"to":"c","milliseconds":20},"minSites":3,"maxSharePercent":50,
+             "template":{"metadata":{"annotations":{"test/scheduled":""}},"spec":{"containers":[{"name":"c","image":"i"}]}}}}
+            """);
+        await UntilAsync(() => Status() is { Phase: "Delivered", Ready: 10 });
+        Assert.Equal("s1=1 s2=5 s3=4", Sites());
+        KubeObject lost = _mirrors[Kinds.Pod].Items.First();
+        Assert.Equal("1Gi", (string?)lost.ToNode()["spec"]!["containers"]![0]!["resources"]!["requests"]!["memory"] is "1073741824" ? "1Gi" : "other");
+        Assert.True((await _admin.DeleteAsync(Kinds.Pod, "default", lost.Name, new DeleteOptions { GracePeriodSeconds = 0 }, _stop.Token)).Ok);
+        await UntilAsync(() => _mirrors[Kinds.Pod].Items.All(p => p.Uid != lost.Uid) && Status() is { Phase: "Delivered", Ready: 10, Current: 10 });
+        await PatchAsync(Kinds.Delivery, "d", """[{"op":"replace","path":"/spec/count","value":14}]""");
+        await UntilAsync(() => Status() is { Phase: "Delivered", Ready: 14, Current: 14 });
+        Assert.Equal("s1=1 s2=7 s3=6", Sites());
+        await PatchAsync(Kinds.Delivery, "d", """[{"op":"replace","path":"/spec/count","value":40}]""");
+        await UntilAsync(() => Status() is { Phase: "Unsatisfiable" });
+        // Eight cores each: 24 within 20 ms; the far site has 8 more, which is still too little.
+        Assert.Equal(("s1=1 s2=7 s3=6", 16, "count=24"), (Sites(), Status()!.Missing, string.Join(' ', Status()!.Alternatives!.Select(a => $"{a.Relax}={a.Value}"))));
+        await PatchAsync(Kinds.Delivery, "d", """[{"op":"replace","path":"/spec/count","value":3}]""");
+        await UntilAsync(() => Status() is { Phase: "Delivered", Ready: 3, Current: 3 });
+        Assert.Equal("s1=1 s2=1 s3=1", Sites());
+        Assert.True((await _admin.DeleteAsync(Kinds.Delivery, "default", "d", DeleteOptions.Default, _stop.Token)).Ok);
+        await UntilAsync(() => _mirrors[Kinds.ReplicaSet].Count == 0 && _mirrors[Kinds.Pod].Count == 0);
+    }
+
+    [Fact]
+    public async Task Two_deliveries_are_not_promised_the_same_room_and_a_question_makes_nothing()
+    {
+        await MakeSiteAsync("s1", 5, 1);
+        const string One = """
+            {"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Delivery","metadata":{"name":"NAME"},"spec":{"count":6,"flavour":"1c1g"TEMPLATE}}
+            """;
+        // Nobody binds what has another scheduler: the promise stays a promise.
+        const string Held = ""","template":{"metadata":{"annotations":{"test/scheduled":""}},"spec":{"schedulerName":"nobody","containers":[{"name":"c","image":"i"}]}}""";
+        await MakeAsync(Kinds.Delivery, "default", One.Replace("NAME", "d", StringComparison.Ordinal).Replace("TEMPLATE", Held, StringComparison.Ordinal));
+        await UntilAsync(() => Status() is { Phase: "Delivering", Current: 6 });
+        await MakeAsync(Kinds.Delivery, "default", One.Replace("NAME", "q", StringComparison.Ordinal).Replace("TEMPLATE", "", StringComparison.Ordinal));
+        await UntilAsync(() => Status("q") is { Phase: "Unsatisfiable" });
+        Assert.Equal(4, Status("q")!.Missing);
+        await PatchAsync(Kinds.Delivery, "q", """[{"op":"replace","path":"/spec/count","value":2}]""");
+        await UntilAsync(() => Status("q") is { Phase: "Planned", Planned: 2 });
+        Assert.Equal(6, _mirrors[Kinds.Pod].Count);
+        await MakeAsync(Kinds.Delivery, "default", One.Replace("NAME", "odd", StringComparison.Ordinal).Replace("TEMPLATE", "", StringComparison.Ordinal).Replace("1c1g", "nothing", StringComparison.Ordinal));
+        await UntilAsync(() => Status("odd") is { Phase: "Unsatisfiable" } s && s.Conditions!.Exists(c => c.Message?.Contains("there is no Flavour nothing", StringComparison.Ordinal) == true));
+    }
+
+    private DeliveryStatus? Status(string name = "d") => _mirrors[Kinds.Delivery].Get("default", name) is { } value && value.View(ApiJson.Default.Delivery).Status is { } status && status.ObservedGeneration == value.Metadata.Generation ? status : null;
+
+    private string Sites() => string.Join(' ', (Status()!.Sites ?? []).Select(s => $"{s.Site}={s.Count}"));
+
+    private async Task MakeSiteAsync(string name, int trip, int cost)
+    {
+        string number = cost.ToString(CultureInfo.InvariantCulture);
+        await MakeAsync(Kinds.Site, null, $$$"""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","metadata":{"name":"{{{name}}}"},"spec":{"region":"east","unitCost":{{{number}}},"roundTrips":[{"to":"c","milliseconds":{{{trip}}}}] }}""");
+        await MakeAsync(Kinds.Node, null, $$$"""
+            {"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{name}}}-n","labels":{"edge.atoll.dev/site":"{{{name}}}"}},"status":{"allocatable":{"cpu":"8","memory":"64Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True"}]}}
+            """);
+    }
+}
