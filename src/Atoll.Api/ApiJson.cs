@@ -25,6 +25,7 @@ namespace Atoll.Api;
 [JsonSerializable(typeof(Deployment))]
 [JsonSerializable(typeof(ReplicaSet))]
 [JsonSerializable(typeof(DaemonSet))]
+[JsonSerializable(typeof(StatefulSet))]
 [JsonSerializable(typeof(ControllerRevision))]
 [JsonSerializable(typeof(Job))]
 [JsonSerializable(typeof(Service))]

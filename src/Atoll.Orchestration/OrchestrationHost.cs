@@ -11,6 +11,7 @@ using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Namespaces;
 using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.ReplicaSets;
+using Atoll.Orchestration.StatefulSets;
 using Atoll.Scheduling.Online;
 using Microsoft.Extensions.Logging;
 
@@ -75,6 +76,7 @@ public sealed class OrchestrationHost
         new DeploymentController(cluster),
         new ReplicaSetController(cluster),
         new DaemonSetController(cluster),
+        new StatefulSetController(cluster),
         new JobController(cluster),
         new GarbageCollector(cluster),
         new NamespaceController(cluster),

@@ -24,6 +24,21 @@ internal static class Manifests
               containers: [{name: main, image: "{{image}}", ports: [{containerPort: 8080}]}]
         """;
 
+    public static string StatefulSet(string name, int replicas, string image = "local:1") => $$"""
+        apiVersion: apps/v1
+        kind: StatefulSet
+        metadata: {name: {{name}} }
+        spec:
+          replicas: {{replicas}}
+          serviceName: {{name}}
+          selector: {matchLabels: {app: {{name}} } }
+          template:
+            metadata: {labels: {app: {{name}} } }
+            spec:
+              terminationGracePeriodSeconds: 1
+              containers: [{name: main, image: "{{image}}"}]
+        """;
+
     public static string Pod(string name, string more = "") => $$"""
         apiVersion: v1
         kind: Pod

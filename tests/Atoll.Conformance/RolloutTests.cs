@@ -25,6 +25,35 @@ public sealed class RolloutTests(Cluster cluster)
 
     [Theory]
     [MemberData(nameof(Kubectls))]
+    public async Task A_stateful_set_over_its_life(string program)
+    {
+        const string set = "statefulset/db";
+        Kubectl kubectl = await Kubectl.StartAsync(program, cluster);
+        await kubectl.FeedAsync(Manifests.StatefulSet("db", 2), "apply", "-f", "-");
+        await kubectl.OkAsync("rollout", "status", set, "--timeout=60s");
+        Assert.Matches(@"db +2/2 ", await kubectl.OkAsync("get", "sts", "-o", "wide"));
+        Assert.Equal("db-0 db-1", await kubectl.OkAsync("get", "pods", "-l", "app=db", "--sort-by=.metadata.name", "-o", "jsonpath={.items[*].metadata.name}"));
+        Assert.Equal("1", await kubectl.OkAsync("get", "pod", "db-1", "-o", "jsonpath={.metadata.labels.apps\\.kubernetes\\.io/pod-index}"));
+        await kubectl.OkAsync("set", "image", set, "main=local:2");
+        await kubectl.OkAsync("rollout", "status", set, "--timeout=60s");
+        Assert.Matches(@"(?s)\n1 .*\n2 ", await kubectl.OkAsync("rollout", "history", set));
+        Assert.Contains("local:1", await kubectl.OkAsync("rollout", "history", set, "--revision=1"), StringComparison.Ordinal);
+        await kubectl.OkAsync("rollout", "undo", set, "--to-revision=1");
+        await kubectl.OkAsync("rollout", "status", set, "--timeout=60s");
+        Assert.Equal("local:1", await kubectl.OkAsync("get", "pod", "db-0", "-o", "jsonpath={.spec.containers[0].image}"));
+        await kubectl.OkAsync("rollout", "restart", set);
+        await kubectl.OkAsync("rollout", "status", set, "--timeout=60s");
+        Assert.NotEqual("", await kubectl.OkAsync("get", "pod", "db-0", "-o", "jsonpath={.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}"));
+        await kubectl.OkAsync("scale", set, "--replicas=1", "--current-replicas=2");
+        await kubectl.OkAsync("wait", "--for=delete", "pod/db-1", "--timeout=60s");
+        Assert.Contains("\"replicas\":1", await kubectl.OkAsync("get", "--raw", $"/apis/apps/v1/namespaces/{kubectl.Namespace}/statefulsets/db/status"), StringComparison.Ordinal);
+        Assert.Contains("Replicas:", await kubectl.OkAsync("describe", set), StringComparison.Ordinal);
+        await kubectl.OkAsync("delete", set);
+        await kubectl.GoneAsync("pods", "app=db");
+    }
+
+    [Theory]
+    [MemberData(nameof(Kubectls))]
     public async Task Scale_and_wait(string program)
     {
         Kubectl kubectl = await Kubectl.StartAsync(program, cluster);

@@ -104,6 +104,49 @@ public sealed class DaemonSetStatus
     public List<Condition>? Conditions { get; set; }
 }
 
+/// <summary>apps/v1 StatefulSet: the fields that Atoll acts on.</summary>
+public sealed class StatefulSet
+{
+    public string ApiVersion { get; set; } = "apps/v1";
+    public string Kind { get; set; } = "StatefulSet";
+    public ObjectMeta Metadata { get; set; } = new();
+    public StatefulSetSpec Spec { get; set; } = new();
+    public StatefulSetStatus? Status { get; set; }
+}
+
+public sealed class StatefulSetSpec
+{
+    public int? Replicas { get; set; }
+    public LabelSelector? Selector { get; set; }
+    public JsonElement Template { get; set; }
+    public List<JsonElement>? VolumeClaimTemplates { get; set; }
+    public string? ServiceName { get; set; }
+    public string? PodManagementPolicy { get; set; }
+    public DeploymentStrategy? UpdateStrategy { get; set; }
+    public int? RevisionHistoryLimit { get; set; }
+    public int? MinReadySeconds { get; set; }
+    public ClaimRetention? PersistentVolumeClaimRetentionPolicy { get; set; }
+    public StatefulSetOrdinals? Ordinals { get; set; }
+}
+
+public sealed class ClaimRetention { public string? WhenDeleted { get; set; } public string? WhenScaled { get; set; } }
+
+public sealed class StatefulSetOrdinals { public int? Start { get; set; } }
+
+public sealed class StatefulSetStatus
+{
+    public long? ObservedGeneration { get; set; }
+    public int Replicas { get; set; }
+    public int? ReadyReplicas { get; set; }
+    public int? CurrentReplicas { get; set; }
+    public int? UpdatedReplicas { get; set; }
+    public int? AvailableReplicas { get; set; }
+    public string? CurrentRevision { get; set; }
+    public string? UpdateRevision { get; set; }
+    public int? CollisionCount { get; set; }
+    public List<Condition>? Conditions { get; set; }
+}
+
 /// <summary>apps/v1 ControllerRevision.</summary>
 public sealed class ControllerRevision
 {

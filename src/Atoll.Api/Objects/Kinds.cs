@@ -45,6 +45,9 @@ public static class Kinds
     /// <summary>apps/v1 DaemonSet.</summary>
     public static readonly ResourceType DaemonSet = new() { Group = "apps", Version = "v1", Kind = "DaemonSet", Plural = "daemonsets", Namespaced = true, ShortNames = ["ds"], Categories = ["all"], Subresources = ["status"] };
 
+    /// <summary>apps/v1 StatefulSet.</summary>
+    public static readonly ResourceType StatefulSet = new() { Group = "apps", Version = "v1", Kind = "StatefulSet", Plural = "statefulsets", Namespaced = true, ShortNames = ["sts"], Categories = ["all"], Subresources = ["status", "scale"] };
+
     /// <summary>apps/v1 ControllerRevision.</summary>
     public static readonly ResourceType ControllerRevision = new() { Group = "apps", Version = "v1", Kind = "ControllerRevision", Plural = "controllerrevisions", Namespaced = true };
 
@@ -88,7 +91,7 @@ public static class Kinds
     public static IReadOnlyList<ResourceType> All { get; } =
     [
         Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Event,
-        Deployment, ReplicaSet, DaemonSet, ControllerRevision, Job,
+        Deployment, ReplicaSet, DaemonSet, StatefulSet, ControllerRevision, Job,
         Lease, EventsEvent, RuntimeClass, PriorityClass, PodDisruptionBudget, Site,
         PodGroup, ElasticQuota, Reservation, SchedulerProfile,
         Flavour, CpuModel, Delivery,

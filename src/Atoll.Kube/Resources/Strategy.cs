@@ -10,7 +10,7 @@ namespace Atoll.Kube.Resources;
 /// </summary>
 internal static class Strategy
 {
-    private static readonly string[] s_generations = ["pods", "deployments", "replicasets", "daemonsets", "jobs", "sites", "deliveries"];
+    private static readonly string[] s_generations = ["pods", "deployments", "replicasets", "daemonsets", "statefulsets", "jobs", "sites", "deliveries"];
 
     /// <summary>True when the kind counts changes of its spec.</summary>
     public static bool HasGeneration(ResourceType type) => Array.IndexOf(s_generations, type.Plural) >= 0;
@@ -39,6 +39,9 @@ internal static class Strategy
                 break;
             case "deployments" or "replicasets" or "daemonsets" or "jobs" or "sites" or "deliveries":
                 document["status"] = new JsonObject();
+                break;
+            case "statefulsets":
+                document["status"] = new JsonObject { ["replicas"] = 0, ["availableReplicas"] = 0 };
                 break;
         }
         FoldStringData(type, document);

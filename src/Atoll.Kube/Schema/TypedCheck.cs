@@ -19,6 +19,7 @@ internal static class TypedCheck
         [Kinds.Deployment] = ApiJson.Default.Deployment,
         [Kinds.ReplicaSet] = ApiJson.Default.ReplicaSet,
         [Kinds.DaemonSet] = ApiJson.Default.DaemonSet,
+        [Kinds.StatefulSet] = ApiJson.Default.StatefulSet,
         [Kinds.ControllerRevision] = ApiJson.Default.ControllerRevision,
         [Kinds.Job] = ApiJson.Default.Job,
         [Kinds.Service] = ApiJson.Default.Service,

@@ -58,6 +58,7 @@ internal static class TableColumns
             new("Up-to-date", "integer", "Number of nodes that run the updated pod."), new("Available", "integer", "Number of nodes whose pod has been ready for minReadySeconds."), new("Node Selector", "string", "Labels that a node must have."), s_age,
             s_containers, s_images, s_selector,
         ],
+        ["StatefulSet"] = [s_name, new("Ready", "string", "Number of the pod with ready state"), s_age, s_containers, s_images],
         ["ControllerRevision"] = [s_name, new("Controller", "string", "Controller of the object"), new("Revision", "string", "Revision of the state that it holds."), s_age],
         ["Job"] =
         [

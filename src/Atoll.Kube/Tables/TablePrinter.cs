@@ -75,6 +75,7 @@ public static class TablePrinter
                 name, status.Number("desiredNumberScheduled"), status.Number("currentNumberScheduled"), status.Number("numberReady"), status.Number("updatedNumberScheduled"),
                 status.Number("numberAvailable"), Cells.Labels(spec.At("template", "spec").At("nodeSelector")), age, .. Template(spec),
             ],
+            "StatefulSet" => [name, $"{status.Number("readyReplicas")}/{spec.Number("replicas")}", age, .. Template(spec)[..2]],
             "ControllerRevision" => [name, Controller(value), root.Number("revision"), age],
             "Job" => [name, JobStatus(root), Completions(spec, status), Duration(status, now), age, .. Template(spec)],
             "RuntimeClass" => [name, root.Text("handler"), age],

@@ -5,13 +5,14 @@ using Atoll.Api.Objects;
 using Atoll.Api.Selectors;
 using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.Pods;
+using Atoll.Orchestration.Revisions;
 
 namespace Atoll.Orchestration.DaemonSets;
 
 /// <summary>The pod that a DaemonSet wants on a node, and whether the node is one for it.</summary>
 internal static class DaemonPods
 {
-    public const string HashLabel = "controller-revision-hash", GenerationLabel = "pod-template-generation";
+    public const string GenerationLabel = "pod-template-generation";
     private const string NodeNameField = "metadata.name";
 
     /// <summary>
@@ -41,7 +42,7 @@ internal static class DaemonPods
     {
         JsonObject pod = PodDocuments.FromTemplate(view.Spec.Template, set, PodDocuments.NamePrefix(set.Name));
         JsonObject labels = PodDocuments.Child(pod["metadata"]!.AsObject(), "labels");
-        labels[HashLabel] = hash;
+        labels[RevisionHistory.HashLabel] = hash;
         labels[GenerationLabel] = Deployments.Annotations.Text(set.Metadata.Generation ?? 1);
         JsonObject spec = pod["spec"]!.AsObject();
         JsonObject affinity = PodDocuments.Child(PodDocuments.Child(spec, "affinity"), "nodeAffinity");

@@ -7,6 +7,7 @@ using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Pods;
+using Atoll.Orchestration.Revisions;
 
 namespace Atoll.Orchestration.DaemonSets;
 
@@ -44,57 +45,26 @@ internal sealed class DaemonSetController : Controller
         if (await Claims.ClaimAsync(Cluster, Kinds.DaemonSet, set, spec.Spec.Selector, Cluster.Pods, [], cancellation).ConfigureAwait(false) is null)
             return Next.Retry;
         List<KubeObject> revisions = Owned(Kinds.ControllerRevision, set);
-        (KubeObject? current, int? collisions) = await RevisionAsync(set, spec, revisions, cancellation).ConfigureAwait(false);
+        var revised = new RevisedSet(Kinds.DaemonSet, set, spec.Spec.Template, spec.Status?.CollisionCount, spec.Spec.RevisionHistoryLimit);
+        (KubeObject? current, int? collisions) = await RevisionHistory.EnsureAsync(Cluster, revised, revisions, cancellation).ConfigureAwait(false);
         if (current is null)
         {
-            if (collisions != spec.Status?.CollisionCount)
-                await Cluster.PatchAsync(Kinds.DaemonSet, set, new JsonObject { ["status"] = new JsonObject { ["collisionCount"] = collisions } }, false, cancellation, "status").ConfigureAwait(false);
+            await RevisionHistory.TellCollisionsAsync(Cluster, revised, collisions, cancellation).ConfigureAwait(false);
             return set.IsDeleting ? Next.Done : Next.Retry;
         }
-        string hash = DaemonHistory.Hash(current);
+        string hash = RevisionHistory.Hash(current);
         DaemonSetView view = Read(set, spec, hash);
         DaemonSetPlan plan = DaemonSetPlan.Make(view);
         (bool ok, TimeSpan? after) = await ExecuteAsync(view, plan, cancellation).ConfigureAwait(false);
+        var live = view.Pods.Select(p => p.Object.Metadata.Label(RevisionHistory.HashLabel) ?? "").Append(hash).ToHashSet(StringComparer.Ordinal);
         if (!set.IsDeleting)
-            foreach (KubeObject old in DaemonHistory.Surplus(spec, revisions, current, view.Pods))
+            foreach (KubeObject old in RevisionHistory.Surplus(revised, revisions, r => live.Contains(RevisionHistory.Hash(r))))
                 ok &= (await Cluster.DeleteAsync(Kinds.ControllerRevision, old, DeleteOptions.Default, cancellation).ConfigureAwait(false)).Ok;
         view = Read(set, spec, hash);
         ok &= await WriteStatusAsync(view, DaemonSetPlan.Status(view, collisions), cancellation).ConfigureAwait(false);
         if (PodState.NextAvailable(view.Pods, view.MinReady, view.Now) is { } wait && (after is null || wait < after))
             after = wait;
         return ok ? Next.In(after) : Next.Retry;
-    }
-
-    /// <summary>The revision of the present template, made or renumbered when needed; null when that did not work.</summary>
-    private async ValueTask<(KubeObject? Current, int? Collisions)> RevisionAsync(KubeObject set, DaemonSet view, List<KubeObject> revisions, CancellationToken cancellation)
-    {
-        int? collisions = view.Status?.CollisionCount;
-        long highest = revisions.Count == 0 ? 0 : revisions.Max(DaemonHistory.Number);
-        KubeObject? current = DaemonHistory.Current(view, revisions);
-        if (set.IsDeleting)
-            return (current, collisions);
-        if (current is null)
-        {
-            JsonObject document = DaemonHistory.Document(set, view, highest + 1, out _);
-            ApiResult created = await Cluster.CreateAsync(Kinds.ControllerRevision, set.Namespace, document, cancellation).ConfigureAwait(false);
-            if (created.IsAlreadyExists)
-            {
-                ApiResult taken = await Cluster.Api.GetAsync(Kinds.ControllerRevision, set.Namespace, (string)document["metadata"]!["name"]!, cancellation).ConfigureAwait(false);
-                if (taken.Object is { } other && other.Metadata.Controller()?.Uid == set.Uid && DaemonHistory.Current(view, [other]) is not null)
-                    Cluster.Of(Kinds.ControllerRevision).Wrote(other);
-                else if (taken.Object is not null)
-                    collisions = (collisions ?? 0) + 1;
-                return (null, collisions);
-            }
-            return (created.Object, collisions);
-        }
-        if (DaemonHistory.Number(current) < highest)
-        {
-            // The template came back from history: its revision becomes the newest.
-            ApiResult renumbered = await Cluster.PatchAsync(Kinds.ControllerRevision, current, new JsonObject { ["revision"] = highest + 1 }, true, cancellation).ConfigureAwait(false);
-            return (renumbered.Object, collisions);
-        }
-        return (current, collisions);
     }
 
     private async ValueTask<(bool Ok, TimeSpan? After)> ExecuteAsync(DaemonSetView view, DaemonSetPlan plan, CancellationToken cancellation)

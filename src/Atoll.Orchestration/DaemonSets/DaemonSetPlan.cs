@@ -2,6 +2,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Orchestration.Pods;
+using Atoll.Orchestration.Revisions;
 
 namespace Atoll.Orchestration.DaemonSets;
 
@@ -29,7 +30,7 @@ internal sealed record DaemonSetView(KubeObject Object, DaemonSet Set, string Ha
         }
     }
 
-    public bool IsNew(PodState pod) => pod.Object.Metadata.Label(DaemonPods.HashLabel) == Hash;
+    public bool IsNew(PodState pod) => pod.Object.Metadata.Label(RevisionHistory.HashLabel) == Hash;
 
     /// <summary>Pods by the node that they are on or meant for.</summary>
     public ILookup<string, PodState> ByNode() => Pods.ToLookup(p => DaemonPods.NodeOf(p.View) ?? "", StringComparer.Ordinal);

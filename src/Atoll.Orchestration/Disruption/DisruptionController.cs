@@ -95,6 +95,8 @@ internal sealed class DisruptionController : Controller
         {
             if (pod.Metadata.Controller() is not { } owner)
                 expected++;
+            else if (owner.Kind == "StatefulSet" && Cluster.Of(Kinds.StatefulSet).Get($"{pod.Namespace}/{owner.Name}") is { } stateful && stateful.Uid == owner.Uid)
+                expected += seen.Add(owner.Uid) ? stateful.View(ApiJson.Default.StatefulSet).Spec.Replicas ?? 1 : 0;
             else if (owner.Kind != "ReplicaSet" || Cluster.Of(Kinds.ReplicaSet).Get($"{pod.Namespace}/{owner.Name}") is not { } set || set.Uid != owner.Uid)
                 expected++;
             else if (set.Metadata.Controller() is { Kind: "Deployment" } above && Cluster.Of(Kinds.Deployment).Get($"{pod.Namespace}/{above.Name}") is { } deployment && deployment.Uid == above.Uid)

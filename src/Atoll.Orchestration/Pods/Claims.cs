@@ -39,14 +39,16 @@ internal sealed record ClaimPlan(List<KubeObject> Owned, List<KubeObject> Adopt,
 internal static class Claims
 {
     /// <summary>
-    /// The objects that belong to <paramref name="owner"/> after adoption and release. An empty selector claims nothing.
+    /// The objects that belong to <paramref name="owner"/> after adoption and release. An empty selector claims nothing;
+    /// what is not a <paramref name="member"/> is not looked at.
     /// Null when a write failed and the caller should try again.
     /// </summary>
-    public static async ValueTask<List<KubeObject>?> ClaimAsync(Cluster cluster, ResourceType ownerType, KubeObject owner, LabelSelector? selector, Copy candidates, string[] finalizers, CancellationToken cancellation)
+    public static async ValueTask<List<KubeObject>?> ClaimAsync(Cluster cluster, ResourceType ownerType, KubeObject owner, LabelSelector? selector, Copy candidates, string[] finalizers, CancellationToken cancellation, Func<KubeObject, bool>? member = null)
     {
         if (selector is null || selector.IsEmpty)
             return [];
-        ClaimPlan plan = ClaimPlan.Make(owner, selector, candidates.In(Copy.InNamespace(owner.Namespace)));
+        IEnumerable<KubeObject> found = candidates.In(Copy.InNamespace(owner.Namespace));
+        ClaimPlan plan = ClaimPlan.Make(owner, selector, member is null ? found : found.Where(member));
         List<KubeObject> owned = plan.Owned;
         bool failed = false;
         foreach (KubeObject release in plan.Release)

@@ -10,7 +10,7 @@ public sealed class HttpErrorTests : HttpTestBase
 
     [Theory]
     [InlineData("/api/v2/pods")]
-    [InlineData("/apis/apps/v1/statefulsets")]
+    [InlineData("/apis/apps/v1/statefulclusters")]
     [InlineData("/apis/nope")]
     [InlineData("/api/v1/namespaces//pods")]
     [InlineData("/api/v1/namespaces/default/pods/a/b/c")]

@@ -2,6 +2,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Orchestration.DaemonSets;
+using Atoll.Orchestration.Revisions;
 
 namespace Atoll.UnitTests.Orchestration;
 
@@ -118,7 +119,7 @@ public sealed class DaemonSetTests
         await world.PatchAsync(Kinds.DaemonSet, "d", NewImage.Replace("a:2", "a:1", StringComparison.Ordinal));
         await world.SettleAsync();
         List<KubeObject> revisions = world.Api.All(Kinds.ControllerRevision);
-        Assert.Equal([2, 3], revisions.Select(DaemonHistory.Number).Order());
+        Assert.Equal([2, 3], revisions.Select(RevisionHistory.Number).Order());
         Assert.All(revisions, r => Assert.Equal("replace", (string?)r.ToNode()["data"]!["spec"]!["template"]!["$patch"]));
         Assert.All(world.ActivePods(), p => Assert.Equal("a:1", World.Image(p)));
     }

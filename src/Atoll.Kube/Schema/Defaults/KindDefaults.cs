@@ -20,6 +20,7 @@ internal static class KindDefaults
             case "Deployment": WorkloadDefaults.Deployment(document); break;
             case "ReplicaSet": WorkloadDefaults.ReplicaSet(document); break;
             case "DaemonSet": WorkloadDefaults.DaemonSet(document); break;
+            case "StatefulSet": WorkloadDefaults.StatefulSet(document); break;
             case "Job": WorkloadDefaults.Job(document); break;
             case "Delivery": WorkloadDefaults.Delivery(document); break;
             case "Service": Service(document); break;

@@ -58,6 +58,26 @@ internal static class WorkloadDefaults
         }
     }
 
+    public static void StatefulSet(JsonObject document)
+    {
+        if (document.Ensure("spec") is not { } spec)
+            return;
+        Template(spec);
+        spec.Default("replicas", 1);
+        spec.Default("podManagementPolicy", "OrderedReady");
+        spec.Default("revisionHistoryLimit", 10);
+        if (spec.Ensure("persistentVolumeClaimRetentionPolicy") is { } retention)
+        {
+            retention.Default("whenDeleted", "Retain");
+            retention.Default("whenScaled", "Retain");
+        }
+        if (spec.Ensure("updateStrategy") is not { } strategy)
+            return;
+        strategy.Default("type", "RollingUpdate");
+        if (strategy.Text("type") == "RollingUpdate" && strategy.Ensure("rollingUpdate") is { } rolling)
+            rolling.Default("partition", 0);
+    }
+
     public static void Job(JsonObject document)
     {
         if (document.Ensure("spec") is not { } spec)

@@ -22,6 +22,7 @@ internal static class KindRules
         {
             case "Pod": PodRules.Pod(document, old, subresource, errors); break;
             case "Deployment" or "ReplicaSet" or "DaemonSet": WorkloadRules.Workload(type.Kind, document, old, errors); break;
+            case "StatefulSet": StatefulSetRules.Validate(document, old, errors); break;
             case "Job": WorkloadRules.Job(document, old, errors); break;
             case "ConfigMap": Data(document, old, errors, ["data", "binaryData"], null); break;
             case "Secret": Data(document, old, errors, ["data"], document.Text("type")); break;

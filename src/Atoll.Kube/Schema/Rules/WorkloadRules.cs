@@ -91,13 +91,13 @@ internal static class WorkloadRules
         }
     }
 
-    private static void NotNegative(JsonObject? spec, string field, FieldErrors errors)
+    internal static void NotNegative(JsonObject? spec, string field, FieldErrors errors)
     {
         if (spec.Long(field) is { } number and < 0)
             errors.Invalid(s_spec.Child(field), number, "must be greater than or equal to 0");
     }
 
-    private static void Selector(JsonObject? spec, string kind, FieldErrors errors)
+    internal static void Selector(JsonObject? spec, string kind, FieldErrors errors)
     {
         if (spec?["selector"] is null)
         {
@@ -131,7 +131,7 @@ internal static class WorkloadRules
         }
     }
 
-    public static void Template(JsonObject? spec, string[] policies, FieldErrors errors)
+    internal static void Template(JsonObject? spec, string[] policies, FieldErrors errors)
     {
         FieldPath path = s_spec.Child("template");
         if (spec.Object("template") is not { } template)
@@ -172,7 +172,7 @@ internal static class WorkloadRules
             errors.Required(at.Child("maxUnavailable"), "cannot be 0 when maxSurge is 0");
     }
 
-    private static bool IsZero(JsonObject rolling, string field, FieldPath at, FieldErrors errors, bool cap)
+    internal static bool IsZero(JsonObject rolling, string field, FieldPath at, FieldErrors errors, bool cap)
     {
         FieldPath path = at.Child(field);
         if (Json.AsText(rolling[field]) is { } text)

@@ -109,6 +109,7 @@ public sealed class DefaultsTests
         JsonObject secret = Apply(Kinds.Secret, """{"data":{"a":"eA=="},"stringData":{"a":"y","b":"z"}}""");
         Same("""{"data":{"a":"eQ==","b":"eg=="},"type":"Opaque"}""", secret);
         Assert.Equal("PreemptLowerPriority", (string?)Apply(Kinds.PriorityClass, """{"value":1}""")["preemptionPolicy"]);
+        Same("""{"replicas":1,"podManagementPolicy":"OrderedReady","revisionHistoryLimit":10,"persistentVolumeClaimRetentionPolicy":{"whenDeleted":"Retain","whenScaled":"Retain"},"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"partition":0}}}""", Apply(Kinds.StatefulSet, "{}")["spec"]);
         Same("""{"type":"RollingUpdate","rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}""", Apply(Kinds.DaemonSet, "{}")["spec"]!["updateStrategy"]);
         Assert.Equal(1, (int)Apply(Kinds.ReplicaSet, "{}")["spec"]!["replicas"]!);
     }

@@ -105,6 +105,20 @@ public sealed class RuleTests
         Assert.Equal(["FieldValueRequired|spec.selector|Required value", "FieldValueRequired|spec.template|Required value"], Check(Kinds.Deployment, "{}"));
     }
 
+    [Fact]
+    public void StatefulSets()
+    {
+        Assert.Empty(Check(Kinds.StatefulSet, Workload(",\"serviceName\":\"s\",\"updateStrategy\":{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"partition\":2,\"maxUnavailable\":\"25%\"}}")));
+        Assert.Equal(["FieldValueInvalid|spec.updateStrategy.rollingUpdate|Invalid value: {\"partition\":1}: only allowed for updateStrategy 'RollingUpdate'"],
+            Check(Kinds.StatefulSet, Workload(",\"updateStrategy\":{\"type\":\"OnDelete\",\"rollingUpdate\":{\"partition\":1}}")));
+        Assert.Equal(["FieldValueInvalid|spec.updateStrategy.rollingUpdate.maxUnavailable|Invalid value: 0: cannot be 0"], Check(Kinds.StatefulSet, Workload(",\"updateStrategy\":{\"rollingUpdate\":{\"maxUnavailable\":0}}")));
+        Assert.Equal(["FieldValueInvalid|spec.ordinals.start|Invalid value: -1: must be greater than or equal to 0"], Check(Kinds.StatefulSet, Workload(",\"ordinals\":{\"start\":-1}")));
+        Assert.Equal(["FieldValueNotSupported|spec.podManagementPolicy|Unsupported value: \"Any\": supported values: \"OrderedReady\", \"Parallel\""], Check(Kinds.StatefulSet, Workload(",\"podManagementPolicy\":\"Any\"")));
+        Assert.StartsWith("FieldValueForbidden|spec|Forbidden: updates to statefulset spec for fields other than", Assert.Single(Check(Kinds.StatefulSet, Workload(",\"serviceName\":\"a\""), Workload(",\"serviceName\":\"b\""))), StringComparison.Ordinal);
+        Assert.Empty(Check(Kinds.StatefulSet, Workload(",\"replicas\":1"), Workload(",\"replicas\":2")));
+        Assert.StartsWith("FieldValueInvalid|metadata.name|", Assert.Single(Check(Kinds.StatefulSet, Workload("").Replace("\"w\"", $"\"{new string('a', 53)}\"", StringComparison.Ordinal))), StringComparison.Ordinal);
+    }
+
     private static string Job(string more, string policy = "Never") =>
         "{\"metadata\":{\"name\":\"j\",\"uid\":\"u\"},\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"" + policy + "\",\"containers\":[" + Good + "]}}" + more + "}}";
 

@@ -9,7 +9,7 @@ namespace Atoll.UnitTests.Kube.Streaming;
 /// <summary>Two ends of a connection over a real socket: windows, back-pressure, half-close, resets and peers that mean harm.</summary>
 public sealed class SpdyConnectionTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
     private static readonly Dictionary<string, string> Headers = new() { ["streamtype"] = "data" };
 
     [Theory]

@@ -121,6 +121,7 @@ public sealed class TablePrinterTests
     {
         { "Deployment", """{"spec":{"replicas":3,"selector":{"matchLabels":{"b":"2","a":"1"},"matchExpressions":[{"key":"z","operator":"NotIn","values":["y","x"]}]},"template":{"spec":{"containers":[{"name":"c","image":"i"},{"name":"d","image":"j"}]}}},"status":{"readyReplicas":1,"updatedReplicas":2,"availableReplicas":1}}""", "a|1/3|2|1|<unknown>|c,d|i,j|a=1,b=2,z notin (x,y)" },
         { "ReplicaSet", """{"spec":{"replicas":3},"status":{"replicas":2,"readyReplicas":1}}""", "a|3|2|1|<unknown>|||<none>" },
+        { "StatefulSet", """{"spec":{"replicas":3},"status":{"readyReplicas":2}}""", "a|2/3|<unknown>||" },
         { "DaemonSet", """{"spec":{"template":{"spec":{"nodeSelector":{"a":"b"}}}},"status":{"desiredNumberScheduled":5,"currentNumberScheduled":4,"numberReady":3,"updatedNumberScheduled":2,"numberAvailable":1}}""", "a|5|4|3|2|1|a=b|<unknown>|||<none>" },
         { "Job", """{"spec":{"completions":3},"status":{"succeeded":3,"startTime":"2026-01-02T11:00:00Z","completionTime":"2026-01-02T11:01:01Z","conditions":[{"type":"Complete","status":"True"}]}}""", "a|Complete|3/3|61s|<unknown>|||<none>" },
         { "Job", """{"spec":{"parallelism":4},"status":{"startTime":"2026-01-02T11:59:00Z"}}""", "a|Running|0/1 of 4|60s|<unknown>|||<none>" },
