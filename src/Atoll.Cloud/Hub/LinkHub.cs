@@ -207,7 +207,7 @@ internal sealed class LinkHub
                 SiteSpec? spec = now?.View(ApiJson.Default.Site).Spec;
                 if (_sessions.TryGetValue((now ?? old)!.Name, out HubSession? session) && (now is null || now.Uid != session.Site.Uid || spec?.Revoked == true))
                     ended = session;
-                if (spec?.Orphans is { Count: > 0 })
+                if (spec?.Orphans is { Count: > 0 } || (spec?.Revoked == true && old?.View(ApiJson.Default.Site).Spec.Revoked != true))
                     _states.Wake(now!.Name);
             }
             if (_changes.Count > 0)

@@ -42,17 +42,18 @@ internal static class CentreServer
         await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "atoll.db"), time, cancellation);
 
         PodTunnel? tunnel = null;
+        Enrolment? enrolment = null;
         await using ApiServer api = await ApiServer.StartAsync(store, new ApiServerOptions
         {
             Time = time,
             Logger = loggers.CreateLogger("Atoll.Api"),
             CreateDefaultNamespaces = true,
-            Authenticators = [new ClientCertificateAuthenticator(c => authority.Signed(c, allowExpired: false)), new BearerTokenAuthenticator(tokens.Find)],
+            Authenticators = [new ClientCertificateAuthenticator((certificate, aborted) => enrolment!.IsValidAsync(certificate, aborted)), new BearerTokenAuthenticator(tokens.Find)],
             PodProxy = (context, pod, subresource) => tunnel!.ServeAsync(context, pod, subresource),
         });
         IResources resources = api.As(Identity.Trusted("system:link"));
         var hub = new LinkHub(resources, () => (store.Incarnation, store.CurrentRevision), time, loggers);
-        var enrolment = new Enrolment(resources, authority, [.. options.Advertise.Select(Text)], time, loggers.CreateLogger("Atoll.Enrolment"));
+        enrolment = new Enrolment(resources, authority, [.. options.Advertise.Select(Text)], time, loggers.CreateLogger("Atoll.Enrolment"));
         var certificates = new ServerCertificates(authority, options.Advertise, resources, time, loggers.CreateLogger("Atoll.Certificates"), () => PublishAsync(options, authority, api.As(Identity.Trusted("system:link")), cancellation));
 
         await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, loggers));

@@ -73,6 +73,12 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
             logger.LogInformation("Certificate of site {Site} renewed", site.Name);
     }
 
+    /// <summary>True when a client certificate is of this centre, in its time, and no site's that was revoked or deleted.</summary>
+    public async ValueTask<bool> IsValidAsync(X509Certificate2 certificate, CancellationToken cancellation) =>
+        authority.Signed(certificate, allowExpired: false)
+        && (Attribute(certificate, CommonName)?.StartsWith(Prefix, StringComparison.Ordinal) != true
+            || (await FindSiteAsync(certificate, allowExpired: false, cancellation)).Site is not null);
+
     /// <summary>The site that a client certificate belongs to, or why it is refused.</summary>
     public async Task<(KubeObject? Site, string? Refusal)> FindSiteAsync(X509Certificate2? certificate, bool allowExpired, CancellationToken cancellation)
     {

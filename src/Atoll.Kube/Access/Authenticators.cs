@@ -14,7 +14,7 @@ public interface IAuthenticator
 /// Client certificates: CN is the user, each O a group, as in Kubernetes. <paramref name="isValid"/> checks the chain
 /// against the CA pool, the dates and revocation, for the TLS layer lets any certificate through.
 /// </summary>
-public sealed class ClientCertificateAuthenticator(Func<X509Certificate2, bool> isValid) : IAuthenticator
+public sealed class ClientCertificateAuthenticator(Func<X509Certificate2, CancellationToken, ValueTask<bool>> isValid) : IAuthenticator
 {
     private const string CommonName = "2.5.4.3", Organization = "2.5.4.10";
 
@@ -23,7 +23,7 @@ public sealed class ClientCertificateAuthenticator(Func<X509Certificate2, bool> 
     {
         ArgumentNullException.ThrowIfNull(context);
         X509Certificate2? certificate = context.Connection.ClientCertificate ?? await context.Connection.GetClientCertificateAsync(context.RequestAborted).ConfigureAwait(false);
-        return certificate is not null && isValid(certificate) ? ReadIdentity(certificate) : null;
+        return certificate is not null && await isValid(certificate, context.RequestAborted).ConfigureAwait(false) ? ReadIdentity(certificate) : null;
     }
 
     /// <summary>The identity that a certificate names, or null when it has no CN.</summary>

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
 
 namespace Atoll.EndToEnd.Sites;
@@ -26,12 +28,14 @@ public sealed class JoinTests(LocalRig rig)
         Assert.False(Directory.Exists(other));
         // After all refusals the token itself still works: nothing used it up.
         Assert.Equal(0, (await JoinAsync(Path.Combine(folder, "b"), fresh)).Code);
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(used));
 
         string late = await InviteAsync("join-c", "--valid-hours", "0.0003");
         await Task.Delay(TimeSpan.FromSeconds(1.5)); // The token's own validity: there is nothing else to wait for.
         await RefusedAsync(other, late, "wrong, used or expired");
         foreach (string site in (string[])["join-a", "join-b", "join-c"])
             await LocalRig.AtollAsync("site", "delete", site, "--kubeconfig", rig.Kubeconfig);
+        Assert.Equal(HttpStatusCode.Unauthorized, await AskAsync(used)); // Its site was deleted.
         Directory.Delete(folder, recursive: true);
     }
 
@@ -44,7 +48,10 @@ public sealed class JoinTests(LocalRig rig)
         await rig.StartAsync(name, [Built.Agent, "run", "--state", state, "--node-name", name, "--api-port", "6555"], rig.Charlie);
         await Until.TrueAsync("the new site is connected", 60, async () => await rig.PhaseOfAsync(name) == "Connected", () => rig.LogAsync(name));
 
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(state));
+
         await LocalRig.AtollAsync("site", "revoke", name, "--kubeconfig", rig.Kubeconfig);
+        Assert.Equal(HttpStatusCode.Unauthorized, await AskAsync(state)); // Not only the link: the API knows it no more.
         await Until.TrueAsync("its session is closed", 15, async () => await rig.PhaseOfAsync(name) == "Revoked" && (await rig.LogAsync(name)).Contains("is down: Revoked", StringComparison.Ordinal), () => rig.LogAsync(name));
         // It dials again, and is refused each time.
         await Until.TrueAsync("it was refused again", 30, async () => (await rig.LogAsync("centre")).Contains($"site {name} was revoked", StringComparison.Ordinal));
@@ -64,6 +71,16 @@ public sealed class JoinTests(LocalRig rig)
 
     private Task<Outcome> JoinAsync(string state, string token) =>
         Programs.RunAsync("nsenter", [$"--net=/run/netns/{LocalRig.NamespaceOf(rig.Charlie)}", Built.Agent, "join", "--state", state, "--server", rig.Server, "--token", token]);
+
+    /// <summary>What the centre's API answers to a site's own certificate.</summary>
+    private async Task<HttpStatusCode> AskAsync(string state)
+    {
+        using X509Certificate2 certificate = X509Certificate2.CreateFromPemFile($"{state}/identity/site.crt", $"{state}/identity/site.key");
+        using var handler = new SocketsHttpHandler { UseProxy = false, SslOptions = { ClientCertificates = [certificate], RemoteCertificateValidationCallback = (_, _, _, _) => true } };
+        using var client = new HttpClient(handler);
+        using HttpResponseMessage answer = await client.GetAsync(new Uri($"{rig.Server}/api/v1/nodes"));
+        return answer.StatusCode;
+    }
 
     private async Task RefusedAsync(string state, string token, string why, int code = 1)
     {
