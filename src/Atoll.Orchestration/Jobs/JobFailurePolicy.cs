@@ -8,21 +8,23 @@ namespace Atoll.Orchestration.Jobs;
 internal static class JobFailurePolicy
 {
     /// <summary>Not counted against the backoff limit.</summary>
-    public static bool Ignores(Job job, PodState pod) => Match(job, pod) is { Rule.Action: "Ignore" };
+    public static bool Ignores(Job job, PodState pod) => Match(job, pod)?.Action == "Ignore";
 
     /// <summary>Why the Job fails because of this pod, or null.</summary>
     public static string? Fails(Job job, PodState pod) =>
-        Match(job, pod) is { Rule.Action: "FailJob" } match
-            ? string.Create(CultureInfo.InvariantCulture, $"{match.What} matching FailJob rule at index {match.Index}")
+        Match(job, pod) is { Action: "FailJob" } found
+            ? string.Create(CultureInfo.InvariantCulture, $"{found.What} matching FailJob rule at index {found.Index}")
             : null;
 
-    private static (PodFailurePolicyRule Rule, int Index, string What)? Match(Job job, PodState pod)
+    private sealed record Found(string Action, int Index, string What);
+
+    private static Found? Match(Job job, PodState pod)
     {
         if (!pod.IsFailed || job.Spec.PodFailurePolicy?.Rules is not { } rules)
             return null;
         for (int i = 0; i < rules.Count; i++)
             if ((rules[i].OnExitCodes is { } codes ? ByExitCode(codes, pod) : ByCondition(rules[i].OnPodConditions ?? [], pod)) is { } what)
-                return (rules[i], i, what);
+                return new Found(rules[i].Action, i, what);
         return null;
     }
 
