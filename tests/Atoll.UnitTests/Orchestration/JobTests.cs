@@ -108,12 +108,12 @@ public sealed class JobTests
         await FailAsync(Ended(1));
         Assert.Equal("BackoffLimitExceeded", world.Api.Find(Kinds.Job, "default/other")!.View(ApiJson.Default.Job).Status!.Conditions!.Single(c => c.Type == "Failed").Reason);
 
-        static string Ended(int code) => $$""" "containerStatuses":[{"name":"c","image":"a:1","state":{"terminated":{"exitCode":{{code}}}}}] """;
+        static string Ended(int code) => $$""" "containerStatuses":[{"name":"c","image":"a:1","state":{"terminated":{"exitCode":{{code}} } } }] """;
 
         async Task FailAsync(string more)
         {
             KubeObject pod = Assert.Single(world.ActivePods());
-            await world.PatchAsync(Kinds.Pod, pod.Name, $$$"""{"status":{"phase":"Failed",{{{more}}}}}""", "status", pod.Namespace);
+            await world.PatchAsync(Kinds.Pod, pod.Name, $$$"""{"status":{"phase":"Failed",{{{more}}} }}""", "status", pod.Namespace);
             await world.SettleAsync(TimeSpan.FromMinutes(12));
         }
     }
