@@ -32,6 +32,13 @@ internal static class Program
 
     private static int Main(string[] arguments)
     {
+        if (arguments is ["variants"])
+        {
+            Console.Write(Variants.Run());
+            return 0;
+        }
+        if (arguments is ["outlook", .. string[] traces])
+            return Outlook(traces);
         string? data = Environment.GetEnvironmentVariable("ATOLL_BENCH_DATA");
         if (string.IsNullOrEmpty(data) || !Directory.Exists(data))
         {
@@ -43,8 +50,28 @@ internal static class Program
         Head(text);
         Placement(text, Path.Combine(data, "openb"), target);
         Defragmentation(text, Path.Combine(data, "bytedance-vm", "medium.json"));
+        text.Append(Variants.Run());
         File.WriteAllText(Path.Combine(target, "scheduling.md"), text.ToString());
         Console.Write(text);
+        return 0;
+    }
+
+    // One run of our own policy on a node list and traces: what it allocates, and how long that takes.
+    private static int Outlook(string[] files)
+    {
+        GpuFleet fleet;
+        using (var reader = new StreamReader(files[0]))
+            fleet = OpenBFormat.ReadNodes(reader, files[0]);
+        foreach (string file in files[1..])
+        {
+            using var reader = new StreamReader(file);
+            ImmutableArray<GpuTask> tasks = OpenBFormat.ReadTasks(reader, file, fleet);
+            var mix = TypicalMix.Of(tasks);
+            var replay = new Replay(fleet, tasks, mix, 1.3, FirstSeed);
+            var watch = Stopwatch.StartNew();
+            double allocated = replay.Run(PolicyCatalog.Create("Outlook", replay.Fleet, mix, FirstSeed)!).AllocatedPercent;
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(file)}: {allocated:F4} % in {watch.Elapsed.TotalSeconds:F1} s"));
+        }
         return 0;
     }
 

@@ -17,6 +17,7 @@ var generator = new Generator(annotations);
 generator.AddModels();
 generator.AddHandWritten(Path.Combine(root, "eng/SchemaGen/site.txt"));
 generator.AddHandWritten(Path.Combine(root, "eng/SchemaGen/scheduling.txt"));
+generator.AddHandWritten(Path.Combine(root, "eng/SchemaGen/fragments.txt"));
 (string shapes, string descriptions) = generator.Render();
 annotations.RefuseUnused();
 if (args.Contains("--text"))

@@ -45,6 +45,8 @@ namespace Atoll.Api;
 [JsonSerializable(typeof(FlavourDefinition))]
 [JsonSerializable(typeof(CpuModel))]
 [JsonSerializable(typeof(Delivery))]
+[JsonSerializable(typeof(Capacity))]
+[JsonSerializable(typeof(DefragmentationPlan))]
 [JsonSerializable(typeof(Binding))]
 [JsonSerializable(typeof(Eviction))]
 [JsonSerializable(typeof(Scale))]

@@ -1,6 +1,8 @@
 using Atoll.Api.Resources;
 using Atoll.Orchestration.Binding;
+using Atoll.Orchestration.Capacities;
 using Atoll.Orchestration.DaemonSets;
+using Atoll.Orchestration.Defragmentation;
 using Atoll.Orchestration.Deliveries;
 using Atoll.Orchestration.Deployments;
 using Atoll.Orchestration.Disruption;
@@ -87,5 +89,7 @@ public sealed class OrchestrationHost
         new DisruptionController(cluster),
         new PodGroupController(cluster),
         new DeliveryController(cluster, fleet),
+        new CapacityController(cluster, fleet),
+        new DefragmentationController(cluster, fleet),
     ];
 }

@@ -183,6 +183,9 @@ public sealed class SiteStatus
     /// <summary>The certificate that was issued to the site last.</summary>
     public IssuedCertificate? Certificate { get; set; }
 
+    /// <summary>What of each Flavour the site can still sell.</summary>
+    public List<SiteCapacity>? Capacity { get; set; }
+
     /// <summary>What the site keeps and the centre does not know, at most 200 of it.</summary>
     public List<SiteOrphan>? Orphans { get; set; }
 
@@ -191,4 +194,17 @@ public sealed class SiteStatus
 
     /// <summary>What the site has, what of it is not saleable, sold and free.</summary>
     public List<SiteResource>? Resources { get; set; }
+}
+
+/// <summary>What of a flavour a site can still sell; more of it is in the Capacity object.</summary>
+public sealed class SiteCapacity
+{
+    /// <summary>The flavour.</summary>
+    public string Flavour { get; set; } = "";
+
+    /// <summary>Instances that can be sold now.</summary>
+    public long Saleable { get; set; }
+
+    /// <summary>Fragmentation rate for it, 0 to 1.</summary>
+    public double Fragmentation { get; set; }
 }

@@ -87,6 +87,12 @@ public static class Kinds
     /// <summary>edge.atoll.dev/v1alpha1 Delivery: so many instances over sites that fulfil conditions.</summary>
     public static readonly ResourceType Delivery = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Delivery", Plural = "deliveries", Namespaced = true, ShortNames = ["dlv"], Categories = ["atoll"], Subresources = ["status"] };
 
+    /// <summary>edge.atoll.dev/v1alpha1 Capacity: what of a flavour a part of the fleet can still sell.</summary>
+    public static readonly ResourceType Capacity = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "Capacity", Plural = "capacities", Namespaced = false, ShortNames = ["cap"], Categories = ["atoll"], Subresources = ["status"] };
+
+    /// <summary>edge.atoll.dev/v1alpha1 DefragmentationPlan: moves of pods that make more of some flavours saleable.</summary>
+    public static readonly ResourceType DefragmentationPlan = new() { Group = EdgeGroup, Version = "v1alpha1", Kind = "DefragmentationPlan", Plural = "defragmentationplans", Namespaced = false, ShortNames = ["defrag"], Categories = ["atoll"], Subresources = ["status"] };
+
     /// <summary>Every resource served, in discovery order.</summary>
     public static IReadOnlyList<ResourceType> All { get; } =
     [
@@ -95,6 +101,7 @@ public static class Kinds
         Lease, EventsEvent, RuntimeClass, PriorityClass, PodDisruptionBudget, Site,
         PodGroup, ElasticQuota, Reservation, SchedulerProfile,
         Flavour, CpuModel, Delivery,
+        Capacity, DefragmentationPlan,
     ];
 
     /// <summary>The resource of an apiVersion and kind, or null.</summary>

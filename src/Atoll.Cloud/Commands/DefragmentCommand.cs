@@ -12,27 +12,33 @@ internal static class DefragmentCommand
 
     public static Command Create()
     {
-        var snapshot = new Option<string>("--snapshot") { Description = "hosts and machines: JSON with cluster_list[].host_info[] and vm_instance[]", Required = true, HelpName = "FILE" };
+        var snapshot = new Option<string>("--snapshot") { Description = "hosts and machines: JSON with cluster_list[].host_info[] and vm_instance[]", HelpName = "FILE" };
         var moves = new Option<int>("--moves") { Description = "migrations at most; a change of the NUMA node inside a host is one too", DefaultValueFactory = _ => 50 };
         var block = new Option<int>("--block") { Description = "cores of the size to be sold, from one NUMA node", DefaultValueFactory = _ => 16 };
         var seconds = new Option<double>("--seconds") { Description = "time for the search at most", DefaultValueFactory = _ => 4 };
         var command = new Command("defragment", """
-            Plan migrations that turn scattered free cores into blocks that can be sold, in an order in which every step has room.
-            Nothing is changed: the plan is printed, with the blocks before and after and the most that any plan could reach.
+            Plan migrations that turn scattered free capacity into what can be sold, in an order in which every step has room.
+            On a snapshot (--snapshot) nothing is changed: the plan is printed, with the blocks before and after and the most that
+            any plan could reach. On the live fleet, create, approve and watch a DefragmentationPlan.
 
             Examples:
               atoll defragment --snapshot cluster.json --moves 20
               atoll defragment --snapshot cluster.json --moves 100 --block 32 -o json
+              atoll defragment create tonight --flavour 4c8g --region east --moves 20
+              atoll defragment approve tonight
+              atoll defragment watch tonight
             """)
         {
             snapshot, moves, block, seconds,
         };
+        foreach (Command live in DefragmentLive.Create())
+            command.Add(live);
         command.SetAction(parsed =>
         {
             var goal = new DefragmentationGoal(parsed.GetValue(block), parsed.GetValue(moves), Seconds: parsed.GetValue(seconds));
             if (goal.BlockCores is < 1 or > VmFleet.MaxCores || goal.MostMoves is < 0 or > 100_000 || goal.Seconds is not (> 0 and <= 3600))
                 throw new CommandException($"--block is 1 to {VmFleet.MaxCores}, --moves 0 to 100000, --seconds above 0 and at most 3600", ExitCodes.Usage);
-            string path = parsed.GetValue(snapshot)!;
+            string path = parsed.GetValue(snapshot) ?? throw new CommandException("give --snapshot FILE, or one of: create, approve, watch", ExitCodes.Usage);
             using FileStream file = SimulateCommand.Open(path, ByteDanceFormat.MaxBytes);
             VmFleet fleet = ByteDanceFormat.Read(file, path);
             DefragmentationResult result = Defragmenter.Plan(fleet, goal, TimeProvider.System);

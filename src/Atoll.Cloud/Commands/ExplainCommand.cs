@@ -100,7 +100,8 @@ internal static class ExplainCommand
         return [name == bound ? name + " *" : name, reasons.Count > 0 ? "no" : "fits", reasons.Count > 0 ? "-" : node["score"]!.ToString(), why];
     }
 
-    private static async Task<IReadOnlyList<KubeObject>> ListAsync(IResources api, ResourceType type, CancellationToken cancellation)
+    /// <summary>Every object of a resource.</summary>
+    internal static async Task<IReadOnlyList<KubeObject>> ListAsync(IResources api, ResourceType type, CancellationToken cancellation)
     {
         ApiList list = await api.ListAsync(type, null, ListOptions.Default, cancellation);
         return list.Error is { } error ? throw new CommandException(error.Message ?? $"{type.Plural} cannot be listed") : list.Items;

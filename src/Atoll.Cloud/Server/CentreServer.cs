@@ -98,7 +98,7 @@ internal static class CentreServer
         "/join/v1" => enrolment.JoinAsync(context),
         "/join/v1/ca" => enrolment.WriteAuthorityAsync(context),
         "/renew/v1" => enrolment.RenewAsync(context),
-        "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub),
+        "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub, api.As(Identity.Trusted("system:metrics"))),
         _ => api.HandleAsync(context),
     };
 

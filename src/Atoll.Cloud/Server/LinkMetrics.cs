@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Atoll.Api.Objects;
+using Atoll.Api.Resources;
 using Atoll.Cloud.Hub;
 using Atoll.Kube.Access;
 using Atoll.Link;
@@ -8,10 +9,10 @@ using Microsoft.AspNetCore.Http;
 
 namespace Atoll.Cloud.Server;
 
-/// <summary><c>GET /metrics</c>: the links in Prometheus' text format, for administrators.</summary>
+/// <summary><c>GET /metrics</c>: the links, and what can be sold, in Prometheus' text format, for administrators.</summary>
 internal static class LinkMetrics
 {
-    public static async Task ServeAsync(HttpContext context, IReadOnlyList<IAuthenticator> authenticators, LinkHub hub)
+    public static async Task ServeAsync(HttpContext context, IReadOnlyList<IAuthenticator> authenticators, LinkHub hub, IResources resources)
     {
         Identity? identity = null;
         foreach (IAuthenticator authenticator in authenticators)
@@ -34,6 +35,7 @@ internal static class LinkMetrics
                 text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"down\"}} {traffic.Sent(of)}\n");
                 text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"up\"}} {traffic.Received(of)}\n");
             }
+        await CapacityMetrics.WriteAsync(text, resources, context.RequestAborted);
         context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
         await context.Response.WriteAsync(text.ToString(), context.RequestAborted);
     }

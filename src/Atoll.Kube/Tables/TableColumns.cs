@@ -101,6 +101,18 @@ internal static class TableColumns
             new("Allocated", "string", "What of it pods have taken."), new("Expires", "string", "Time until it ends."), s_age,
         ],
         ["SchedulerProfile"] = [s_name, new("Strategy", "string", "How free room is scored."), new("Accepted", "string", "Whether the settings are in use."), s_age],
+        ["Capacity"] =
+        [
+            s_name, new("Flavour", "string", "What is sold."), new("Region", "string", "Region; * for all."), new("Site", "string", "Site; * for all."), new("Nodes", "string", "Nodes that take new work, and closed ones."),
+            new("Saleable", "integer", "Instances that can be sold now."), new("Pooled", "integer", "Instances that the free capacity would hold in one piece."),
+            new("Fragmentation", "string", "Free capacity that cannot be sold, divided by free capacity, of the scarcest resource."), s_age,
+            new("Free", "string", "Free on nodes that take new work.", 1), new("Short-Of", "string", "Instances more if there were enough of a resource.", 1), new("GPU-Fragment", "string", "Expected fragment of the free GPUs.", 1), new("Updated", "string", "Time since the figures changed.", 1),
+        ],
+        ["DefragmentationPlan"] =
+        [
+            s_name, new("Phase", "string", "Pending, WaitingForApproval, Executing, Completed or Failed."), new("Moves", "string", "Moves done, of all."), new("Promised", "string", "Instances more of each flavour, as planned."),
+            new("Reached", "string", "Instances more of each flavour, as reached."), s_age, new("Scope", "string", "Region or site; * for all.", 1), new("Revision", "integer", "How often the moves were computed.", 1), new("Message", "string", "Why it is where it is.", 1),
+        ],
     };
 
     private static readonly TableColumn[] s_unknown = [s_name, s_age];

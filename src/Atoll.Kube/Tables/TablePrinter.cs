@@ -109,6 +109,8 @@ public static class TablePrinter
                 name, spec.At("scoringStrategy").Text("type") is { Length: > 0 } strategy ? strategy : "LeastAllocated",
                 status.Condition("Accepted") is { ValueKind: JsonValueKind.Object } accepted ? accepted.Text("status") : Unknown, age,
             ],
+            "Capacity" => FragmentCells.Capacity(name, spec, status, age, now),
+            "DefragmentationPlan" => FragmentCells.Plan(name, spec, status, age),
             _ => [name, age],
         };
     }

@@ -4,6 +4,7 @@ using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Api.Selectors;
+using Atoll.Orchestration.Defragmentation;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Pods;
 
@@ -43,7 +44,7 @@ internal sealed class ReplicaSetController : Controller
         foreach (KubeObject pod in Cluster.Pods.In(Copy.OwnedBy(set.Uid)))
             if (pod.Metadata.Controller()?.Uid == set.Uid)
                 pods.Add(PodState.Of(Cluster, pod));
-        return new ReplicaSetView(set, set.View(ApiJson.Default.ReplicaSet), pods, Related(set), Cluster.Now);
+        return new ReplicaSetView(set, set.View(ApiJson.Default.ReplicaSet), StandIn.Counted(pods), Related(set), Cluster.Now);
     }
 
     /// <summary>Active pods a node, over all sets of the same Deployment.</summary>

@@ -1,11 +1,50 @@
+using System.Collections.Immutable;
 using Atoll.Api.Core;
 using Atoll.Api.Quantities;
+using Atoll.Scheduling.Online;
 
 namespace Atoll.Scheduling.Capacities;
 
 /// <summary>What is sold: a name and the resources that one instance takes.</summary>
 public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Requests)
 {
+    /// <summary>Labels that a node must have to sell it.</summary>
+    public IReadOnlyDictionary<string, string> NodeLabels { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>What a Flavour object stands for.</summary>
+    public static Flavour Of(string name, FlavourSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        var labels = new Dictionary<string, string>(StringComparer.Ordinal);
+        if (!string.IsNullOrEmpty(spec.Arch))
+            labels[WellKnown.ArchLabel] = spec.Arch;
+        if (!string.IsNullOrEmpty(spec.CpuLevel))
+            labels[Flavours.CpuLevelPrefix + spec.CpuLevel] = "true";
+        return new Flavour(name, spec.Resources ?? []) { NodeLabels = labels };
+    }
+
+    /// <summary>True when a node with these labels may sell it.</summary>
+    public bool Suits(IReadOnlyDictionary<string, string> labels)
+    {
+        ArgumentNullException.ThrowIfNull(labels);
+        foreach (KeyValuePair<string, string> wanted in NodeLabels)
+            if (!labels.TryGetValue(wanted.Key, out string? value) || value != wanted.Value)
+                return false;
+        return true;
+    }
+
+    /// <summary>What one instance takes, by column; columns that are new are added to the names.</summary>
+    internal (int Column, long Need)[] Needs(ResourceNames names)
+    {
+        var spec = new PodSpec { Containers = [new Container { Name = "c", Resources = new ResourceRequirements { Requests = new Dictionary<string, string>(Requests) } }] };
+        long[] all = names.RequestsOf(spec);
+        var needs = new List<(int, long)>();
+        for (int r = 0; r < all.Length; r++)
+            if (all[r] > 0)
+                needs.Add((r, all[r]));
+        return [.. needs];
+    }
+
     /// <summary>
     /// Reads <c>4c8g</c> (cores and GiB of memory) or a list such as <c>cpu=4,memory=8Gi,nvidia.com/gpu=1</c>. Throws
     /// <see cref="FormatException"/> with what is wrong.

@@ -1,195 +1,178 @@
-using Atoll.Api;
 using Atoll.Api.Core;
+using Atoll.Scheduling.Offline;
 using Atoll.Scheduling.Online;
 
 namespace Atoll.Scheduling.Capacities;
 
 /// <summary>
 /// Answers about a flavour over the fleet as it is: how many can still be sold where, how much of the free capacity is
-/// fragments for it, what blocks more, and what migrations would add. Reads a snapshot and changes nothing.
+/// fragments for it, what blocks more, which nodes and pods strand most, and what migrations would add. Reads a snapshot and
+/// changes nothing.
 /// </summary>
 public sealed class FleetCapacity
 {
-    private const string RegionLabel = "topology.kubernetes.io/region", ZoneLabel = "topology.kubernetes.io/zone";
-
-    private readonly List<Room> _rooms = [];
-    private readonly List<(string Region, string Site)> _closed = [];
+    private readonly Snapshot _fleet;
+    private readonly Flavour _flavour;
+    private readonly string? _region, _site;
     private readonly string[] _resources;
+    private readonly int[] _columns;
     private readonly long[] _need;
+    private readonly Room[] _rooms;
 
     /// <summary>Looks at the nodes of a region and site, or of all with null.</summary>
     public FleetCapacity(Snapshot fleet, Flavour flavour, string? region = null, string? site = null)
     {
         ArgumentNullException.ThrowIfNull(fleet);
         ArgumentNullException.ThrowIfNull(flavour);
-        var spec = new PodSpec { Containers = [new Container { Name = "c", Resources = new ResourceRequirements { Requests = new Dictionary<string, string>(flavour.Requests) } }] };
+        (_fleet, _flavour, _region, _site) = (fleet, flavour, region, site);
         ResourceNames names = fleet.Resources.Copy();
-        long[] all = names.RequestsOf(spec);
-        int[] columns = [.. Enumerable.Range(0, all.Length).Where(r => all[r] > 0)];
-        _resources = [.. columns.Select(r => names[r])];
-        _need = [.. columns.Select(r => all[r])];
+        (int Column, long Need)[] needs = flavour.Needs(names);
+        _columns = Array.ConvertAll(needs, n => n.Column);
+        _need = Array.ConvertAll(needs, n => n.Need);
+        _resources = Array.ConvertAll(_columns, c => names[c]);
+        var rooms = new List<Room>();
         for (int row = 0; row < fleet.Rows; row++)
         {
             if (fleet.Nodes[row] is not { } node)
                 continue;
-            string itsRegion = node.Labels.GetValueOrDefault(RegionLabel, ""), itsSite = node.Labels.GetValueOrDefault(ZoneLabel, "");
+            string itsRegion = node.Labels.GetValueOrDefault(WellKnown.RegionLabel, ""), itsSite = node.Labels.GetValueOrDefault(WellKnown.ZoneLabel, "");
             if ((region is not null && itsRegion != region) || (site is not null && itsSite != site))
                 continue;
-            NodeGate gate = fleet.Gates[row]!;
-            if (gate.Unschedulable || Array.Exists(gate.Taints, t => t.Effect is "NoSchedule" or "NoExecute"))
-                _closed.Add((itsRegion, itsSite));
-            else
-                _rooms.Add(new Room(itsRegion, itsSite, [.. columns.Select(r => Free(fleet, r, row))], Movables(fleet.PodsAt[row], columns)));
+            string? closed = ClosedFor(fleet.Gates[row]!) ?? (flavour.Suits(node.Labels) ? null : "labels that the flavour does not suit");
+            rooms.Add(new Room(itsRegion, itsSite, node.Name, row, Array.ConvertAll(_columns, c => FreeOf(fleet, c, row)), closed));
         }
+        // A region and a site are then a run of rooms.
+        rooms.Sort(static (a, b) => string.CompareOrdinal(a.Region, b.Region) is not 0 and int region ? region : string.CompareOrdinal(a.Site, b.Site) is not 0 and int site ? site : string.CompareOrdinal(a.Name, b.Name));
+        _rooms = [.. rooms];
     }
 
     /// <summary>Everything in one.</summary>
-    public CapacityAnswer Total() => By((_, _) => ("", "")).SingleOrDefault() ?? new CapacityAnswer("", "", _resources).Done();
+    public CapacityAnswer Total()
+    {
+        var answer = new CapacityAnswer("", "", _resources, _need) { To = _rooms.Length };
+        foreach (Room room in _rooms)
+            Count(answer, room);
+        return answer;
+    }
 
     /// <summary>Region by region, in order of their names.</summary>
-    public IReadOnlyList<CapacityAnswer> Regions() => By((region, _) => (region, ""));
+    public IReadOnlyList<CapacityAnswer> Regions() => By(sites: false);
 
     /// <summary>Site by site, in order of region and name.</summary>
-    public IReadOnlyList<CapacityAnswer> Sites() => By((region, site) => (region, site));
+    public IReadOnlyList<CapacityAnswer> Sites() => By(sites: true);
+
+    /// <summary>The nodes of an answer that strand most of its scarcest resource, most first.</summary>
+    public IReadOnlyList<StrandingNode> TopNodes(CapacityAnswer answer, int most)
+    {
+        ArgumentNullException.ThrowIfNull(answer);
+        int scarcest = answer.Scarcest;
+        long all = answer.Free[scarcest] - answer.Sellable * _need[scarcest];
+        List<(Room Room, long Stranded)> top = Top(answer, most);
+        return top.ConvertAll(t => new StrandingNode(t.Room.Name, t.Room.Site, t.Stranded, _resources[ShortOf(t.Room)], t.Stranded / (double)all));
+    }
+
+    /// <summary>Pods on those nodes without which more would fit there, those that block most first and of equals the smallest.</summary>
+    public IReadOnlyList<StrandingPod> TopPods(CapacityAnswer answer, int most)
+    {
+        ArgumentNullException.ThrowIfNull(answer);
+        var pods = new List<(StrandingPod Pod, long Size)>();
+        foreach ((Room room, _) in Top(answer, most))
+        {
+            long units = CapacityAnswer.Units(room.Free, _need, -1);
+            int lacking = ShortOf(room);
+            foreach (PodRow pod in _fleet.PodsAt[room.Row] ?? [])
+            {
+                var without = new long[_need.Length];
+                for (int r = 0; r < without.Length; r++)
+                    without[r] = room.Free[r] + (_columns[r] < pod.Requests.Length ? pod.Requests[_columns[r]] : 0);
+                if (CapacityAnswer.Units(without, _need, -1) - units is > 0 and long blocks)
+                    pods.Add((new StrandingPod(pod.Pod.Namespace, pod.Pod.Name, room.Name, blocks), without[lacking] - room.Free[lacking]));
+            }
+        }
+        pods.Sort(static (a, b) => a.Pod.Blocks != b.Pod.Blocks ? b.Pod.Blocks.CompareTo(a.Pod.Blocks) : a.Size != b.Size ? a.Size.CompareTo(b.Size)
+            : string.CompareOrdinal(a.Pod.Namespace + "/" + a.Pod.Name, b.Pod.Namespace + "/" + b.Pod.Name));
+        return pods.GetRange(0, Math.Min(most, pods.Count)).ConvertAll(p => p.Pod);
+    }
 
     /// <summary>
-    /// How many more instances could be sold after so many migrations of running pods to other nodes of their region: at least
-    /// this many, for the search is greedy (the node that needs the fewest moves for one more instance comes first). Pods that
-    /// are bound to where they are (no controller, a DaemonSet's, a selector, affinity, spread or host port) are not moved.
+    /// How many more instances could be sold after so many moves of running pods to other nodes of their region: at least this
+    /// many, by a plan that can be carried out.
     /// </summary>
-    public long GainOf(int migrations)
+    public long GainOf(int migrations) => PlanOf(migrations, 1, 400, TimeProvider.System).Effects[0] is var effect ? effect.After - effect.Before : 0;
+
+    /// <summary>The plan behind <see cref="GainOf"/>, found within so many seconds and rounds of search.</summary>
+    public FleetMovePlan PlanOf(int migrations, double seconds, int effort, TimeProvider time) =>
+        FleetDefragmenter.Plan(_fleet, new FleetGoal([(_flavour, 1)], migrations) { Region = _region, Site = _site, Seconds = seconds, Effort = effort }, time);
+
+    /// <summary>Why a node takes no new work, or null.</summary>
+    internal static string? ClosedFor(NodeGate gate)
     {
-        List<Room> rooms = _rooms.ConvertAll(r => r.Copy());
-        long gain = 0;
-        while (migrations > 0)
-        {
-            List<(Room From, Movable Pod, Room To)>? best = null;
-            foreach (Room room in rooms)
-                if (MovesForOneMore(rooms, room, best is null ? migrations : Math.Min(migrations, best.Count - 1)) is { } moves)
-                    best = moves;
-            if (best is null)
-                break;
-            foreach ((Room from, Movable pod, Room to) in best)
-                Move(from, pod, to);
-            migrations -= best.Count;
-            gain++;
-        }
-        return gain;
+        foreach (Taint taint in gate.Taints)
+            if (taint.Effect is "NoSchedule" or "NoExecute")
+                return taint.Key switch
+                {
+                    "node.kubernetes.io/not-ready" => "not ready",
+                    "node.kubernetes.io/unreachable" => "out of reach",
+                    "node.kubernetes.io/unschedulable" => "cordoned",
+                    _ => $"taint {taint.Key}{(string.IsNullOrEmpty(taint.Value) ? "" : "=" + taint.Value)}:{taint.Effect}",
+                };
+        return gate.Unschedulable ? "cordoned" : null;
     }
 
-    private List<(Room From, Movable Pod, Room To)>? MovesForOneMore(List<Room> rooms, Room room, int limit)
-    {
-        long units = CapacityAnswer.Units(room.Free, _need);
-        var moves = new List<(Room, Movable, Room)>();
-        while (moves.Count < limit && CapacityAnswer.Units(room.Free, _need) == units)
-        {
-            (Movable Pod, Room To)? step = null;
-            double most = 0;
-            foreach (Movable pod in room.Pods)
-                if (Relief(room, pod, units + 1) is var relief && relief > most && Target(rooms, room, pod) is { } to)
-                    (step, most) = ((pod, to), relief);
-            if (step is not { } chosen)
-                break;
-            Move(room, chosen.Pod, chosen.To);
-            moves.Add((room, chosen.Pod, chosen.To));
-        }
-        bool enough = moves.Count > 0 && CapacityAnswer.Units(room.Free, _need) > units;
-        for (int i = moves.Count - 1; i >= 0; i--)
-            Move(moves[i].Item3, moves[i].Item2, moves[i].Item1);
-        return enough ? moves : null;
-    }
-
-    /// <summary>How much of what is missing for so many instances a pod would give back, in shares of the flavour.</summary>
-    private double Relief(Room room, Movable pod, long units)
-    {
-        double relief = 0;
-        for (int r = 0; r < _need.Length; r++)
-            if (units * _need[r] - room.Free[r] is var missing && missing > 0)
-                relief += Math.Min(missing, pod.Requests[r]) / (double)_need[r];
-        return relief;
-    }
-
-    /// <summary>A node of the region that takes the pod out of its fragments, selling no instance less.</summary>
-    private Room? Target(List<Room> rooms, Room from, Movable pod)
-    {
-        foreach (Room room in rooms)
-        {
-            if (room == from || room.Region != from.Region)
-                continue;
-            long units = CapacityAnswer.Units(room.Free, _need);
-            bool fits = true;
-            for (int r = 0; r < _need.Length && fits; r++)
-                fits = room.Free[r] - pod.Requests[r] >= units * _need[r];
-            // What the flavour does not ask for, such as a device, the pod may: it then stays.
-            if (fits && !pod.HasMore)
-                return room;
-        }
-        return null;
-    }
-
-    private static void Move(Room from, Movable pod, Room to)
-    {
-        for (int r = 0; r < from.Free.Length; r++)
-        {
-            from.Free[r] += pod.Requests[r];
-            to.Free[r] -= pod.Requests[r];
-        }
-        from.Pods.Remove(pod);
-        to.Pods.Add(pod);
-    }
-
-    private List<CapacityAnswer> By(Func<string, string, (string Region, string Site)> key)
-    {
-        var answers = new SortedDictionary<(string, string), CapacityAnswer>();
-        foreach (Room room in _rooms)
-            Of(room.Region, room.Site).Add(room.Free, _need);
-        foreach ((string region, string site) in _closed)
-            Of(region, site).Close();
-        return [.. answers.Values.Select(a => a.Done())];
-
-        CapacityAnswer Of(string region, string site)
-        {
-            (string Region, string Site) at = key(region, site);
-            if (!answers.TryGetValue(at, out CapacityAnswer? answer))
-                answers.Add(at, answer = new CapacityAnswer(at.Region, at.Site, _resources));
-            return answer;
-        }
-    }
-
-    private static long Free(Snapshot fleet, int column, int row) =>
+    internal static long FreeOf(Snapshot fleet, int column, int row) =>
         (column < fleet.Allocatable.Count ? fleet.Allocatable[column][row] : 0) - (column < fleet.Requested.Count ? fleet.Requested[column][row] : 0);
 
-    private static List<Movable> Movables(PodRow[]? pods, int[] columns)
+    private static void Count(CapacityAnswer answer, Room room)
     {
-        var movables = new List<Movable>();
-        foreach (PodRow row in pods ?? [])
+        if (room.Closed is null)
+            answer.Add(room.Free);
+        else
+            answer.Close(room.Closed, room.Free);
+    }
+
+    private List<CapacityAnswer> By(bool sites)
+    {
+        var answers = new List<CapacityAnswer>();
+        for (int i = 0; i < _rooms.Length; i++)
         {
-            if (row.Nominated || row.Pod.Metadata.OwnerReferences?.Find(o => o.Controller == true) is not { Kind: "ReplicaSet" or "Job" })
-                continue;
-            PodSpec spec = row.Pod.View(ApiJson.Default.Pod).Spec;
-            if (spec.NodeSelector is { Count: > 0 } || spec.Affinity is not null || spec.TopologySpreadConstraints is { Count: > 0 } || spec.HostNetwork == true
-                || spec.Containers.Exists(c => c.Ports?.Exists(p => p.HostPort > 0) == true))
-                continue;
-            bool more = false;
-            for (int r = 0; r < row.Requests.Length; r++)
-                more |= row.Requests[r] > 0 && Array.IndexOf(columns, r) < 0;
-            movables.Add(new Movable([.. columns.Select(r => r < row.Requests.Length ? row.Requests[r] : 0)], more));
+            Room room = _rooms[i];
+            if (i == 0 || room.Region != _rooms[i - 1].Region || (sites && room.Site != _rooms[i - 1].Site))
+                answers.Add(new CapacityAnswer(room.Region, sites ? room.Site : "", _resources, _need) { From = i });
+            Count(answers[^1], room);
+            answers[^1].To = i + 1;
         }
-        return movables;
+        return answers;
     }
 
-    private sealed record Movable(long[] Requests, bool HasMore);
-
-    private sealed class Room(string region, string site, long[] free, List<Movable> pods)
+    private List<(Room Room, long Stranded)> Top(CapacityAnswer answer, int most)
     {
-        public string Region { get; } = region;
-
-        public string Site { get; } = site;
-
-        public long[] Free { get; } = free;
-
-        public List<Movable> Pods { get; } = pods;
-
-        public Room Copy() => new(Region, Site, [.. Free], [.. Pods]);
+        int scarcest = answer.Scarcest;
+        var top = new List<(Room Room, long Stranded)>(most + 1);
+        for (int i = answer.From; i < answer.To; i++)
+        {
+            Room room = _rooms[i];
+            long stranded = Math.Max(0, room.Free[scarcest]) - CapacityAnswer.Units(room.Free, _need, -1) * _need[scarcest];
+            if (room.Closed is not null || stranded <= 0 || (top.Count == most && stranded <= top[^1].Stranded))
+                continue;
+            int at = top.FindIndex(t => t.Stranded < stranded);
+            top.Insert(at < 0 ? top.Count : at, (room, stranded));
+            if (top.Count > most)
+                top.RemoveAt(most);
+        }
+        return top;
     }
+
+    /// <summary>The resource of which the least share of one more instance is left.</summary>
+    private int ShortOf(Room room)
+    {
+        long units = CapacityAnswer.Units(room.Free, _need, -1);
+        int lacking = 0;
+        double least = double.MaxValue;
+        for (int r = 0; r < _need.Length; r++)
+            if ((room.Free[r] - units * _need[r]) / (double)_need[r] is var left && left < least)
+                (lacking, least) = (r, left);
+        return lacking;
+    }
+
+    private sealed record Room(string Region, string Site, string Name, int Row, long[] Free, string? Closed);
 }

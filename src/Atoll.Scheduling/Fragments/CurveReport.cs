@@ -27,7 +27,7 @@ public static class CurveReport
     }
 
     /// <summary>Allocated (whole lines) and fragment (dashed) over demand, all in percent of the fleet's GPUs.</summary>
-    public static string ToSvg(IReadOnlyList<ReplayCurve> curves, string title)
+    public static string ToSvg(IReadOnlyList<ReplayCurve> curves, string title, string axis = "GPUs asked for so far, of the fleet's (whole line: allocated; dashed: expected fragment)")
     {
         double most = 100;
         foreach (ReplayCurve curve in curves)
@@ -40,9 +40,9 @@ public static class CurveReport
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left}\" y=\"22\" font-size=\"15\">{WebUtility.HtmlEncode(title)}</text>\n");
         for (int percent = 0; percent <= 100; percent += 20)
             svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(percent):F1}\" y2=\"{Y(percent):F1}\" stroke=\"#ddd\"/><text x=\"{Left - 8}\" y=\"{Y(percent) + 4:F1}\" text-anchor=\"end\">{percent} %</text>\n");
-        for (int demand = 0; demand <= most; demand += most > 400 ? 100 : 20)
+        for (int demand = 0; demand <= most; demand += most > 2000 ? 1000 : most > 400 ? 100 : 20)
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(demand):F1}\" y=\"{Height - Bottom + 18}\" text-anchor=\"middle\">{demand} %</text>\n");
-        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 12}\" text-anchor=\"middle\">GPUs asked for so far, of the fleet's (whole line: allocated; dashed: expected fragment)</text>\n");
+        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 12}\" text-anchor=\"middle\">{WebUtility.HtmlEncode(axis)}</text>\n");
         for (int i = 0; i < curves.Count; i++)
         {
             string colour = s_colours[i % s_colours.Length];

@@ -112,33 +112,64 @@ public sealed class NodeOutlook
         }
     }
 
-    /// <summary>The sequences as the nodes of one GPU model see them.</summary>
+    /// <summary>
+    /// The sequences as the nodes of one GPU model see them. What is left of a node only shrinks, so a task that does not fit at
+    /// the start never will: a node is played against the tasks that could fit it, kept for each class of nodes for which
+    /// these are the same. A nearly full node thus meets a handful of tasks instead of thousands.
+    /// </summary>
     private sealed class Model
     {
-        private readonly (int Cpu, int Gpus, int Milli, int Total)[][] _sequences;
+        // Specs once, and sequences as their numbers: a kept selection is small, and so many are kept at most.
+        private const int MostKept = 1024;
+        private readonly (int Cpu, int Gpus, int Milli, int Total)[] _specs;
+        private readonly ushort[][] _sequences;
+        private readonly Dictionary<(int Cpu, int Share, int Wholes), ushort[][]> _fitting = [];
+        private readonly int[] _cpus, _shares;
+        private readonly int _mostGpus;
+
         // The smallest share that any task with at most so many cores asks for, by steps of cores: below it nothing more can come.
         private readonly int[] _smallest;
 
         public Model(ImmutableArray<TypicalTask> tasks, GpuTask[][] drawn, int model)
         {
             int most = 0;
+            var cpus = new SortedSet<int>();
+            var shares = new SortedSet<int>();
             foreach ((GpuTask task, _) in tasks)
+            {
                 most = Math.Max(most, task.CpuMilli);
+                cpus.Add(task.CpuMilli);
+                if (task.Gpus == 1)
+                    shares.Add(task.GpuMilli);
+                _mostGpus = Math.Max(_mostGpus, task.Gpus);
+            }
+            (_cpus, _shares) = ([.. cpus], [.. shares]);
             _smallest = new int[most / CpuStep + 2];
             Array.Fill(_smallest, int.MaxValue);
             foreach ((GpuTask task, _) in tasks)
                 if (task.Gpus > 0 && task.Allows(model))
                     for (int step = task.CpuMilli / CpuStep; step < _smallest.Length; step++)
                         _smallest[step] = Math.Min(_smallest[step], task.GpuMilli);
-            _sequences = new (int, int, int, int)[drawn.Length][];
+            var numbers = new Dictionary<GpuTask, ushort>();
+            var specs = new List<(int, int, int, int)>();
+            _sequences = new ushort[drawn.Length][];
             for (int k = 0; k < drawn.Length; k++)
             {
-                var allowed = new List<(int, int, int, int)>(drawn[k].Length);
+                var allowed = new List<ushort>(drawn[k].Length);
                 foreach (GpuTask task in drawn[k])
-                    if (task.Allows(model))
-                        allowed.Add((task.CpuMilli, task.Gpus, task.GpuMilli, task.GpuTotalMilli));
+                {
+                    if (!task.Allows(model))
+                        continue;
+                    if (!numbers.TryGetValue(task, out ushort number))
+                    {
+                        numbers.Add(task, number = (ushort)specs.Count);
+                        specs.Add((task.CpuMilli, task.Gpus, task.GpuMilli, task.GpuTotalMilli));
+                    }
+                    allowed.Add(number);
+                }
                 _sequences[k] = [.. allowed];
             }
+            _specs = [.. specs];
         }
 
         public double Play(int cpu, ReadOnlySpan<int> left, int free)
@@ -147,7 +178,7 @@ public sealed class NodeOutlook
                 return 0;
             long taken = 0;
             Span<int> scratch = stackalloc int[GpuFleet.MaxGpusPerNode];
-            foreach (var sequence in _sequences)
+            foreach (ushort[] sequence in Fitting(cpu, left))
             {
                 left.CopyTo(scratch);
                 taken += free - PlayOne(sequence, cpu, scratch, left.Length, free);
@@ -155,13 +186,44 @@ public sealed class NodeOutlook
             return (double)taken / _sequences.Length;
         }
 
+        private ushort[][] Fitting(int cpu, ReadOnlySpan<int> left)
+        {
+            int wholes = 0;
+            while (wholes < left.Length && wholes < _mostGpus && left[left.Length - 1 - wholes] >= GpuTask.WholeGpu)
+                wholes++;
+            (int Cpu, int Share, int Wholes) key = (Class(_cpus, cpu), Class(_shares, left[^1]), wholes);
+            if (_fitting.TryGetValue(key, out ushort[][]? fitting))
+                return fitting;
+            int largest = left[^1];
+            fitting = new ushort[_sequences.Length][];
+            for (int k = 0; k < fitting.Length; k++)
+            {
+                ushort[] all = Array.FindAll(_sequences[k], n => _specs[n] is var t && t.Cpu <= cpu && (t.Gpus == 0 || (t.Gpus == 1 ? t.Milli <= largest : t.Gpus <= wholes)));
+                // After the last task with GPUs nothing is taken any more.
+                fitting[k] = all[..(Array.FindLastIndex(all, n => _specs[n].Gpus > 0) + 1)];
+            }
+            if (_fitting.Count >= MostKept)
+                _fitting.Clear();
+            _fitting.Add(key, fitting);
+            return fitting;
+        }
+
+        // How many of the amounts that tasks ask for are covered: nodes with the same number fit the same tasks.
+        private static int Class(int[] amounts, int amount)
+        {
+            int at = Array.BinarySearch(amounts, amount);
+            return at >= 0 ? at + 1 : ~at;
+        }
+
         private bool Closed(int cpu, int largest) => largest < _smallest[Math.Min(cpu / CpuStep, _smallest.Length - 1)];
 
         // What is free at the end. The shares are kept in ascending order, so the first that fits is the tightest.
-        private int PlayOne((int Cpu, int Gpus, int Milli, int Total)[] sequence, int cpu, Span<int> left, int count, int free)
+        private int PlayOne(ushort[] sequence, int cpu, Span<int> left, int count, int free)
         {
-            foreach ((int Cpu, int Gpus, int Milli, int Total) task in sequence)
+            (int Cpu, int Gpus, int Milli, int Total)[] specs = _specs;
+            foreach (ushort number in sequence)
             {
+                ref (int Cpu, int Gpus, int Milli, int Total) task = ref specs[number];
                 if (task.Cpu > cpu || task.Total > free)
                     continue;
                 if (task.Gpus == 1)

@@ -26,6 +26,8 @@ internal sealed class Preemption(Working working)
     {
         if (pod.Spec.PreemptionPolicy == "Never")
             return new Preempted(-1, [], false, "not eligible due to preemptionPolicy=Never.");
+        if (value.Metadata.Annotation(DefragmentationPlan.Replaces) is not null)
+            return new Preempted(-1, [], false, "not eligible: a pod that is moved displaces nobody.");
         int priority = pod.Spec.Priority ?? 0;
         if (EndsAlready(pod, priority) is >= 0 and int waits)
             return new Preempted(waits, [], false, "not eligible due to a terminating pod on the nominated node.", Promise(value, pods, group, waits, priority));

@@ -51,6 +51,28 @@ public sealed class WhatIfCommandTests : IDisposable
         Assert.Equal(ExitCodes.Success, await Cli.RunAsync(["defragment", "--snapshot", file, "--moves", "4", "-o", "json"]));
     }
 
+    [Fact]
+    public async Task Our_own_files_are_replayed_with_new_hardware_a_lost_site_and_a_flavour()
+    {
+        File.WriteAllText(In("nodes"), "name,cpu,memory,site,count\nn,8,32Gi,here,2\nm,8,32Gi,there,1\n");
+        File.WriteAllText(In("more"), "name,cpu,memory\nx,16,64Gi\n");
+        File.WriteAllText(In("trace"), "name,cpu,memory,count\nt,3,1Gi,6\n");
+        Assert.Equal(ExitCodes.Success, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--add-nodes", In("more"), "--lose-site", "there", "--flavour", "4c8g", "--policy", "spread,pack", "--trace", In("trace"), "--csv", In("c"), "--svg", In("s")]));
+        string[] lines = File.ReadAllLines(In("c"));
+        Assert.Equal("policy,seconds,arrived,placed,demand_percent,cpu_percent,memory_percent,saleable_4c8g,fragmentation_percent_4c8g", lines[0]);
+        Assert.StartsWith("spread,0,0,0,0.000,0.000,0.000,8,0.000", lines[1], StringComparison.Ordinal);
+        Assert.StartsWith("pack,0,6,6,56.250,56.250,", lines[^1], StringComparison.Ordinal);
+        Assert.Contains("Cpu asked for so far", File.ReadAllText(In("s")), StringComparison.Ordinal);
+        Assert.Equal(ExitCodes.Success, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--flavour", "4c8g", "--csv", In("c")]));
+        Assert.Contains(",7,6,", File.ReadAllLines(In("c"))[^1], StringComparison.Ordinal); // Six fit, and the seventh shows it.
+        Assert.Equal(ExitCodes.NotFound, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--lose-site", "nowhere", "--flavour", "4c8g"]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--nodes", In("nodes")]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--live"]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--policy", "FGD", "--flavour", "4c8g"]));
+        Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--add-nodes", In("nodes"), "--flavour", "4c8g"]));
+        Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["defragment"]));
+    }
+
     private (string Nodes, string Trace) WriteTrace()
     {
         (GpuFleet fleet, List<GpuTask> tasks) = SmallTrace.Draw(5);

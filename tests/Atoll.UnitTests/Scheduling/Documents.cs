@@ -80,7 +80,7 @@ internal static class Documents
         return plain;
     }
 
-    private static JsonObject Merge(JsonObject target, JsonObject patch)
+    public static JsonObject Merge(JsonObject target, JsonObject patch)
     {
         foreach ((string key, JsonNode? value) in patch)
             if (value is JsonObject inner && target[key] is JsonObject present)

@@ -37,6 +37,7 @@ internal static class KindRules
             case "Flavour": EdgeRules.Flavour(document.Object("spec"), spec, errors); break;
             case "CPUModel": EdgeRules.CpuModel(document.Object("spec"), spec, errors); break;
             case "Delivery": EdgeRules.Delivery(document, old, spec, errors); break;
+            case "DefragmentationPlan": FragmentRules.DefragmentationPlan(document.Object("spec"), spec, errors); break;
             case "ControllerRevision": ControllerRevision(document, old, errors); break;
         }
     }

@@ -183,4 +183,16 @@ public sealed class RuleTests
         StatusCause cause = Assert.Single(ObjectSchemas.Validate(Kinds.Pod, pod, pod, "status"));
         Assert.Equal(("status.phase", "Invalid value: 3: must be a string"), (cause.Field, cause.Message));
     }
+
+    [Theory]
+    [InlineData("DefragmentationPlan", """{"spec":{"limits":{"maxMoves":1001}}}""", "FieldValueInvalid|spec.limits.maxMoves|Invalid value: 1001: must be between 1 and 1000")]
+    [InlineData("DefragmentationPlan", """{"spec":{"region":"r","site":"s"}}""", "FieldValueInvalid|spec.region|Invalid value: \"r\": a plan is for a region or for a site, not for both")]
+    [InlineData("DefragmentationPlan", """{"spec":{"windows":[{"start":"2:00","end":"24:00"}]}}""", "FieldValueInvalid|spec.windows[0].start|Invalid value: \"2:00\": must be a time of day in UTC, such as 02:30")]
+    public void Plans_to_defragment(string kind, string document, string error) => Assert.Contains(error, Check(Kinds.All.First(k => k.Kind == kind), document));
+
+    [Fact]
+    public void A_sound_plan_passes()
+    {
+        Assert.Empty(Check(Kinds.DefragmentationPlan, """{"spec":{"flavours":[{"name":"a","weight":2}],"limits":{"maxMoves":50,"siteBandwidth":"10M"},"windows":[{"days":["Mon"],"start":"22:00","end":"04:00"}],"doNotMove":{"matchLabels":{"a":"b"}}}}"""));
+    }
 }

@@ -83,6 +83,7 @@ public sealed class ShapeTests
                 Conditions = [new Condition { Type = "Connected", Status = "True", Reason = "r", Message = "m", LastTransitionTime = DateTimeOffset.UnixEpoch }],
                 Parent = new SiteParent { Address = "https://a", Reason = "Failover", Message = "m" },
                 Certificate = new IssuedCertificate { Issuer = "atoll-ca", Expires = DateTimeOffset.UnixEpoch },
+                Capacity = [new SiteCapacity { Flavour = "f", Saleable = 1, Fragmentation = 0.5 }],
                 Orphans = [new SiteOrphan { Name = "default/a", Resource = "pods", Uid = "u" }],
             },
         };
@@ -92,5 +93,24 @@ public sealed class ShapeTests
             Assert.True(document["spec"]!.AsObject().ContainsKey(JsonNamingPolicy.CamelCase.ConvertName(property.Name)), $"set {property.Name} in this test");
         foreach (PropertyInfo property in typeof(SiteStatus).GetProperties())
             Assert.True(document["status"]!.AsObject().ContainsKey(JsonNamingPolicy.CamelCase.ConvertName(property.Name)), $"set {property.Name} in this test");
+    }
+
+    /// <summary>Each field of a view must be in the schema, or kubectl would refuse it.</summary>
+    [Theory]
+    [InlineData("Capacity", typeof(Capacity))]
+    [InlineData("DefragmentationPlan", typeof(DefragmentationPlan))]
+    public void The_schema_knows_every_field_of_a_view(string kind, Type type) => Compare(Shapes.Instance.Find("edge.atoll.dev", "v1alpha1", kind)!, type);
+
+    private static void Compare(TypeShape shape, Type type)
+    {
+        Assert.Equal(type.GetProperties().Select(p => JsonNamingPolicy.CamelCase.ConvertName(p.Name)).Order(StringComparer.Ordinal), shape.Fields.Select(f => f.Name));
+        foreach (PropertyInfo property in type.GetProperties())
+        {
+            Type inner = property.PropertyType.IsGenericType && property.PropertyType.GetGenericTypeDefinition() == typeof(List<>) ? property.PropertyType.GetGenericArguments()[0] : property.PropertyType;
+            FieldShape field = shape.Find(JsonNamingPolicy.CamelCase.ConvertName(property.Name))!;
+            Assert.Equal(inner != property.PropertyType, field.Form == ShapeForm.List);
+            if (inner.Namespace == typeof(Site).Namespace && inner != typeof(Condition) && field.Type is not null && field.TypeName!.StartsWith("dev.atoll", StringComparison.Ordinal))
+                Compare(field.Type, inner);
+        }
     }
 }

@@ -145,6 +145,8 @@ public sealed class TablePrinterTests
         { "Flavour", """{"spec":{"resources":{"memory":"8Gi","cpu":4},"arch":"arm64","cpuLevel":"armv8.2","runtimeClassName":"machine"}}""", "a|cpu: 4, memory: 8Gi|arm64,armv8.2|machine|<unknown>" },
         { "CPUModel", """{"spec":{"match":"AMD*","factor":1.2}}""", "a|AMD*|1.2|<unknown>" },
         { "Delivery", """{"spec":{"count":9},"status":{"phase":"Unsatisfiable","planned":6,"ready":5,"missing":3,"sites":[{"site":"s","count":6}],"alternatives":[{"message":"m"},{"message":"n"}]}}""", "a|Unsatisfiable|9|6|5|1|3|<unknown>|s=6|m; n" },
+        { "Capacity", """{"spec":{"flavour":"f","region":"east"},"status":{"nodes":3,"closedNodes":1,"saleable":4,"pooled":7,"fragmentation":0.4286,"resources":[{"name":"cpu","free":"7","blocks":2},{"name":"pods","free":"9","blocks":0}],"gpu":{"free":8,"expectedFragment":2.25},"updatedAt":"2026-01-02T11:59:00Z"}}""", "a|f|east|*|3 (+1 closed)|4|7|42.9 %|<unknown>|cpu=7|cpu(+2)|2.3 of 8|60s" },
+        { "DefragmentationPlan", """{"spec":{"site":"s"},"status":{"phase":"Executing","movesDone":1,"movesTotal":3,"revision":1,"effects":[{"flavour":"f","before":2,"promised":4,"reached":3}]}}""", "a|Executing|1/3|f+2|f+1|<unknown>|s|1|<none>" },
         { "Event", """{"type":"Warning","reason":"R","message":" m \n","involvedObject":{"kind":"Pod","name":"p","fieldPath":"spec.containers{c}"},"source":{"component":"agent","host":"n1"},"firstTimestamp":"2026-01-02T11:00:00Z","lastTimestamp":"2026-01-02T11:59:00Z","count":4}""", "60s|Warning|R|pod/p|spec.containers{c}|agent, n1|m|60m|4|a" },
         { "Event", """{"eventTime":"2026-01-02T11:59:30.000000Z","reportingComponent":"sched","involvedObject":{"kind":"Pod"}}""", "30s|||pod||sched||30s|1|a" },
     };

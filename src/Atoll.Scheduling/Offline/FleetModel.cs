@@ -1,0 +1,197 @@
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Scheduling.Capacities;
+using Atoll.Scheduling.Online;
+
+namespace Atoll.Scheduling.Offline;
+
+/// <summary>A pod that may be moved.</summary>
+/// <param name="Row">The pod.</param>
+/// <param name="Node">Number of its node.</param>
+/// <param name="Class">Pods of one class take the same and may go to the same nodes.</param>
+internal sealed record MovablePod(PodRow Row, int Node, PodKind Class);
+
+/// <summary>What pods of one class take and where they may go.</summary>
+internal sealed class PodKind(int number, long[] requests, PodSpec spec, Snapshot fleet)
+{
+    private readonly NodeSelection _selection = new(spec, fleet);
+
+    /// <summary>Its number.</summary>
+    public int Number { get; } = number;
+
+    /// <summary>What one of them takes, by column.</summary>
+    public long[] Requests { get; } = requests;
+
+    /// <summary>Whether a row's labels suit it.</summary>
+    public bool Suits(int row) => _selection.IsEmpty || (_selection.Matches(row) && _selection.Names(row));
+}
+
+/// <summary>
+/// A fleet as moves see it: open nodes with what is free on them, pods that may be moved, and what each flavour needs. The value of a
+/// node is what it can sell: each flavour as if it were the only one, times its weight.
+/// </summary>
+internal sealed class FleetModel
+{
+    private readonly Snapshot _fleet;
+    private readonly (int Column, long Need)[][] _needs;
+    private readonly long[] _weights;
+    private readonly bool[][] _sells;
+    private readonly Dictionary<string, PodKind> _kinds = new(StringComparer.Ordinal);
+
+    public FleetModel(Snapshot fleet, FleetGoal goal)
+    {
+        _fleet = fleet;
+        ResourceNames names = fleet.Resources.Copy();
+        _weights = [.. goal.Flavours.Select(f => (long)f.Weight)];
+        _needs = [.. goal.Flavours.Select(f => f.Flavour.Needs(names))];
+        Columns = names.Count;
+        var domains = new Dictionary<string, int>(StringComparer.Ordinal);
+        var rows = new List<int>();
+        var domainOf = new List<int>();
+        for (int row = 0; row < fleet.Rows; row++)
+        {
+            if (fleet.Nodes[row] is not { } node || FleetCapacity.ClosedFor(fleet.Gates[row]!) is not null)
+                continue;
+            string region = node.Labels.GetValueOrDefault(WellKnown.RegionLabel, ""), site = node.Labels.GetValueOrDefault(WellKnown.ZoneLabel, "");
+            if ((goal.Region is not null && region != goal.Region) || (goal.Site is not null && site != goal.Site))
+                continue;
+            string domain = goal.WithinSite ? $"{region}\n{site}" : region;
+            if (!domains.TryGetValue(domain, out int number))
+                domains.Add(domain, number = domains.Count);
+            rows.Add(row);
+            domainOf.Add(number);
+        }
+        Rows = [.. rows];
+        DomainOf = [.. domainOf];
+        Domains = domains.Count;
+        _sells = [.. goal.Flavours.Select(f => Array.ConvertAll(Rows, row => f.Flavour.Suits(fleet.Nodes[row]!.Labels)))];
+        Free = new long[Rows.Length * Columns];
+        Pods = new List<MovablePod>[Rows.Length];
+        var movable = new Movable(fleet, goal);
+        for (int n = 0; n < Rows.Length; n++)
+        {
+            for (int r = 0; r < Columns; r++)
+                Free[n * Columns + r] = FleetCapacity.FreeOf(fleet, r, Rows[n]);
+            Pods[n] = [];
+            foreach (PodRow pod in fleet.PodsAt[Rows[n]] ?? [])
+                if (movable.Reason(pod) is null)
+                    Pods[n].Add(new MovablePod(pod, n, KindOf(pod)));
+            // Snapshots keep pods in no order; a plan must not depend on it.
+            Pods[n].Sort(static (a, b) => string.CompareOrdinal(a.Row.Uid, b.Row.Uid));
+        }
+    }
+
+    /// <summary>Rows of the nodes; everything else here is by the node's number in it.</summary>
+    public int[] Rows { get; }
+
+    /// <summary>Resource columns.</summary>
+    public int Columns { get; }
+
+    /// <summary>Free amounts: node × columns + column.</summary>
+    public long[] Free { get; }
+
+    /// <summary>A pod stays within its node's domain.</summary>
+    public int[] DomainOf { get; }
+
+    /// <summary>How many domains there are.</summary>
+    public int Domains { get; }
+
+    /// <summary>Movable pods by node.</summary>
+    public List<MovablePod>[] Pods { get; }
+
+    /// <summary>Classes of pods.</summary>
+    public int Kinds => _kinds.Count;
+
+    public string NameOf(int node) => _fleet.Nodes[Rows[node]]!.Name;
+
+    public string SiteOf(int node) => _fleet.Nodes[Rows[node]]!.Labels.GetValueOrDefault(WellKnown.ZoneLabel, "");
+
+    public int Flavours => _needs.Length;
+
+    public ReadOnlySpan<(int Column, long Need)> NeedOf(int flavour) => _needs[flavour];
+
+    public bool Counts(int flavour, int node) => _weights[flavour] > 0 && _sells[flavour][node];
+
+    /// <summary>Instances of a flavour that a node with these amounts left sells.</summary>
+    public long Units(int flavour, int node, ReadOnlySpan<long> free)
+    {
+        if (!_sells[flavour][node])
+            return 0;
+        long units = long.MaxValue;
+        foreach ((int column, long need) in _needs[flavour])
+            units = Math.Min(units, Math.Max(0, free[column]) / need);
+        return units;
+    }
+
+    /// <summary>What a node with these amounts left is worth.</summary>
+    public long Value(int node, ReadOnlySpan<long> free)
+    {
+        long value = 0;
+        for (int f = 0; f < _needs.Length; f++)
+            if (_weights[f] > 0)
+                value += _weights[f] * Units(f, node, free);
+        return value;
+    }
+
+    /// <summary>What moves from one state to another do for each flavour.</summary>
+    public FleetEffect EffectOf(int flavour, string name, ReadOnlySpan<long> before, ReadOnlySpan<long> after)
+    {
+        var pooled = new long[Domains * Columns];
+        var free = new long[Columns];
+        long was = 0, now = 0, bound = 0;
+        for (int n = 0; n < Rows.Length; n++)
+        {
+            if (!_sells[flavour][n])
+                continue;
+            was += Units(flavour, n, before.Slice(n * Columns, Columns));
+            now += Units(flavour, n, after.Slice(n * Columns, Columns));
+            for (int r = 0; r < Columns; r++)
+            {
+                long amount = Math.Max(0, before[n * Columns + r]);
+                pooled[DomainOf[n] * Columns + r] += amount;
+                free[r] += amount;
+            }
+        }
+        double most = double.PositiveInfinity;
+        foreach ((int column, long need) in _needs[flavour])
+            most = Math.Min(most, (double)free[column] / need);
+        for (int d = 0; d < Domains; d++)
+        {
+            long units = long.MaxValue;
+            foreach ((int column, long need) in _needs[flavour])
+                units = Math.Min(units, pooled[d * Columns + column] / need);
+            bound += units;
+        }
+        return new FleetEffect(name, was, now, bound, Rate(was), Rate(now));
+
+        double Rate(long units) => most is > 0 and < double.PositiveInfinity ? Math.Max(0, 1 - units / most) : 0;
+    }
+
+    private PodKind KindOf(PodRow pod)
+    {
+        PodSpec spec = SpecOf(pod);
+        var asked = new PodSpec { NodeSelector = spec.NodeSelector, Affinity = spec.Affinity is null ? null : new Affinity { NodeAffinity = spec.Affinity.NodeAffinity } };
+        string key = string.Join(',', pod.Requests) + System.Text.Json.JsonSerializer.Serialize(asked, ApiJson.Default.PodSpec);
+        if (!_kinds.TryGetValue(key, out PodKind? kind))
+        {
+            var requests = new long[Columns];
+            pod.Requests.CopyTo(requests, 0);
+            _kinds.Add(key, kind = new PodKind(_kinds.Count, requests, asked, _fleet));
+        }
+        return kind;
+    }
+
+    // A pod that was moved before has the name of its node in its affinity; its owner's template has not.
+    private static PodSpec SpecOf(PodRow pod)
+    {
+        PodSpec spec = pod.Pod.View(ApiJson.Default.Pod).Spec;
+        if (pod.Pod.Metadata.Annotation(DefragmentationPlan.StepAnnotation) is null || spec.Affinity?.NodeAffinity?.RequiredDuringSchedulingIgnoredDuringExecution is not { } required)
+            return spec;
+        var terms = (required.NodeSelectorTerms ?? []).FindAll(t => t.MatchExpressions is { Count: > 0 }).ConvertAll(t => new NodeSelectorTerm { MatchExpressions = t.MatchExpressions });
+        return new PodSpec
+        {
+            NodeSelector = spec.NodeSelector,
+            Affinity = terms.Count == 0 ? null : new Affinity { NodeAffinity = new NodeAffinity { RequiredDuringSchedulingIgnoredDuringExecution = new NodeSelector { NodeSelectorTerms = terms } } },
+        };
+    }
+}

@@ -1,0 +1,185 @@
+using System.Globalization;
+using Atoll.Api.Objects;
+using Atoll.Api.Selectors;
+using Atoll.Scheduling.Capacities;
+using Atoll.Scheduling.Checking;
+using Atoll.Scheduling.Offline;
+using Atoll.Scheduling.Online;
+using CsCheck;
+
+namespace Atoll.UnitTests.Scheduling.Offline;
+
+/// <summary>Moves of running pods: every order is proven by plain code, and small fleets are compared with every order there is.</summary>
+public sealed class FleetDefragmenterTests
+{
+    private static readonly Flavour s_4c8g = Flavour.Parse("4c8g");
+
+    [Fact]
+    public void Fragments_of_a_region_are_joined_by_the_fewest_moves()
+    {
+        KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east"), Node("c", 6, 32, "west")];
+        KubeObject[] pods = [Pod("p", "a", 1), Pod("q", "a", 1)];
+        FleetMovePlan plan = Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10));
+        Assert.Equal([("p", "a", "b"), ("q", "a", "b")], plan.Moves.Select(m => (m.Pod.Name, m.From, m.To)).OrderBy(m => m.Name, StringComparer.Ordinal));
+        FleetEffect effect = Assert.Single(plan.Effects);
+        Assert.Equal(("4c8g", 2L, 3L, 3L), (effect.Flavour, effect.Before, effect.After, effect.Bound));
+        Assert.Equal((1 - 8 / 14.0, 1 - 12 / 14.0), (effect.RateBefore, effect.RateAfter));
+        Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 1)).Moves); // One move alone wins nothing.
+        Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10) { WithinSite = true }).Moves);
+    }
+
+    [Theory]
+    [InlineData("""{"metadata":{"annotations":{"edge.atoll.dev/do-not-move":"true"}}}""")]
+    [InlineData("""{"metadata":{"ownerReferences":null}}""")]
+    [InlineData("""{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"DaemonSet","name":"o","uid":"o","controller":true}]}}""")]
+    [InlineData("""{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"StatefulSet","name":"o","uid":"o","controller":true}]}}""")]
+    [InlineData("""{"metadata":{"ownerReferences":[{"apiVersion":"batch/v1","kind":"Job","name":"o","uid":"o","controller":true}]}}""")]
+    [InlineData("""{"metadata":{"annotations":{"kubernetes.io/config.mirror":"x"}}}""")]
+    [InlineData("""{"metadata":{"labels":{"edge.atoll.dev/owner":"site"}}}""")]
+    [InlineData("""{"metadata":{"labels":{"stay":"here"}}}""")]
+    [InlineData("""{"metadata":{"deletionTimestamp":"2026-01-02T03:04:05Z"}}""")]
+    [InlineData("""{"spec":{"nodeSelector":{"kubernetes.io/hostname":"a"}}}""")]
+    [InlineData("""{"spec":{"volumes":[{"name":"v","hostPath":{"path":"/x"}}]}}""")]
+    [InlineData("""{"spec":{"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"x"}}]}}""")]
+    [InlineData("""{"spec":{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"kubernetes.io/hostname","labelSelector":{"matchLabels":{"a":"b"}}}]}}}}""")]
+    public void Some_pods_stay_where_they_are(string more)
+    {
+        KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east")];
+        Assert.Single(Plan(nodes, [Pod("p", "a", 1)], new FleetGoal([(s_4c8g, 1)], 10)).Moves);
+        var goal = new FleetGoal([(s_4c8g, 1)], 10) { DoNotMove = new LabelSelector { MatchLabels = new() { ["stay"] = "here" } } };
+        Assert.Empty(Plan(nodes, [Pod("p", "a", 1, more)], goal).Moves);
+    }
+
+    [Fact]
+    public void Nodes_that_take_nothing_new_are_left_alone_and_images_are_weighed()
+    {
+        KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east", """{"spec":{"unschedulable":true}}"""), Node("c", 6, 32, "east", """{"spec":{"taints":[{"key":"k","effect":"NoSchedule"}]}}""")];
+        Assert.Empty(Plan(nodes, [Pod("p", "a", 1)], new FleetGoal([(s_4c8g, 1)], 10)).Moves);
+        nodes = [Node("a", 4, 32, "east", """{"status":{"images":[{"names":["i:1"],"sizeBytes":1000}]}}"""), Node("b", 6, 32, "east")];
+        FleetMove move = Assert.Single(Plan(nodes, [Pod("p", "a", 1, """{"spec":{"containers":[{"name":"c","image":"i:1","resources":{"requests":{"cpu":"1"}}}]}}""")], new FleetGoal([(s_4c8g, 1)], 10)).Moves);
+        Assert.Equal((1000L, "b-site"), (move.Bytes, move.ToSite));
+    }
+
+    [Fact]
+    public void Every_order_is_legal_whatever_the_fleet() => Gen.Int.Sample(seed =>
+    {
+        var random = new Random(seed);
+        (KubeObject[] nodes, KubeObject[] pods) = Draw(random, random.Next(2, 30), random.Next(60), maxCores: 16);
+        var goal = new FleetGoal([(Flavour.Parse($"{random.Next(1, 6)}c{random.Next(1, 9)}g"), random.Next(4)), (Flavour.Parse($"{random.Next(1, 12)}c4g"), 1)], random.Next(1, 20)) { WithinSite = random.Next(2) == 0, Seconds = 60, Effort = 30, Seed = (ulong)random.Next() };
+        FleetMovePlan plan = Plan(nodes, pods, goal);
+        Assert.InRange(plan.Moves.Length, 0, goal.MostMoves);
+        long before = 0, after = 0;
+        for (int f = 0; f < 2; f++)
+        {
+            // What is promised is what a look at the fleet after the moves says.
+            FleetEffect effect = plan.Effects[f];
+            Assert.InRange(effect.After, 0, effect.Bound);
+            Assert.Equal(Saleable(nodes, pods, goal.Flavours[f].Flavour), effect.Before);
+            Assert.Equal(Saleable(nodes, [.. pods.Select(p => plan.Moves.FirstOrDefault(m => m.Pod.Uid == p.Uid) is { } m ? Moved(p, m.To) : p)], goal.Flavours[f].Flavour), effect.After);
+            before += goal.Flavours[f].Weight * effect.Before;
+            after += goal.Flavours[f].Weight * effect.After;
+        }
+        Assert.True(plan.Moves.Length == 0 ? after == before : after > before);
+        FleetMovePlan again = Plan(nodes, [.. pods.Reverse()], goal);
+        Assert.Equal(plan.Moves.Select(m => (m.Pod.Uid, m.To)), again.Moves.Select(m => (m.Pod.Uid, m.To)));
+    }, iter: 150, threads: 1);
+
+    [Fact]
+    public void Small_fleets_get_nearly_what_any_order_could_reach()
+    {
+        long reached = 0, best = 0;
+        for (int seed = 0; seed < 200; seed++)
+        {
+            var random = new Random(seed);
+            (KubeObject[] nodes, KubeObject[] pods) = Draw(random, random.Next(2, 5), random.Next(3, 8), maxCores: 9);
+            Flavour flavour = Flavour.Parse($"{random.Next(2, 6)}c{random.Next(1, 5)}g");
+            int moves = random.Next(1, 4);
+            FleetEffect effect = Plan(nodes, pods, new FleetGoal([(flavour, 1)], moves) { Seconds = 60 }).Effects[0];
+            long most = Exhaustive(nodes, [.. pods], flavour, moves);
+            Assert.InRange(effect.After, 0, most);
+            reached += effect.After - effect.Before;
+            best += most - effect.Before;
+        }
+        TestContext.Current.SendDiagnosticMessage($"{reached} of {best}");
+        Assert.True(best > 50 && reached >= best * 0.97, $"{reached} of {best}");
+    }
+
+    // The best of every sequence of at most so many moves, each with room at its time.
+    private static long Exhaustive(KubeObject[] nodes, KubeObject[] pods, Flavour flavour, int moves)
+    {
+        long best = Saleable(nodes, pods, flavour);
+        if (moves == 0)
+            return best;
+        var fleet = new PlainFleet(nodes, pods, []);
+        for (int p = 0; p < pods.Length; p++)
+            foreach (KubeObject node in nodes)
+            {
+                KubeObject was = pods[p], free = Moved(was, null);
+                if (was.Name.StartsWith("moved", StringComparison.Ordinal) || fleet.Reasons(free, node.Name).Count > 0 || Region(node) != Region(nodes.First(n => n.Name == NodeOf(was))))
+                    continue;
+                pods[p] = Moved(was, node.Name);
+                best = Math.Max(best, Exhaustive(nodes, pods, flavour, moves - 1));
+                pods[p] = was;
+            }
+        return best;
+    }
+
+    private static long Saleable(KubeObject[] nodes, KubeObject[] pods, Flavour flavour) => new FleetCapacity(Fleet(nodes, pods), flavour).Total().Sellable;
+
+    private static FleetMovePlan Plan(KubeObject[] nodes, KubeObject[] pods, FleetGoal goal)
+    {
+        FleetMovePlan plan = FleetDefragmenter.Plan(Fleet(nodes, pods), goal, TimeProvider.System);
+        Assert.Empty(FleetMoveChecker.Check(nodes, pods, [], plan));
+        return plan;
+    }
+
+    private static Snapshot Fleet(KubeObject[] nodes, KubeObject[] pods)
+    {
+        var fleet = new Snapshot();
+        foreach (KubeObject node in nodes)
+            fleet.UpsertNode(node);
+        foreach (KubeObject pod in pods)
+            fleet.UpsertPod(pod);
+        return fleet;
+    }
+
+    private static (KubeObject[] Nodes, KubeObject[] Pods) Draw(Random random, int nodes, int pods, int maxCores)
+    {
+        KubeObject[] all = [.. Enumerable.Range(0, nodes).Select(i => Node($"n{i}", random.Next(2, maxCores), random.Next(4, 40), random.Next(4) == 0 ? "west" : "east", random.Next(12) == 0 ? """{"spec":{"unschedulable":true}}""" : "{}"))];
+        var cores = all.ToDictionary(n => n.Name, n => int.Parse((string)n.ToNode()["status"]!["allocatable"]!["cpu"]!, CultureInfo.InvariantCulture));
+        var list = new List<KubeObject>();
+        for (int i = 0; i < pods; i++)
+        {
+            string node = all[random.Next(nodes)].Name;
+            int size = random.Next(1, 4);
+            if (cores[node] < size)
+                continue;
+            cores[node] -= size;
+            list.Add(Pod($"p{i}", node, size, random.Next(10) == 0 ? """{"metadata":{"annotations":{"edge.atoll.dev/do-not-move":"yes"}}}""" : "{}"));
+        }
+        return (all, [.. list]);
+    }
+
+    private static string NodeOf(KubeObject pod) => (string)pod.ToNode()["spec"]!["nodeName"]!;
+
+    private static string Region(KubeObject node) => node.Metadata.Labels!["topology.kubernetes.io/region"];
+
+    private static KubeObject Moved(KubeObject pod, string? node)
+    {
+        System.Text.Json.Nodes.JsonObject document = pod.ToNode();
+        document["spec"]!.AsObject().Remove("nodeName");
+        if (node is not null)
+            document["spec"]!["nodeName"] = node;
+        return KubeObject.FromNode(document);
+    }
+
+    private static KubeObject Node(string name, int cores, int gib, string region, string more = "{}") =>
+        Documents.Node(name, cores.ToString(CultureInfo.InvariantCulture), $"{gib}Gi", more, ("topology.kubernetes.io/region", region), ("topology.kubernetes.io/zone", name + "-site"));
+
+    private static KubeObject Pod(string name, string node, int cores, string more = "{}")
+    {
+        System.Text.Json.Nodes.JsonObject owned = Documents.Pod(name, node: node, cpu: cores.ToString(CultureInfo.InvariantCulture)).ToNode();
+        owned["metadata"]!["ownerReferences"] = new System.Text.Json.Nodes.JsonArray(new System.Text.Json.Nodes.JsonObject { ["apiVersion"] = "apps/v1", ["kind"] = "ReplicaSet", ["name"] = "o", ["uid"] = "o", ["controller"] = true });
+        return KubeObject.FromNode(Documents.Merge(owned, System.Text.Json.Nodes.JsonNode.Parse(more)!.AsObject()));
+    }
+}
