@@ -2,6 +2,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Online;
+using PodGroup = Atoll.Scheduling.Online.PodGroup;
 
 namespace Atoll.Scheduling.Offline;
 
