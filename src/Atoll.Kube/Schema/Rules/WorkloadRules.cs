@@ -79,13 +79,11 @@ internal static class WorkloadRules
         {
             if (rules[i] is not JsonObject rule)
                 continue;
-            if (rule.Text("action") is var action && action is not ("FailJob" or "Ignore" or "Count"))
-                errors.NotSupported(path.Index(i).Child("action"), action ?? "", "Count", "FailJob", "Ignore");
+            if (rule.Text("action") == "FailIndex")
+                errors.Forbidden(path.Index(i).Child("action"), "FailIndex is not carried out by Atoll: use FailJob, Ignore or Count");
             JsonObject? codes = rule.Object("onExitCodes");
             if ((codes is null) == (rule.Array("onPodConditions") is not { Count: > 0 }))
                 errors.Invalid(path.Index(i), rule, "specify one of OnExitCodes and OnPodConditions");
-            if (codes is not null && codes.Text("operator") is var operation && operation is not ("In" or "NotIn"))
-                errors.NotSupported(path.Index(i).Child("onExitCodes", "operator"), operation ?? "", "In", "NotIn");
             if (codes is not null && codes.Array("values") is not { Count: > 0 })
                 errors.Invalid(path.Index(i).Child("onExitCodes", "values"), codes["values"], "at least one value is required");
         }

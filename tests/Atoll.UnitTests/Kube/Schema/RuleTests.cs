@@ -129,8 +129,8 @@ public sealed class RuleTests
         Assert.Equal(["FieldValueForbidden|spec.backoffLimitPerIndex|Forbidden: is not carried out by Atoll: remove it"], Check(Kinds.Job, Job(",\"backoffLimitPerIndex\":1")));
         Assert.Empty(Check(Kinds.Job, Job(",\"podFailurePolicy\":{\"rules\":[{\"action\":\"FailJob\",\"onExitCodes\":{\"operator\":\"In\",\"values\":[1]}}]}")));
         Assert.Equal(
-            ["FieldValueNotSupported|spec.podFailurePolicy.rules[0].action|Unsupported value: \"Stop\": supported values: \"Count\", \"FailJob\", \"Ignore\"", "FieldValueInvalid|spec.podFailurePolicy.rules[0]|Invalid value: {\"action\":\"Stop\"}: specify one of OnExitCodes and OnPodConditions"],
-            Check(Kinds.Job, Job(",\"podFailurePolicy\":{\"rules\":[{\"action\":\"Stop\"}]}")));
+            ["FieldValueForbidden|spec.podFailurePolicy.rules[0].action|Forbidden: FailIndex is not carried out by Atoll: use FailJob, Ignore or Count", "FieldValueInvalid|spec.podFailurePolicy.rules[0]|Invalid value: {\"action\":\"FailIndex\"}: specify one of OnExitCodes and OnPodConditions"],
+            Check(Kinds.Job, Job(",\"podFailurePolicy\":{\"rules\":[{\"action\":\"FailIndex\"}]}")));
         Assert.Equal(["FieldValueNotSupported|spec.template.spec.restartPolicy|Unsupported value: \"Always\": supported values: \"OnFailure\", \"Never\""], Check(Kinds.Job, Job("", "Always")));
         Assert.Equal(["FieldValueInvalid|spec.completions|Invalid value: 3: field is immutable"], Check(Kinds.Job, Job(",\"completions\":3"), Job("")));
         Assert.StartsWith("FieldValueInvalid|spec.template|", Assert.Single(Check(Kinds.Job, Job("").Replace("\"i\"", "\"z\"", StringComparison.Ordinal), Job(""))), StringComparison.Ordinal);
