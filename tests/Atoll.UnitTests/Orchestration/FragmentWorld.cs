@@ -30,7 +30,7 @@ internal sealed class FragmentWorld : IAsyncDisposable
         var tasks = new List<Task>();
         foreach (ResourceType type in (ResourceType[])[Kinds.Pod, Kinds.Capacity, Kinds.DefragmentationPlan, Kinds.Site, Kinds.Event])
         {
-            _mirrors[type] = new ResourceMirror(Api, type, TimeProvider.System, (_, now) =>
+            _mirrors[type] = new ResourceMirror(Api, type, TimeProvider.System, (old, now) =>
             {
                 if (type == Kinds.Pod && now is not null)
                     _ = Task.Run(() => KubeletAsync(now));
