@@ -47,6 +47,7 @@ namespace Atoll.Api;
 [JsonSerializable(typeof(Delivery))]
 [JsonSerializable(typeof(Capacity))]
 [JsonSerializable(typeof(DefragmentationPlan))]
+[JsonSerializable(typeof(SchedulerProfileSpec))]
 [JsonSerializable(typeof(Binding))]
 [JsonSerializable(typeof(Eviction))]
 [JsonSerializable(typeof(Scale))]

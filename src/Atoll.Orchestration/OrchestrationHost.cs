@@ -15,6 +15,7 @@ using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.ReplicaSets;
 using Atoll.Orchestration.StatefulSets;
 using Atoll.Scheduling.Online;
+using Atoll.Orchestration.Sharing;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Orchestration;
@@ -91,5 +92,7 @@ public sealed class OrchestrationHost
         new DeliveryController(cluster, fleet),
         new CapacityController(cluster, fleet),
         new DefragmentationController(cluster, fleet),
+        new ElasticQuotaController(cluster),
+        new SchedulerProfileController(cluster),
     ];
 }

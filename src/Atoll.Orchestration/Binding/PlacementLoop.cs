@@ -27,6 +27,7 @@ internal sealed class PlacementLoop
     private readonly Lock _lock = new();
     private readonly Snapshot _snapshot = new();
     private readonly PlacementQueue _queue;
+    private readonly ProfileBook _profiles = new();
     private readonly HashSet<string> _assumed = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _wake = new(0);
     private readonly ILogger _log;
@@ -39,9 +40,11 @@ internal sealed class PlacementLoop
         _queue = new PlacementQueue(_snapshot.TenantOf);
         _log = cluster.Loggers.CreateLogger<PlacementLoop>();
         _flushed = cluster.Now;
-        cluster.Of(Kinds.Namespace).Listen(NamespaceChanged);
-        cluster.Of(Kinds.PodDisruptionBudget).Listen(BudgetChanged);
-        cluster.Of(Kinds.PodGroup).Listen(GroupChanged);
+        Follow(Kinds.Namespace, _snapshot.UpsertNamespace, _snapshot.RemoveNamespace, ClusterEvents.Namespaces);
+        Follow(Kinds.PodDisruptionBudget, _snapshot.UpsertBudget, _snapshot.RemoveBudget, ClusterEvents.None);
+        Follow(Kinds.PodGroup, _snapshot.UpsertPodGroup, _snapshot.RemovePodGroup, ClusterEvents.Gangs);
+        Follow(Kinds.ElasticQuota, _snapshot.UpsertQuota, _snapshot.RemoveQuota, ClusterEvents.Quotas | ClusterEvents.PodGone, resort: true);
+        cluster.Of(Kinds.SchedulerProfile).Listen(ProfileChanged);
         cluster.Nodes.Listen(NodeChanged);
         cluster.Pods.Listen(PodChanged);
     }
@@ -77,6 +80,7 @@ internal sealed class PlacementLoop
         {
             List<KubeObject> batch;
             Snapshot fork;
+            PlanOptions options;
             lock (_lock)
             {
                 if (_cluster.Now - _flushed >= s_flush)
@@ -88,8 +92,9 @@ internal sealed class PlacementLoop
                 if (batch.Count == 0)
                     return any;
                 fork = _snapshot.Fork();
+                options = new PlanOptions { Seed = 1, Profiles = _profiles.Current };
             }
-            Plan plan = Scheduler.Plan(fork, batch, seed: 1);
+            Plan plan = Scheduler.Plan(fork, batch, options);
             List<Placement> taken;
             lock (_lock)
                 taken = TakeOver(plan);
@@ -207,43 +212,37 @@ internal sealed class PlacementLoop
         }
     }
 
-    private void NamespaceChanged(KubeObject? old, KubeObject? now)
+    // A kind that bears on placement: what changed of it may help pods that wait.
+    private void Follow(ResourceType type, Func<KubeObject, bool> take, Action<string> forget, ClusterEvents helps, bool resort = false) => _cluster.Of(type).Listen((old, now) =>
     {
-        bool any = false;
+        bool any = true;
         lock (_lock)
         {
             if (now is null)
-                _snapshot.RemoveNamespace(old!.Name);
-            else if (_snapshot.UpsertNamespace(now))
-                any = _queue.Happened(ClusterEvents.Namespaces);
-        }
-        if (any)
-            Wake();
-    }
-
-    private void BudgetChanged(KubeObject? old, KubeObject? now)
-    {
-        lock (_lock)
-        {
-            if (now is null)
-                _snapshot.RemoveBudget(old!.Key);
+                forget(old!.Key);
             else
-                _snapshot.UpsertBudget(now);
-        }
-    }
-
-    private void GroupChanged(KubeObject? old, KubeObject? now)
-    {
-        bool any = false;
-        lock (_lock)
-        {
-            if (now is null)
-                _snapshot.RemovePodGroup(old!.Key);
-            else if (_snapshot.UpsertPodGroup(now))
-                any = _queue.Happened(ClusterEvents.Gangs);
+                any = take(now);
+            if (any && resort)
+                _queue.Resort();
+            any = any && _queue.Happened(helps);
         }
         if (any)
             Wake();
+    });
+
+    // Pods of a schedulerName that nobody stood for become ours with its profile, and are left alone again without it.
+    private void ProfileChanged(KubeObject? old, KubeObject? now)
+    {
+        lock (_lock)
+        {
+            if (!_profiles.Change(old, now))
+                return;
+            foreach (KubeObject pod in _cluster.Pods.All())
+                if (string.IsNullOrEmpty(pod.View(ApiJson.Default.Pod).Spec.NodeName))
+                    Take(pod, specChanged: false);
+            _queue.Happened(ClusterEvents.All);
+        }
+        Wake();
     }
 
     private void NodeChanged(KubeObject? old, KubeObject? now)
@@ -327,12 +326,12 @@ internal sealed class PlacementLoop
         return a.Count == b.Count && a.All(pair => b.TryGetValue(pair.Key, out string? value) && value == pair.Value);
     }
 
-    private static bool Waits(KubeObject pod)
+    private bool Waits(KubeObject pod)
     {
         Pod view = pod.View(ApiJson.Default.Pod);
         return !pod.IsDeleting && string.IsNullOrEmpty(view.Spec.NodeName) && view.Spec.SchedulingGates is not { Count: > 0 }
             && view.Status?.Phase is not ("Succeeded" or "Failed")
-            && (string.IsNullOrEmpty(view.Spec.SchedulerName) || view.Spec.SchedulerName == "default-scheduler");
+            && _profiles.Knows(view.Spec.SchedulerName);
     }
 
     private void Wake()

@@ -60,6 +60,9 @@ internal sealed class Copy
     /// <summary>All objects now.</summary>
     public List<KubeObject> All() { lock (_gate) return [.. _items.Values]; }
 
+    /// <summary>True while there is nothing.</summary>
+    public bool IsEmpty { get { lock (_gate) return _items.Count == 0; } }
+
     /// <summary>All keys now.</summary>
     public List<string> Keys() { lock (_gate) return [.. _items.Keys]; }
 

@@ -36,6 +36,7 @@ public static class PlanChecker
             wrong.Add("The order does not name each placement once.");
         var gangs = new PlainGangs(pods, others ?? [], pending, plan);
         wrong.AddRange(gangs.Check());
+        var quotas = new PlainQuotas(fleet, others ?? [], doomed);
         foreach (int i in plan.Order ?? order)
         {
             Placement placement = plan.Placements[i];
@@ -45,10 +46,10 @@ public static class PlanChecker
             PlainPod? promise = fleet.Pods.Find(p => p.Promised && p.Object.Uid == placement.Pod.Uid);
             if (promise is not null)
                 fleet.Pods.Remove(promise);
-            string? problem = placement.Node is not null ? CheckPlaced(fleet, placement)
+            string? problem = placement.Node is not null ? CheckPlaced(fleet, quotas, placement)
                 : gangs.Answers(placement) ? gangs.CheckRefused(fleet, placement)
-                : placement.Gang is not null && CheckPlaced(fleet, placement with { Node = placement.Nominated, Message = null }) is null ? null
-                : CheckRefused(fleet, placement, doomed);
+                : placement.Gang is not null && CheckPlaced(fleet, quotas, placement with { Node = placement.Nominated, Message = null }) is null ? null
+                : CheckRefused(fleet, quotas, placement, doomed);
             if (problem is not null)
                 wrong.Add($"{placement.Pod.Key}: {problem}");
             if ((placement.Node ?? placement.Nominated) is { } node && fleet.Nodes.ContainsKey(node))
@@ -57,12 +58,14 @@ public static class PlanChecker
         return wrong;
     }
 
-    private static string? CheckPlaced(PlainFleet fleet, Placement placement)
+    private static string? CheckPlaced(PlainFleet fleet, PlainQuotas quotas, Placement placement)
     {
         if (!fleet.Nodes.ContainsKey(placement.Node!))
             return $"there is no node {placement.Node}.";
         if (placement.Victims.Count > 0 || placement.Message is not null)
             return "it has a node, and victims or a message besides.";
+        if (quotas.Without(placement.Pod) is { } over && placement.Victims.Count == 0)
+            return $"{over}.";
         List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
         if (reasons.Count == 0)
             return null;
@@ -71,12 +74,15 @@ public static class PlanChecker
         return reasons.Count == 0 ? null : $"{placement.Node}: {string.Join(", ", reasons)}.";
     }
 
-    private static string? CheckRefused(PlainFleet fleet, Placement placement, HashSet<string> doomed)
+    private static string? CheckRefused(PlainFleet fleet, PlainQuotas quotas, Placement placement, HashSet<string> doomed)
     {
         if (placement.Message is null)
             return "it has neither a node nor a message.";
         if (fleet.Nodes.Count == 0)
             return placement.Message == "no nodes available to schedule pods" ? null : placement.Message;
+        if (quotas.Without(placement.Pod) is { } over)
+            return !placement.Message.StartsWith($"0/{fleet.Nodes.Count} nodes are available: {fleet.Nodes.Count} {over}", StringComparison.Ordinal) ? $"it was told \"{placement.Message}\" where {over} is true."
+                : placement.Nominated is null ? null : CheckPromise(fleet, quotas, placement, doomed);
         var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
         foreach (string node in fleet.Nodes.Keys)
         {
@@ -91,18 +97,20 @@ public static class PlanChecker
         string expected = $"0/{fleet.Nodes.Count} nodes are available: {string.Join(", ", parts)}.";
         if (placement.Message != expected && !placement.Message.StartsWith($"{expected} preemption: ", StringComparison.Ordinal))
             return $"it was told \"{placement.Message}\" where \"{expected}\" is true.";
-        return placement.Nominated is null ? null : CheckPromise(fleet, placement, doomed);
+        return placement.Nominated is null ? null : CheckPromise(fleet, quotas, placement, doomed);
     }
 
-    private static string? CheckPromise(PlainFleet fleet, Placement placement, HashSet<string> doomed)
+    private static string? CheckPromise(PlainFleet fleet, PlainQuotas quotas, Placement placement, HashSet<string> doomed)
     {
         int priority = PriorityOf(placement.Pod);
+        // Asked before any of them is thought away: what is lent can be taken while it is lent.
+        HashSet<string> lent = [.. placement.Victims.Where(v => quotas.MayReclaim(placement.Pod, v)).Select(v => v.Uid)];
         foreach (KubeObject victim in placement.Victims)
         {
             PlainPod? there = fleet.Pods.Find(p => p.Object.Uid == victim.Uid);
             if (there is null || there.Node != placement.Nominated || there.Promised)
                 return $"victim {victim.Key} is not on {placement.Nominated}.";
-            if (there.Priority >= priority)
+            if (quotas.Differ(placement.Pod, victim) ? !lent.Contains(victim.Uid) : there.Priority >= priority)
                 return $"victim {victim.Key} is no lesser pod.";
             if (!doomed.Add(victim.Uid))
                 return $"victim {victim.Key} is deleted twice.";
@@ -110,15 +118,21 @@ public static class PlanChecker
         if (placement.Message!.Contains("terminating pod on the nominated node", StringComparison.Ordinal))
             return null;
         bool Goes(PlainPod p) => p.Priority < priority && (doomed.Contains(p.Object.Uid) || p.Promised || p.Object.IsDeleting) || doomed.Contains(p.Object.Uid);
-        List<string> reasons = Without(fleet, placement.Nominated!, Goes, () => fleet.Reasons(placement.Pod, placement.Nominated!));
+        List<string> Ask() => quotas.Without(placement.Pod) is { } over ? [over] : fleet.Reasons(placement.Pod, placement.Nominated!);
+        List<string> reasons = Without(fleet, placement.Nominated!, Goes, Ask);
         if (reasons.Count > 0)
             return $"without its victims {placement.Nominated} still has: {string.Join(", ", reasons)}.";
         PodSpec spec = placement.Pod.View(ApiJson.Default.Pod).Spec;
         if (spec.TopologySpreadConstraints is not null || spec.Affinity is not null)
             return null; // Putting a pod back may help there, so one too many cannot be told.
         foreach (KubeObject victim in placement.Victims)
-            if (Without(fleet, placement.Nominated!, p => Goes(p) && p.Object.Uid != victim.Uid, () => fleet.Reasons(placement.Pod, placement.Nominated!)).Count == 0)
+        {
+            doomed.Remove(victim.Uid);
+            bool spare = Without(fleet, placement.Nominated!, p => Goes(p) && p.Object.Uid != victim.Uid, Ask).Count == 0;
+            doomed.Add(victim.Uid);
+            if (spare)
                 return $"victim {victim.Key} need not go.";
+        }
         return null;
     }
 

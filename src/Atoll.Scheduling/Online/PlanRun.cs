@@ -40,16 +40,18 @@ internal sealed partial class PlanRun : IDisposable
         if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised) && _snapshot.RowOf(promised.Node) is >= 0 and int there)
             _working.Release(promised, there);
         PodClass pods = ClassOf(value, pod);
+        PodGroup? group = _working.Quotas.IsEmpty && value.Metadata.Label(ElasticQuota.Label) is null ? null : GroupOf(value, pods);
+        string? over = group is null ? null : _working.Quotas.Problem(group, pods.Spec.Requests, _working.Resources);
         pods.Sync();
-        int best = pods.Pick();
+        int best = over is null ? pods.Pick() : -1;
         if (best >= 0)
             return Take(value, pods, pods.Spec.Rows[best]);
         int priority = pod.Spec.Priority ?? 0;
-        if (pods.LastFailure is { } known && known.LogLength == _working.Log.Count && known.Priority == priority && known.Preempt == preempt && pod.Status?.NominatedNodeName is null)
+        if (pods.LastFailure is { } known && known.LogLength == _working.Log.Count && known.Priority == priority && known.Preempt == preempt && ReferenceEquals(known.Group, group) && pod.Status?.NominatedNodeName is null)
             return known.Placement with { Pod = value };
-        Placement refused = Refuse(value, pod, pods, preempt);
+        Placement refused = Refuse(value, pod, pods, over, preempt);
         if (refused.Node is null && refused.Nominated is null)
-            pods.LastFailure = new Failure(_working.Log.Count, priority, preempt, refused);
+            pods.LastFailure = new Failure(_working.Log.Count, priority, preempt, group, refused);
         return refused;
     }
 
@@ -86,26 +88,35 @@ internal sealed partial class PlanRun : IDisposable
         return new Placement(value, _snapshot.Nodes[row]!.Name, null);
     }
 
-    private Placement Refuse(KubeObject value, Pod pod, PodClass pods, bool preempt)
+    private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt)
     {
-        RowReasons reasons = pods.Reasons;
-        reasons.Sync();
-        string message = reasons.Message();
+        (string message, ClusterEvents help, List<int> helpable) = over is null ? Reasons(pods) : OverQuota(pods, over);
         if (!preempt || !pods.Spec.Profile.DefaultPreemption)
-            return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy };
+            return new Placement(value, null, message) { HelpedBy = help };
         PodGroup group = GroupOf(value, pods);
-        Preempted outcome = _preemption.Try(value, pod, pods, group, reasons.Helpable);
+        Preempted outcome = _preemption.Try(value, pod, pods, group, helpable);
         if (outcome.Message is not null)
             message = $"{message} preemption: {outcome.Message}";
         if (outcome.Row < 0)
-            return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy };
+            return new Placement(value, null, message) { HelpedBy = help };
         // Only promises to lesser pods were in the way: the room is there.
         if (outcome.Direct)
             return Take(value, pods, outcome.Row);
         SpecClass spec = pods.Spec;
         _working.Count(outcome.Row, group, spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise);
-        return new Placement(value, null, message) { HelpedBy = reasons.HelpedBy | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
+        return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
     }
+
+    private static (string, ClusterEvents, List<int>) Reasons(PodClass pods)
+    {
+        RowReasons reasons = pods.Reasons;
+        reasons.Sync();
+        return (reasons.Message(), reasons.HelpedBy, reasons.Helpable);
+    }
+
+    // Wherever the pod may be at all, lesser pods of its quota may make room in the quota.
+    private (string, ClusterEvents, List<int>) OverQuota(PodClass pods, string over) =>
+        (RowReasons.Format(new Dictionary<string, int> { [over] = _snapshot.NodeCount }, _snapshot.NodeCount), ClusterEvents.PodGone | ClusterEvents.Quotas, [.. pods.Spec.Rows]);
 
     private PodGroup GroupOf(KubeObject value, PodClass pods)
     {
@@ -121,7 +132,7 @@ internal sealed partial class PlanRun : IDisposable
     private PodClass ClassOf(KubeObject value, Pod pod)
     {
         SchedulingProfile profile = _options.Profiles.GetValueOrDefault(pod.Spec.SchedulerName ?? "") ?? SchedulingProfile.Default;
-        List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : profile.SystemDefaultSpread ? Usual(value) : [];
+        List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : Usual(value, profile);
         string key = KeyOf(pod.Spec);
         string specKey = key;
         PodGroup? group = null;
@@ -141,14 +152,22 @@ internal sealed partial class PlanRun : IDisposable
 
     // Replicas that say nothing are spread over sites and, inside one, over nodes where that costs nothing else, as
     // Kubernetes' default constraints do.
-    private static List<TopologySpreadConstraint> Usual(KubeObject value)
+    private static List<TopologySpreadConstraint> Usual(KubeObject value, SchedulingProfile profile)
     {
+        if (!profile.SystemDefaultSpread && profile.DefaultConstraints.Count == 0)
+            return [];
         if (value.Metadata.Controller() is not { Kind: "ReplicaSet" or "StatefulSet" or "ReplicationController" } || value.Metadata.Labels is not { Count: > 0 } labels)
             return [];
         var shared = new Dictionary<string, string>(labels, StringComparer.Ordinal);
         foreach (string own in s_ownLabels)
             shared.Remove(own);
         var selector = new LabelSelector { MatchLabels = shared };
+        if (!profile.SystemDefaultSpread)
+            return [.. profile.DefaultConstraints.Select(c => new TopologySpreadConstraint
+            {
+                TopologyKey = c.TopologyKey, MaxSkew = c.MaxSkew, WhenUnsatisfiable = c.WhenUnsatisfiable, MinDomains = c.MinDomains, LabelSelector = selector,
+                MatchLabelKeys = c.MatchLabelKeys, NodeAffinityPolicy = c.NodeAffinityPolicy, NodeTaintsPolicy = c.NodeTaintsPolicy,
+            })];
         return
         [
             new TopologySpreadConstraint { TopologyKey = WellKnown.HostnameLabel, MaxSkew = 3, WhenUnsatisfiable = "ScheduleAnyway", LabelSelector = selector },

@@ -27,7 +27,7 @@ internal sealed class PodClass
         Spec = spec;
         Group = group;
         _working = working;
-        _needsAllTopologies = spec.Spec.TopologySpreadConstraints is { Count: > 0 };
+        _needsAllTopologies = spec.Spec.TopologySpreadConstraints is { Count: > 0 } || !spec.Profile.SystemDefaultSpread;
         _synced = working.Log.Count;
         AddSpread(spread);
         foreach (PodTerm term in group.Terms.Affinity)
@@ -411,5 +411,5 @@ internal sealed class Limit(LimitKind kind, DomainCounter counter, SpreadCounter
     }
 }
 
-/// <summary>An answer for pods of a class that fit nowhere: it stands while the plan's log has this length.</summary>
-internal sealed record Failure(int LogLength, int Priority, bool Preempt, Placement Placement);
+/// <summary>An answer for pods of a class (and, where there are quotas, of one group) that fit nowhere: it stands while the plan's log has this length.</summary>
+internal sealed record Failure(int LogLength, int Priority, bool Preempt, PodGroup? Group, Placement Placement);

@@ -1,3 +1,4 @@
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 
@@ -21,6 +22,8 @@ internal sealed class Preemption(Working working)
     private readonly List<(PodRow Pod, int Row)> _decided = [];
     private readonly Dictionary<int, List<PodRow>> _promises = [];
     private readonly Dictionary<(PodClass, int), Found> _found = [];
+    private PodGroup _for = null!;
+    private Quota? _quota;
 
     public Preempted Try(KubeObject value, Pod pod, PodClass pods, PodGroup group, List<int> failed)
     {
@@ -29,12 +32,13 @@ internal sealed class Preemption(Working working)
         if (value.Metadata.Annotation(DefragmentationPlan.Replaces) is not null)
             return new Preempted(-1, [], false, "not eligible: a pod that is moved displaces nobody.");
         int priority = pod.Spec.Priority ?? 0;
+        (_for, _quota) = (group, working.Quotas.Of(group));
         if (EndsAlready(pod, priority) is >= 0 and int waits)
             return new Preempted(waits, [], false, "not eligible due to a terminating pod on the nominated node.", Promise(value, pods, group, waits, priority));
         if (!_found.TryGetValue((pods, priority), out Found? found))
             _found.Add((pods, priority), found = new Found());
-        // What one pod takes can matter to limits anywhere.
-        if (pods.Limits.Count > 0)
+        // What one pod takes can matter to limits and quotas anywhere.
+        if (pods.Limits.Count > 0 || !working.Quotas.IsEmpty)
             found.Looks.Clear();
         for (; found.Synced < working.Log.Count; found.Synced++)
             found.Looks.Remove(working.Log[found.Synced].Row);
@@ -50,7 +54,10 @@ internal sealed class Preemption(Working working)
             return new Preempted(-1, [], false, Why(failed, found));
         foreach (PodRow victim in best.Victims)
             if (_doomed.Add(victim))
+            {
                 _decided.Add((victim, -1));
+                working.Quotas.Count(victim.Group, victim.Requests, -1);
+            }
         bool direct = best.Victims.Count == 0 && !best.Waits;
         return new Preempted(best.Row, best.Victims.ConvertAll(v => v.Pod), direct, null, direct ? null : Promise(value, pods, group, best.Row, priority));
     }
@@ -85,7 +92,10 @@ internal sealed class Preemption(Working working)
     {
         for (int i = _decided.Count - 1; i >= mark; i--)
             if (_decided[i].Row < 0)
+            {
                 _doomed.Remove(_decided[i].Pod);
+                working.Quotas.Count(_decided[i].Pod.Group, _decided[i].Pod.Requests, 1);
+            }
             else
                 _promises[_decided[i].Row].Remove(_decided[i].Pod);
         _decided.RemoveRange(mark, _decided.Count - mark);
@@ -97,7 +107,7 @@ internal sealed class Preemption(Working working)
         if (pod.Status?.NominatedNodeName is not { Length: > 0 } node || working.Snapshot.RowOf(node) is not (>= 0 and int row))
             return -1;
         foreach (PodRow there in working.Snapshot.PodsAt[row] ?? [])
-            if (there.Pod.IsDeleting && there.Priority < priority)
+            if (there.Pod.IsDeleting && (there.Priority < priority || (_quota is not null && there.Pod.View(ApiJson.Default.Pod).Status?.Condition("DisruptionTarget")?.Reason == "PreemptionByScheduler")))
                 return row;
         return -1;
     }
@@ -105,20 +115,25 @@ internal sealed class Preemption(Working working)
     private Look LookAt(PodClass pods, int row, int priority)
     {
         List<PodRow> lower = [], leaving = [];
+        List<PodRow>? borrowers = null;
         foreach (PodRow pod in working.Snapshot.PodsAt[row] ?? [])
             if (working.Released.Contains(pod))
                 continue;
             else if (_doomed.Contains(pod))
                 leaving.Add(pod);
+            else if (_quota is not null && !pod.Nominated && working.Quotas.Of(pod.Group) is { } other && !ReferenceEquals(other, _quota))
+                (borrowers ??= []).Add(pod);
             else if (pod.Priority < priority)
                 (pod.Nominated || pod.Pod.IsDeleting ? leaving : lower).Add(pod);
+        if (borrowers is not null)
+            Reclaim(pods.Spec.Requests, borrowers, lower, leaving);
         if (_promises.TryGetValue(row, out List<PodRow>? promises))
             foreach (PodRow promise in promises)
                 if (promise.Priority < priority)
                     leaving.Add(promise);
         if (lower.Count + leaving.Count == 0)
             return new Look(null, NoVictims);
-        var gone = new Gone(working);
+        var gone = new Gone(working, _for, _doomed);
         foreach (PodRow pod in lower)
             gone.Add(pod, 1);
         foreach (PodRow pod in leaving)
@@ -144,6 +159,21 @@ internal sealed class Preemption(Working working)
                 stay.Add(pod);
             }
             return stay;
+        }
+    }
+
+    // Pods of other quotas go when they have what is guaranteed to this one, the least important first and only while theirs has more
+    // than its own guarantee.
+    private void Reclaim(long[] requests, List<PodRow> borrowers, List<PodRow> lower, List<PodRow> leaving)
+    {
+        borrowers.Sort(static (a, b) => MoreImportant(b, a));
+        var freed = new QuotaFreed(working.Quotas);
+        foreach (PodRow pod in borrowers)
+        {
+            if (!QuotaBook.MayReclaim(_quota!, requests, working.Quotas.Of(pod.Group)!, freed))
+                continue;
+            freed.Add(pod, 1);
+            (pod.Pod.IsDeleting ? leaving : lower).Add(pod);
         }
     }
 
@@ -182,9 +212,10 @@ internal sealed class Preemption(Working working)
     }
 
     /// <summary>Pods thought away from one row.</summary>
-    private sealed class Gone(Working working)
+    private sealed class Gone(Working working, PodGroup group, HashSet<PodRow> doomed)
     {
         private readonly HashSet<PodRow> _pods = [];
+        private readonly QuotaFreed? _quotas = working.Quotas.IsEmpty ? null : new QuotaFreed(working.Quotas);
         private readonly Dictionary<PodGroup, int> _groups = [];
         private readonly long[] _freed = new long[working.Resources.Count];
 
@@ -197,6 +228,9 @@ internal sealed class Preemption(Working working)
             for (int r = 0; r < pod.Requests.Length; r++)
                 _freed[r] += sign * pod.Requests[r];
             _groups[pod.Group] = _groups.GetValueOrDefault(pod.Group) + sign;
+            // What is decided to go has left its quota already.
+            if (_quotas is not null && !doomed.Contains(pod))
+                _quotas.Add(pod, sign);
         }
 
         public string? Reason(PodClass pods, int row)
@@ -210,7 +244,7 @@ internal sealed class Preemption(Working working)
             foreach (Limit limit in pods.Limits)
                 if (!limit.AllowsWithout(row, _groups))
                     return limit.Reason(row) ?? Limit.NotNear;
-            return null;
+            return _quotas is null ? null : working.Quotas.Problem(group, spec.Requests, working.Resources, _quotas);
         }
     }
 

@@ -1,3 +1,5 @@
+using Atoll.Api.Core;
+
 namespace Atoll.Scheduling.Online;
 
 /// <summary>How free room is scored: Kubernetes' NodeResourcesFit scoringStrategy.</summary>
@@ -62,6 +64,9 @@ public sealed record SchedulingProfile
 
     /// <summary>True when replicas without constraints are spread over sites and nodes where that costs nothing else.</summary>
     public bool SystemDefaultSpread { get; init; } = true;
+
+    /// <summary>Constraints, without selectors, of replicas that have none of their own, where <see cref="SystemDefaultSpread"/> is off.</summary>
+    public IReadOnlyList<TopologySpreadConstraint> DefaultConstraints { get; init; } = [];
 
     /// <summary>True when a pod that fits nowhere may take the place of pods of lower priority.</summary>
     public bool DefaultPreemption { get; init; } = true;

@@ -27,11 +27,12 @@ public sealed partial class Snapshot
         return new FairShares(Resources, _capacity, _use);
     }
 
-    private static string TenantOf(string ns, Dictionary<string, string>? labels) => ns;
+    private string TenantOf(string ns, Dictionary<string, string>? labels) => Quotas.Of(ns, labels, out _)?.Key ?? ns;
 
     // A copy counts when it is asked.
     private void CountUse(PodRow pod, int sign)
     {
+        _quotas?.Count(pod.Group, pod.Requests, sign);
         if (_use is null)
             return;
         string tenant = TenantOf(pod.Group.Namespace, pod.Group.Labels);

@@ -91,6 +91,8 @@ public sealed partial class Snapshot
             Gangs = Gangs,
             GangMembers = GangMembers,
             GangOf = GangOf,
+            _limits = _limits,
+            _quotas = Quotas.Copy(),
         };
     }
 
@@ -170,11 +172,12 @@ public sealed partial class Snapshot
     /// <summary>Disruption budgets, which preemption breaks last.</summary>
     internal ImmutableDictionary<string, PodDisruptionBudget> Budgets { get; private set; } = ImmutableDictionary.Create<string, PodDisruptionBudget>(StringComparer.Ordinal);
 
-    /// <summary>Takes in a PodDisruptionBudget.</summary>
-    public void UpsertBudget(KubeObject value)
+    /// <summary>Takes in a PodDisruptionBudget. Always true: its counts are news.</summary>
+    public bool UpsertBudget(KubeObject value)
     {
         ArgumentNullException.ThrowIfNull(value);
         Budgets = Budgets.SetItem(value.Key, value.View(ApiJson.Default.PodDisruptionBudget));
+        return true;
     }
 
     /// <summary>Forgets a PodDisruptionBudget by its <c>namespace/name</c>.</summary>

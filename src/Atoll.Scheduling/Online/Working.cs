@@ -13,6 +13,7 @@ internal sealed class Working : IDisposable
     {
         Snapshot = snapshot;
         Resources = snapshot.Resources.Copy();
+        Quotas = snapshot.Quotas.Copy();
         Requested = snapshot.Requested.ConvertAll(c => c.Over());
         ScoredCpu = snapshot.Scored[0].Over();
         ScoredMemory = snapshot.Scored[1].Over();
@@ -28,6 +29,9 @@ internal sealed class Working : IDisposable
 
     /// <summary>The snapshot's names, and those that only pending pods ask for: no node has any of these.</summary>
     public ResourceNames Resources { get; }
+
+    /// <summary>Elastic quotas, with what the plan placed.</summary>
+    public QuotaBook Quotas { get; }
 
     public List<Column<long>> Requested { get; }
 
@@ -111,6 +115,7 @@ internal sealed class Working : IDisposable
         ScoredCpu.At(row) += sign * entry.ScoredCpu;
         ScoredMemory.At(row) += sign * entry.ScoredMemory;
         AnyTerms |= !entry.Group.Terms.IsEmpty;
+        Quotas.Count(entry.Group, requests, sign);
         Log.Add(new Change(row, entry.Group, sign));
     }
 

@@ -288,6 +288,42 @@ public sealed class PlacementLoopTests
     }
 
     [Fact]
+    public async Task A_pod_beyond_its_quota_waits_for_the_quota()
+    {
+        await NodeAsync("n", cpu: "4");
+        await MakeAsync(Kinds.ElasticQuota, """{"metadata":{"name":"q"},"spec":{"max":{"cpu":"1"}}}""");
+        await PodAsync("p", cpu: "2");
+        await StepAsync();
+        Assert.StartsWith("0/1 nodes are available: 1 elastic quota default/q is used up (cpu: 0 used + 2 asked > 1 at most).", Told("p"), StringComparison.Ordinal);
+        await _api.PatchAsync(Kinds.ElasticQuota, "default", "q", PatchType.Merge, JsonNode.Parse("""{"spec":{"max":{"cpu":"2"}}}""")!, default);
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+    }
+
+    [Fact]
+    public async Task Pods_of_an_unknown_schedulerName_are_left_alone_until_it_has_a_profile_and_a_broken_change_changes_nothing()
+    {
+        await NodeAsync("n");
+        await NodeAsync("m");
+        await PodAsync("there", cpu: "1", node: "n");
+        await PodAsync("p", scheduler: "packing");
+        await StepAsync();
+        Assert.Null(NodeOf("p"));
+        Assert.Equal(0, _answers);
+        await MakeAsync(Kinds.SchedulerProfile, """{"metadata":{"name":"packing"},"spec":{"scoringStrategy":{"type":"MostAllocated"}}}""", cluster: true);
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+        await _api.PatchAsync(Kinds.SchedulerProfile, null, "packing", PatchType.Merge, JsonNode.Parse("""{"spec":{"weights":{"Foo":1},"scoringStrategy":{"type":"LeastAllocated"}}}""")!, default);
+        await PodAsync("q", scheduler: "packing");
+        await StepAsync();
+        Assert.Equal("n", NodeOf("q"));
+        await _api.DeleteAsync(Kinds.SchedulerProfile, null, "packing", DeleteOptions.Default, default);
+        await PodAsync("r", scheduler: "packing");
+        await StepAsync();
+        Assert.Null(NodeOf("r"));
+    }
+
+    [Fact]
     public async Task A_node_that_goes_while_its_pod_waits_for_the_binding_leaves_nothing_behind()
     {
         await NodeAsync("n", cpu: "1");
@@ -370,13 +406,15 @@ public sealed class PlacementLoopTests
         }.With(n => n["status"]!["allocatable"]!["cpu"] = cpu), default);
     }
 
-    private async Task PodAsync(string name, string cpu = "100m", string? node = null, int priority = 0, string? gate = null, string? group = null, string ns = "default")
+    private async Task PodAsync(string name, string cpu = "100m", string? node = null, int priority = 0, string? gate = null, string? group = null, string ns = "default", string? scheduler = null)
     {
         JsonObject spec = JsonNode.Parse("""{"containers":[{"name":"c","resources":{"requests":{}}}]}""")!.AsObject();
         spec["priority"] = priority;
         spec["containers"]![0]!["resources"]!["requests"]!["cpu"] = cpu;
         if (node is not null)
             spec["nodeName"] = node;
+        if (scheduler is not null)
+            spec["schedulerName"] = scheduler;
         if (gate is not null)
             spec["schedulingGates"] = new JsonArray(new JsonObject { ["name"] = gate });
         var metadata = new JsonObject { ["name"] = name };
@@ -384,6 +422,12 @@ public sealed class PlacementLoopTests
             metadata["labels"] = new JsonObject { ["scheduling.x-k8s.io/pod-group"] = group };
         await _api.CreateAsync(Kinds.Pod, ns, new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Pod", ["metadata"] = metadata, ["spec"] = spec }, default);
     }
+
+    private async Task MakeAsync(ResourceType type, string json, bool cluster = false) => await _api.CreateAsync(type, cluster ? null : "default", JsonNode.Parse(json)!.AsObject().With(o =>
+    {
+        o["apiVersion"] = type.ApiVersion;
+        o["kind"] = type.Kind;
+    }), default);
 
     private async Task GroupAsync(string name, int least) => await _api.CreateAsync(Kinds.PodGroup, "default", new JsonObject
     {

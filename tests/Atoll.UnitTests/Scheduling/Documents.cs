@@ -57,6 +57,7 @@ internal static class Documents
             switch (other.Kind)
             {
                 case "PodGroup": snapshot.UpsertPodGroup(other); break;
+                case "ElasticQuota": snapshot.UpsertQuota(other); break;
             }
         return snapshot;
     }
@@ -64,6 +65,12 @@ internal static class Documents
     public static KubeObject Group(string name, int least, string ns = "default") => KubeObject.FromNode(new JsonObject
     {
         ["apiVersion"] = "scheduling.x-k8s.io/v1alpha1", ["kind"] = "PodGroup", ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = ns, ["uid"] = "pg-" + name }, ["spec"] = new JsonObject { ["minMember"] = least },
+    });
+
+    public static KubeObject Quota(string ns, string name, string min = "{}", string max = "{}", string? parent = null) => KubeObject.FromNode(new JsonObject
+    {
+        ["apiVersion"] = "scheduling.x-k8s.io/v1alpha1", ["kind"] = "ElasticQuota", ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = ns, ["uid"] = $"eq-{ns}-{name}" },
+        ["spec"] = new JsonObject { ["min"] = JsonNode.Parse(min), ["max"] = JsonNode.Parse(max), ["parent"] = parent },
     });
 
     /// <summary>A member of a pod group.</summary>

@@ -28,6 +28,29 @@ internal sealed class RandomFleet
     /// <summary>PodGroups, ElasticQuotas and Reservations.</summary>
     public List<KubeObject> Others { get; } = [];
 
+    /// <summary>Gives both namespaces quotas, mostly with one above them.</summary>
+    public RandomFleet WithQuotas()
+    {
+        foreach (string ns in s_spaces)
+            if (Chance(85))
+                Others.Add(Documents.Quota(ns, "q", Amounts(0, 6), Amounts(6, 14), Chance(60) ? "org/all" : null));
+        if (Chance(30))
+            Others.Add(Documents.Quota("default", "extra", Amounts(0, 4), Amounts(2, 8), "q"));
+        if (Chance(80))
+            Others.Add(Documents.Quota("org", "all", Amounts(2, 10), Amounts(8, 24)));
+        for (int i = 0; i < Pending.Count; i++)
+            if (Chance(10))
+            {
+                JsonObject pod = Pending[i].ToNode();
+                pod["metadata"]!["labels"]!["scheduling.x-k8s.io/elastic-quota"] = Any(["q", "extra"]);
+                Pending[i] = KubeObject.FromNode(pod);
+            }
+        return this;
+
+        string Amounts(int least, int most) =>
+            Chance(20) ? $$"""{"cpu":"{{_random.Next(least, most) * 500}}m","memory":"{{_random.Next(least, most)}}Gi"}""" : $$"""{"cpu":"{{_random.Next(least, most) * 500}}m"}""";
+    }
+
     /// <summary>Makes members of pod groups of some pods, whose groups mostly exist.</summary>
     public RandomFleet WithGangs()
     {

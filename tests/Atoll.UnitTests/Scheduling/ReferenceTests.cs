@@ -29,6 +29,17 @@ public sealed class ReferenceTests
     }, iter: 1500);
 
     [Fact]
+    public void Every_plan_with_quotas_is_legal_and_never_beyond_max() => s_case.Sample(c =>
+    {
+        RandomFleet fleet = Draw(c).WithQuotas();
+        if (c.Seed % 3 == 0)
+            fleet.WithGangs();
+        Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
+        Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, fleet.Namespaces, fleet.Pending, plan, fleet.Others));
+        Same(plan, Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed));
+    }, iter: 1500);
+
+    [Fact]
     public void Every_choice_scores_as_high_as_any_other_would() => s_case.Sample(c =>
     {
         RandomFleet fleet = Draw(c);
