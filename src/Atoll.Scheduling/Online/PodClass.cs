@@ -11,6 +11,8 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 internal sealed class PodClass
 {
+    private const int FewUses = 3;
+
     private readonly Working _working;
     private readonly List<Limit> _limits = [];
     private readonly List<SpreadCounter> _softSpread = [];
@@ -18,7 +20,8 @@ internal sealed class PodClass
     private readonly List<DomainCounter> _affinity = [];
     private readonly HashSet<string> _knownAnti = new(StringComparer.Ordinal), _knownPreferred = new(StringComparer.Ordinal);
     private readonly bool _needsAllTopologies, _selfAffine;
-    private int _synced;
+    private int _synced, _spreadUses;
+    private SpreadBuckets? _buckets;
     private Scratch? _scratch;
     private RowReasons? _reasons;
 
@@ -89,6 +92,8 @@ internal sealed class PodClass
         bool scored = _softSpread.Count + _preferred.Count > 0 || Spec.Affinity is not null || Spec.Disliked is not null;
         if (!scored)
             return _limits.Count == 0 ? Spec.Best() : PickWithin();
+        if (SpreadAlone() is { } buckets)
+            return buckets.Pick();
         _scratch ??= new Scratch(_working.Pool, Spec.Count);
         int count = Feasible(_scratch.Rows);
         return count switch { 0 => -1, 1 => _scratch.Rows[0], _ => PickScored(_scratch, count) };
@@ -140,6 +145,14 @@ internal sealed class PodClass
             for (int i = 0; matters && i < count; i++)
                 scores[i].Scores[name] = part[i];
         }
+    }
+
+    // Worth while for pods that come in numbers.
+    private SpreadBuckets? SpreadAlone()
+    {
+        if (_softSpread.Count == 0 || _limits.Count + _preferred.Count > 0 || Spec.Affinity is not null || Spec.Disliked is not null)
+            return _buckets = null;
+        return _buckets ??= ++_spreadUses == FewUses ? SpreadBuckets.Of(_softSpread, Spec, _working, _needsAllTopologies) : null;
     }
 
     private int PickWithin()

@@ -67,6 +67,9 @@ internal sealed class SpecClass
     /// <summary>PreferNoSchedule taints not tolerated, by candidate; null when all have the same.</summary>
     public int[]? Disliked { get; }
 
+    /// <summary>The candidate of a row; negative when the row is none.</summary>
+    public int IndexOf(int row) => Array.BinarySearch(_rows, 0, Count, row);
+
     public bool MatchesSelection(int row) => _selection.IsEmpty || _selection.Matches(row);
 
     /// <summary>Takes in what the plan placed since the last time.</summary>
@@ -75,7 +78,7 @@ internal sealed class SpecClass
         for (; _synced < _working.Log.Count; _synced++)
         {
             int row = _working.Log[_synced].Row;
-            int k = Array.BinarySearch(_rows, 0, Count, row);
+            int k = IndexOf(row);
             if (k < 0)
                 continue;
             _local[k] = LocalOf(row);
