@@ -93,6 +93,7 @@ public sealed class OrchestrationHost
         new CapacityController(cluster, fleet),
         new DefragmentationController(cluster, fleet),
         new ElasticQuotaController(cluster),
+        new ReservationController(cluster),
         new SchedulerProfileController(cluster),
     ];
 }

@@ -73,6 +73,10 @@ internal static class ExplainCommand
             fleet.UpsertNode(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))
             fleet.UpsertPod(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.ElasticQuota, cancellation))
+            fleet.UpsertQuota(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Reservation, cancellation))
+            fleet.UpsertReservation(item);
         return fleet;
     }
 

@@ -16,7 +16,7 @@ namespace Atoll.Orchestration.Binding;
 /// nowhere is told so, once for each answer, and is planned again when something happened that can help it (and every few
 /// minutes all the same). One that preemption can help is promised a node, and the victims there are deleted.
 /// </summary>
-internal sealed class PlacementLoop
+internal sealed partial class PlacementLoop
 {
     private const int MaxBatch = 512;
 
@@ -45,6 +45,7 @@ internal sealed class PlacementLoop
         Follow(Kinds.PodGroup, _snapshot.UpsertPodGroup, _snapshot.RemovePodGroup, ClusterEvents.Gangs);
         Follow(Kinds.ElasticQuota, _snapshot.UpsertQuota, _snapshot.RemoveQuota, ClusterEvents.Quotas | ClusterEvents.PodGone, resort: true);
         cluster.Of(Kinds.SchedulerProfile).Listen(ProfileChanged);
+        cluster.Of(Kinds.Reservation).Listen(ReservationChanged);
         cluster.Nodes.Listen(NodeChanged);
         cluster.Pods.Listen(PodChanged);
     }
@@ -146,7 +147,10 @@ internal sealed class PlacementLoop
                 if (!_queue.Fitted(pod))
                     continue;
                 _assumed.Add(pod.Uid);
-                _snapshot.UpsertPod(pod, placement.Node);
+                if (_reservations.TryGetValue(pod.Uid, out KubeObject? reservation))
+                    _snapshot.UpsertReservation(reservation, placement.Node);
+                else
+                    _snapshot.UpsertPod(pod, placement.Node, placement.Reservation);
             }
             taken.Add(placement);
         }
@@ -161,6 +165,14 @@ internal sealed class PlacementLoop
         KubeObject pod = placement.Pod;
         try
         {
+            KubeObject? reservation;
+            lock (_lock)
+                _reservations.TryGetValue(pod.Uid, out reservation);
+            if (reservation is not null)
+            {
+                await CarryOutAsync(placement, reservation, cancellation).ConfigureAwait(false);
+                return;
+            }
             if (placement.Node is not null)
             {
                 if (!await _outcome.BindAsync(placement, cancellation).ConfigureAwait(false))

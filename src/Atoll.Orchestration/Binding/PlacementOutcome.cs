@@ -25,6 +25,8 @@ internal sealed class PlacementOutcome(Cluster cluster)
             ["metadata"] = new JsonObject { ["name"] = pod.Name, ["namespace"] = pod.Namespace, ["uid"] = pod.Uid },
             ["target"] = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Node", ["name"] = placement.Node },
         };
+        if (placement.Reservation is not null)
+            binding["metadata"]!["annotations"] = new JsonObject { [Reservation.Annotation] = placement.Reservation };
         ApiResult result = await cluster.Api.CreateAsync(Kinds.Pod, pod.Namespace, binding, cancellation, pod.Name, "binding").ConfigureAwait(false);
         if (result.Ok)
         {
@@ -34,6 +36,29 @@ internal sealed class PlacementOutcome(Cluster cluster)
         if (!result.IsNotFound)
             _log.LogInformation("Pod {Pod} was not bound to {Node}: {Reason}", pod.Key, placement.Node, result.Error!.Message);
         return false;
+    }
+
+    /// <summary>Writes a reservation's node, or why it has none; false when that was refused.</summary>
+    public async Task<bool> ReserveAsync(KubeObject reservation, Placement placement, CancellationToken cancellation)
+    {
+        List<Condition>? shown = reservation.View(ApiJson.Default.Reservation).Status?.Conditions;
+        bool placed = placement.Node is not null;
+        string message = placement.Message ?? $"Its room is kept on node {placement.Node}.";
+        Condition? before = Pods.Conditions.Get(shown, "Scheduled");
+        if (!placed && before?.Message == message)
+            return true;
+        var condition = new Condition { Type = "Scheduled", Status = placed ? "True" : "False", Reason = placed ? "Scheduled" : "Unschedulable", Message = message, LastTransitionTime = cluster.Now };
+        var status = new JsonObject { ["conditions"] = Pods.Conditions.ToJson(Pods.Conditions.With(shown, condition)) };
+        if (placed)
+            (status["phase"], status["nodeName"]) = ("Available", placement.Node);
+        ApiResult result = await cluster.PatchAsync(Kinds.Reservation, reservation, new JsonObject { ["status"] = status }, false, cancellation, "status").ConfigureAwait(false);
+        if (!result.Ok)
+            _log.LogInformation("Reservation {Reservation} got no node: {Reason}", reservation.Name, result.Error!.Message);
+        else if (placed)
+            cluster.Events.Normal(reservation, "Scheduled", message);
+        else
+            cluster.Events.Warning(reservation, "FailedScheduling", message);
+        return result.Ok;
     }
 
     /// <summary>

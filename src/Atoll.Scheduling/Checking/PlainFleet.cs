@@ -9,6 +9,8 @@ namespace Atoll.Scheduling.Checking;
 /// <summary>A pod that counts somewhere.</summary>
 internal sealed record PlainPod(KubeObject Object, string Node, bool Promised)
 {
+    public string? Reservation { get; init; }
+
     public Pod View => Object.View(ApiJson.Default.Pod);
 
     public int Priority => View.Spec.Priority ?? 0;
@@ -33,13 +35,16 @@ internal sealed class PlainFleet
             Pod view = pod.View(ApiJson.Default.Pod);
             string? bound = view.Spec.NodeName, node = string.IsNullOrEmpty(bound) ? view.Status?.NominatedNodeName : bound;
             if (!string.IsNullOrEmpty(node) && view.Status?.Phase is not ("Succeeded" or "Failed"))
-                Pods.Add(new PlainPod(pod, node, string.IsNullOrEmpty(bound)));
+                Pods.Add(new PlainPod(pod, node, string.IsNullOrEmpty(bound)) { Reservation = string.IsNullOrEmpty(bound) ? null : pod.Metadata.Annotation(Reservation.Annotation) });
         }
     }
 
     public SortedDictionary<string, Node> Nodes { get; } = new(StringComparer.Ordinal);
 
     public List<PlainPod> Pods { get; } = [];
+
+    /// <summary>Reservations that have a node and have not expired.</summary>
+    public List<KubeObject> Reservations { get; } = [];
 
     /// <summary>Every reason of the first filter that keeps the pod off the node; empty when it may go there.</summary>
     public List<string> Reasons(KubeObject value, string nodeName)
@@ -50,7 +55,7 @@ internal sealed class PlainFleet
             return [never];
         if (Pods.Exists(p => p.Node == nodeName && Ports(spec).Exists(mine => Ports(p.View.Spec).Exists(theirs => Clash(mine, theirs)))))
             return ["node(s) didn't have free ports for the requested pod ports"];
-        List<string> missing = Missing(spec, nodeName);
+        List<string> missing = Missing(value, spec, nodeName);
         if (missing.Count > 0)
             return missing;
         string? reason = Spread(value, spec, node) ?? Near(value, spec, node);
@@ -125,15 +130,50 @@ internal sealed class PlainFleet
 
     public IEnumerable<PlainPod> On(string node) => Pods.Where(p => p.Node == node);
 
-    private List<string> Missing(PodSpec spec, string node)
+    /// <summary>True when a pod may use a reservation.</summary>
+    public static bool IsOwner(KubeObject reservation, KubeObject pod) => reservation.View(ApiJson.Default.Reservation).Spec.Owners?.Exists(o =>
+        (string.IsNullOrEmpty(o.Namespace) || o.Namespace == pod.Namespace) && (o.Selector is null || o.Selector.IsEmpty || o.Selector.Matches(pod.Metadata.Labels))) == true;
+
+    /// <summary>What of a reservation no pod has taken.</summary>
+    public Int128 Left(KubeObject reservation, string resource)
     {
+        Reservation view = reservation.View(ApiJson.Default.Reservation);
+        Int128 left = resource == "pods" ? 1000 : Quantity.Parse(view.Spec.Resources?.GetValueOrDefault(resource)).Milli;
+        foreach (PlainPod pod in On(view.Status!.NodeName!))
+            if (pod.Reservation == reservation.Name)
+                left -= resource == "pods" ? 1000 : Need(pod.View.Spec, resource);
+        return Int128.Max(0, left);
+    }
+
+    // With the room of a reservation that is the pod's, or without.
+    private List<string> Missing(KubeObject value, PodSpec spec, string node)
+    {
+        List<string> missing = Missing(spec, node, null);
+        foreach (KubeObject reservation in Reservations)
+            if (missing.Count > 0 && reservation.View(ApiJson.Default.Reservation).Status!.NodeName == node && IsOwner(reservation, value) && Missing(spec, node, reservation).Count == 0)
+                return [];
+        return missing;
+    }
+
+    /// <summary>What is short for a pod that takes of a reservation, or of none.</summary>
+    public List<string> Missing(PodSpec spec, string node, KubeObject? used)
+    {
+        Int128 Kept(string resource)
+        {
+            Int128 kept = 0;
+            foreach (KubeObject reservation in Reservations)
+                if (reservation.View(ApiJson.Default.Reservation).Status!.NodeName == node)
+                    kept += Left(reservation, resource) - (ReferenceEquals(reservation, used) ? Int128.Min(Left(reservation, resource), resource == "pods" ? 1000 : Need(spec, resource)) : 0);
+            return kept;
+        }
+
         var missing = new List<string>();
-        if (On(node).Count() + 1 > Has(Nodes[node], "pods") / 1000)
+        if (On(node).Count() + 1 + (Kept("pods") / 1000) > Has(Nodes[node], "pods") / 1000)
             missing.Add("Too many pods");
         IEnumerable<string> names = spec.Containers.Concat(spec.InitContainers ?? []).SelectMany(c => (c.Resources?.Requests?.Keys.AsEnumerable() ?? []).Concat(c.Resources?.Limits?.Keys.AsEnumerable() ?? [])).Concat(spec.Overhead?.Keys.AsEnumerable() ?? []);
         foreach (string name in names.Distinct(StringComparer.Ordinal))
         {
-            Int128 need = Need(spec, name), taken = 0;
+            Int128 need = Need(spec, name), taken = Kept(name);
             foreach (PlainPod pod in On(node))
                 taken += Need(pod.View.Spec, name);
             if (need > 0 && need > Has(Nodes[node], name) - taken)

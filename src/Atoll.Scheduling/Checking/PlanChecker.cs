@@ -30,6 +30,7 @@ public static class PlanChecker
         if (plan.Placements.Count != pending.Count)
             wrong.Add($"{pending.Count} pods were asked for and {plan.Placements.Count} answered.");
         var fleet = new PlainFleet(nodes, pods, namespaces);
+        fleet.Reservations.AddRange((others ?? []).Where(o => o.Kind == "Reservation" && o.View(ApiJson.Default.Reservation).Status is { Phase: not "Expired", NodeName: not null }));
         var doomed = new HashSet<string>(StringComparer.Ordinal);
         int[] order = [.. Enumerable.Range(0, Math.Min(pending.Count, plan.Placements.Count))];
         if (plan.Order is { } told && !order.SequenceEqual(told.Order()))
@@ -53,7 +54,7 @@ public static class PlanChecker
             if (problem is not null)
                 wrong.Add($"{placement.Pod.Key}: {problem}");
             if ((placement.Node ?? placement.Nominated) is { } node && fleet.Nodes.ContainsKey(node))
-                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null));
+                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null) { Reservation = placement.Reservation });
         }
         return wrong;
     }
@@ -66,6 +67,16 @@ public static class PlanChecker
             return "it has a node, and victims or a message besides.";
         if (quotas.Without(placement.Pod) is { } over && placement.Victims.Count == 0)
             return $"{over}.";
+        if (placement.Reservation is { } kept)
+        {
+            KubeObject? reservation = fleet.Reservations.Find(r => r.Name == kept);
+            if (reservation is null || !PlainFleet.IsOwner(reservation, placement.Pod) || reservation.View(ApiJson.Default.Reservation).Status!.NodeName != placement.Node)
+                return $"reservation {kept} is not its own on {placement.Node}.";
+            if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, reservation) is { Count: > 0 } wanting && !fleet.On(placement.Node!).Any(p => p.Promised && p.Priority < PriorityOf(placement.Pod)))
+                return $"{placement.Node} with reservation {kept}: {string.Join(", ", wanting)}.";
+        }
+        else if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, null) is { Count: > 0 } lacking && !fleet.On(placement.Node!).Any(p => p.Promised && p.Priority < PriorityOf(placement.Pod)))
+            return $"{placement.Node}, without what is reserved there: {string.Join(", ", lacking)}.";
         List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
         if (reasons.Count == 0)
             return null;

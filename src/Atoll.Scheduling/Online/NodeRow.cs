@@ -24,6 +24,9 @@ internal sealed record NodeGate(bool Unschedulable, Taint[] Taints);
 /// <summary>A pod that has a node, or is promised one (<paramref name="Nominated"/>).</summary>
 internal sealed record PodRow(KubeObject Pod, string Node, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Priority, DateTimeOffset Since, bool Nominated)
 {
+    /// <summary>The reservation whose room the pod takes, or null.</summary>
+    public string? Reservation { get; init; }
+
     public string Uid => Pod.Uid;
 
     public bool Equals(PodRow? other) => ReferenceEquals(this, other);
@@ -32,5 +35,5 @@ internal sealed record PodRow(KubeObject Pod, string Node, PodGroup Group, long[
 
     public bool CountsAs(PodRow other) =>
         Node == other.Node && Group.Key == other.Group.Key && Requests.AsSpan().SequenceEqual(other.Requests) && Ports.SameAs(other.Ports)
-        && Priority == other.Priority && Since == other.Since && Nominated == other.Nominated && ScoredCpu == other.ScoredCpu && ScoredMemory == other.ScoredMemory;
+        && Priority == other.Priority && Since == other.Since && Nominated == other.Nominated && Reservation == other.Reservation && ScoredCpu == other.ScoredCpu && ScoredMemory == other.ScoredMemory;
 }

@@ -43,7 +43,10 @@ internal sealed partial class PlanRun : IDisposable
         PodGroup? group = _working.Quotas.IsEmpty && value.Metadata.Label(ElasticQuota.Label) is null ? null : GroupOf(value, pods);
         string? over = group is null ? null : _working.Quotas.Problem(group, pods.Spec.Requests, _working.Resources);
         pods.Sync();
-        int best = over is null ? pods.Pick() : -1;
+        int best = over is null && pods.Spec.Reserved is not null ? pods.PickReserved() : -1;
+        if (best >= 0)
+            return Take(value, pods, pods.Spec.Rows[best], pods.Spec.ReservationAt(pods.Spec.Rows[best]));
+        best = over is null ? pods.Pick() : -1;
         if (best >= 0)
             return Take(value, pods, pods.Spec.Rows[best]);
         int priority = pod.Spec.Priority ?? 0;
@@ -81,11 +84,11 @@ internal sealed partial class PlanRun : IDisposable
 
     public void Dispose() => _working.Dispose();
 
-    private Placement Take(KubeObject value, PodClass pods, int row)
+    private Placement Take(KubeObject value, PodClass pods, int row, string? reservation = null)
     {
         SpecClass spec = pods.Spec;
-        _working.Count(row, GroupOf(value, pods), spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1);
-        return new Placement(value, _snapshot.Nodes[row]!.Name, null);
+        _working.Count(row, GroupOf(value, pods), spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, null, reservation);
+        return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation };
     }
 
     private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt)
@@ -101,7 +104,7 @@ internal sealed partial class PlanRun : IDisposable
             return new Placement(value, null, message) { HelpedBy = help };
         // Only promises to lesser pods were in the way: the room is there.
         if (outcome.Direct)
-            return Take(value, pods, outcome.Row);
+            return Take(value, pods, outcome.Row, pods.Spec.ReservationAt(outcome.Row));
         SpecClass spec = pods.Spec;
         _working.Count(outcome.Row, group, spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise);
         return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
@@ -136,15 +139,18 @@ internal sealed partial class PlanRun : IDisposable
         string key = KeyOf(pod.Spec);
         string specKey = key;
         PodGroup? group = null;
+        (string Name, int Row)[]? reserved = null;
+        if (!_working.Reserved.IsEmpty && (reserved = _working.Reserved.For(group = _snapshot.GroupOf(value, pod.Spec))) is not null)
+            specKey = key = string.Join('\u0007', reserved.Select(r => r.Name)) + '\u0008' + key;
         if (spread.Count > 0 || _working.AnyTerms || pod.Spec.Affinity?.PodAffinity is not null || pod.Spec.Affinity?.PodAntiAffinity is not null)
         {
-            group = _snapshot.GroupOf(value, pod.Spec);
+            group ??= _snapshot.GroupOf(value, pod.Spec);
             key = group.Key + '\u0006' + (spread.Count > 0 && pod.Spec.TopologySpreadConstraints is null ? "u" : "") + key;
         }
         if (_classes.TryGetValue(key, out PodClass? known))
             return known;
         if (!_specs.TryGetValue(specKey, out SpecClass? spec))
-            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working));
+            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working, reserved));
         var made = new PodClass(spec, group ?? _snapshot.GroupOf(value, pod.Spec), spread, _working);
         _classes.Add(key, made);
         return made;

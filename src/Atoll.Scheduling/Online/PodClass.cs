@@ -99,6 +99,17 @@ internal sealed class PodClass
         return count switch { 0 => -1, 1 => _scratch.Rows[0], _ => PickScored(_scratch, count) };
     }
 
+    /// <summary>The best candidate in a reservation of the pods, or −1: room that is kept for them is used before any other.</summary>
+    public int PickReserved()
+    {
+        int best = -1;
+        foreach ((_, int row) in Spec.Reserved ?? [])
+            if (Spec.IndexOf(row) is >= 0 and int k && Spec.Local[k] >= 0 && Spec.ReservationAt(row) is not null && Allows(k)
+                && (best < 0 || Spec.Local[k] > Spec.Local[best] || (Spec.Local[k] == Spec.Local[best] && k != best && _working.Precedes(row, Spec.Rows[best]))))
+                best = k;
+        return best;
+    }
+
     /// <summary>True when a candidate passes every limit.</summary>
     public bool Allows(int k)
     {

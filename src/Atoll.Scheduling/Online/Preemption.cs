@@ -117,7 +117,8 @@ internal sealed class Preemption(Working working)
         List<PodRow> lower = [], leaving = [];
         List<PodRow>? borrowers = null;
         foreach (PodRow pod in working.Snapshot.PodsAt[row] ?? [])
-            if (working.Released.Contains(pod))
+            // What is kept for a pod's owners is not taken from it.
+            if (working.Released.Contains(pod) || pod.Reservation is not null)
                 continue;
             else if (_doomed.Contains(pod))
                 leaving.Add(pod);
@@ -238,7 +239,8 @@ internal sealed class Preemption(Working working)
             SpecClass spec = pods.Spec;
             if (!spec.Ports.IsEmpty && working.PortsTaken(spec.Ports, row, _pods.Contains))
                 return "node(s) didn't have free ports for the requested pod ports";
-            for (int r = 0; r < spec.Requests.Length; r++)
+            bool kept = spec.Reserved is not null && spec.HasRoom(row, _freed);
+            for (int r = 0; !kept && r < spec.Requests.Length; r++)
                 if (spec.Requests[r] > 0 && spec.Requests[r] > working.AllocatableOf(r, row) - working.RequestedOf(r, row) + (r < _freed.Length ? _freed[r] : 0))
                     return r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[r]}";
             foreach (Limit limit in pods.Limits)

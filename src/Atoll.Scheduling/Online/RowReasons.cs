@@ -115,7 +115,7 @@ internal sealed class RowReasons(PodClass pods, Working working)
             missing |= 1UL << Math.Min(r, 62);
             ever &= request <= allocatable;
         }
-        if (missing != 0)
+        if (missing != 0 && (spec.Reserved is null || spec.ReservationAt(row) is null))
             return Missing(missing, ever);
         foreach (Limit limit in pods.Limits)
             if (limit.Reason(row) is { } reason)

@@ -35,12 +35,13 @@ public sealed partial class Snapshot
 
     /// <summary>
     /// Takes in a pod: one with a node counts there until it has finished; one that preemption promised a node counts there
-    /// too; any other counts nowhere. <paramref name="node"/> overrides spec.nodeName for a binding that is on its way.
+    /// too; any other counts nowhere. <paramref name="node"/> overrides spec.nodeName, and <paramref name="reservation"/> the annotation,
+    /// for a binding that is on its way.
     /// </summary>
-    public void UpsertPod(KubeObject value, string? node = null)
+    public void UpsertPod(KubeObject value, string? node = null, string? reservation = null)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Upsert(value, RowOf(value, node, nominated: false));
+        Upsert(value, RowOf(value, node, nominated: false, reservation));
         // One that is on its way out is a member no more.
         bool member = !value.IsDeleting && !string.IsNullOrEmpty(node ?? value.View(ApiJson.Default.Pod).Spec.NodeName);
         SetMember(value.Uid, member ? GangNamed(value) : null);
@@ -101,7 +102,7 @@ public sealed partial class Snapshot
         return _groups.TryGetValue(key, out GroupRows? known) ? known.Group : PodGroup.Of(key, pod, spec);
     }
 
-    private PodRow? RowOf(KubeObject value, string? node, bool nominated)
+    private PodRow? RowOf(KubeObject value, string? node, bool nominated, string? reservation = null)
     {
         Pod pod = value.View(ApiJson.Default.Pod);
         if (pod.Status?.Phase is "Succeeded" or "Failed")
@@ -113,7 +114,10 @@ public sealed partial class Snapshot
             return null;
         (long cpu, long memory) = Resources.ScoredOf(pod.Spec);
         return new PodRow(value, node, GroupOf(value, pod.Spec), Resources.RequestsOf(pod.Spec), cpu, memory, HostPorts.Of(pod.Spec), pod.Spec.Priority ?? 0,
-            pod.Status?.StartTime ?? value.Metadata.CreationTimestamp ?? default, nominated);
+            pod.Status?.StartTime ?? value.Metadata.CreationTimestamp ?? default, nominated)
+        {
+            Reservation = nominated ? null : reservation ?? value.Metadata.Annotation(Reservation.Annotation),
+        };
     }
 
     // A copy has its pods by node; who changes a copy needs them by uid as well.
@@ -137,6 +141,8 @@ public sealed partial class Snapshot
     {
         PodsAt.At(row) = [.. PodsAt[row] ?? [], pod];
         Count(pod, row, 1);
+        if (pod.Reservation is not null)
+            Hold(pod.Reservation);
     }
 
     private void Take(PodRow pod, int row)
@@ -145,6 +151,8 @@ public sealed partial class Snapshot
         int at = Array.IndexOf(pods, pod);
         PodsAt.At(row) = pods.Length == 1 ? null : [.. pods.AsSpan(0, at), .. pods.AsSpan(at + 1)];
         Count(pod, row, -1);
+        if (pod.Reservation is not null)
+            Hold(pod.Reservation);
     }
 
     private void Count(PodRow pod, int row, int sign)

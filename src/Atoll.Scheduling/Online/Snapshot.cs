@@ -91,6 +91,7 @@ public sealed partial class Snapshot
             Gangs = Gangs,
             GangMembers = GangMembers,
             GangOf = GangOf,
+            Reserved = Reserved,
             _limits = _limits,
             _quotas = Quotas.Copy(),
         };
@@ -140,6 +141,8 @@ public sealed partial class Snapshot
         if (isNew && _waiting.Remove(value.Name, out List<PodRow>? early))
             foreach (PodRow pod in early)
                 Put(pod, row);
+        if (isNew)
+            HoldAll(value.Name, gone: false);
         return events;
     }
 
@@ -151,6 +154,7 @@ public sealed partial class Snapshot
         PodRow[] pods = PodsAt[row] ?? [];
         foreach (PodRow pod in pods)
             Take(pod, row);
+        HoldAll(name, gone: true);
         if (pods.Length > 0)
             _waiting[name] = [.. pods];
         OwnRows().Remove(name);

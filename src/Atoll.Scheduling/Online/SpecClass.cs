@@ -21,8 +21,9 @@ internal sealed class SpecClass
     private int _synced, _uses;
     private int[]? _tree;
 
-    public SpecClass(PodSpec spec, SchedulingProfile profile, Working working)
+    public SpecClass(PodSpec spec, SchedulingProfile profile, Working working, (string Name, int Row)[]? reserved = null)
     {
+        Reserved = reserved;
         Spec = spec;
         _profile = profile;
         _working = working;
@@ -41,6 +42,9 @@ internal sealed class SpecClass
     }
 
     public PodSpec Spec { get; }
+
+    /// <summary>Reservations that the pods may use, with their rows, by name; null for none.</summary>
+    public (string Name, int Row)[]? Reserved { get; }
 
     public SchedulingProfile Profile => _profile;
 
@@ -133,17 +137,28 @@ internal sealed class SpecClass
     }
 
     /// <summary>True when no resource is short on a row from which <paramref name="freed"/> was taken away.</summary>
-    public bool HasRoom(int row, long[]? freed = null)
+    public bool HasRoom(int row, long[]? freed = null) => HasRoom(row, freed, null) || ReservationAt(row, freed) is not null;
+
+    /// <summary>The first reservation on a row with whose room the pod fits there, or null. It holds something that the pod asks for.</summary>
+    public string? ReservationAt(int row, long[]? freed = null)
+    {
+        foreach ((string name, int at) in Reserved ?? [])
+            if (at == row && _working.Reserved.TakenOf(name, Requests) is { } taken && HasRoom(row, freed, taken))
+                return name;
+        return null;
+    }
+
+    private bool HasRoom(int row, long[]? freed, long[]? taken)
     {
         for (int r = 0; r < Requests.Length; r++)
-            if (Requests[r] > 0 && Requests[r] > _working.AllocatableOf(r, row) - _working.RequestedOf(r, row) + (freed is not null && r < freed.Length ? freed[r] : 0))
+            if (Requests[r] > 0 && Requests[r] > _working.AllocatableOf(r, row) - _working.RequestedOf(r, row) + (freed is not null && r < freed.Length ? freed[r] : 0) + (taken is not null && r < taken.Length ? taken[r] : 0))
                 return false;
         return true;
     }
 
     private void Fill()
     {
-        if (!Ports.IsEmpty || _images is not null || !_scores.FillPages(_rows.AsSpan(0, Count), _local))
+        if (!Ports.IsEmpty || _images is not null || Reserved is not null || !_scores.FillPages(_rows.AsSpan(0, Count), _local))
             for (int k = 0; k < Count; k++)
                 _local[k] = LocalOf(_rows[k]);
     }

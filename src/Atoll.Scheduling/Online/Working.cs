@@ -14,6 +14,7 @@ internal sealed class Working : IDisposable
         Snapshot = snapshot;
         Resources = snapshot.Resources.Copy();
         Quotas = snapshot.Quotas.Copy();
+        Reserved = new ReservedRoom(snapshot);
         Requested = snapshot.Requested.ConvertAll(c => c.Over());
         ScoredCpu = snapshot.Scored[0].Over();
         ScoredMemory = snapshot.Scored[1].Over();
@@ -32,6 +33,9 @@ internal sealed class Working : IDisposable
 
     /// <summary>Elastic quotas, with what the plan placed.</summary>
     public QuotaBook Quotas { get; }
+
+    /// <summary>Reservations, less what the plan placed in them.</summary>
+    public ReservedRoom Reserved { get; }
 
     public List<Column<long>> Requested { get; }
 
@@ -59,9 +63,12 @@ internal sealed class Working : IDisposable
         Ties[a] != Ties[b] ? Ties[a] < Ties[b] : string.CompareOrdinal(Snapshot.Nodes[a]!.Name, Snapshot.Nodes[b]!.Name) < 0;
 
     /// <summary>A pod counts on a row from here on, or (sign −1) no longer; with <paramref name="promise"/> only until a greater one comes.</summary>
-    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign, PodRow? promise = null)
+    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign, PodRow? promise = null, string? reservation = null)
     {
-        var entry = new Entry(row, group, requests, scoredCpu, scoredMemory, ports, sign, null);
+        var entry = new Entry(row, group, requests, scoredCpu, scoredMemory, ports, sign, null)
+        {
+            Reservation = reservation, Taken = reservation is null ? null : Reserved.TakenOf(reservation, requests),
+        };
         _journal?.Add(entry);
         Apply(entry, sign);
         if (!ports.IsEmpty && sign > 0)
@@ -115,6 +122,16 @@ internal sealed class Working : IDisposable
         ScoredCpu.At(row) += sign * entry.ScoredCpu;
         ScoredMemory.At(row) += sign * entry.ScoredMemory;
         AnyTerms |= !entry.Group.Terms.IsEmpty;
+        // What comes out of a reservation counts there already.
+        if (entry.Taken is { } taken)
+        {
+            for (int r = 0; r < taken.Length; r++)
+                if (taken[r] != 0)
+                    Requested[r].At(row) -= sign * taken[r];
+            ScoredCpu.At(row) -= sign * taken[ResourceNames.Cpu];
+            ScoredMemory.At(row) -= sign * taken[ResourceNames.Memory];
+            Reserved.Count(entry.Reservation!, taken, sign);
+        }
         Quotas.Count(entry.Group, requests, sign);
         Log.Add(new Change(row, entry.Group, sign));
     }
@@ -141,7 +158,12 @@ internal sealed class Working : IDisposable
         return h ^ (h >> 16);
     }
 
-    private readonly record struct Entry(int Row, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Sign, PodRow? Released);
+    private readonly record struct Entry(int Row, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Sign, PodRow? Released)
+    {
+        public string? Reservation { get; init; }
+
+        public long[]? Taken { get; init; }
+    }
 
     /// <summary>One pod came to a row or went.</summary>
     internal readonly record struct Change(int Row, PodGroup Group, int Sign);

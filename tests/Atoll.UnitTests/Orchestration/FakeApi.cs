@@ -155,6 +155,8 @@ internal sealed class FakeApi(TimeProvider time) : IResources
         if (!string.IsNullOrEmpty((string?)node["spec"]?["nodeName"]))
             return ApiStatus.Conflict(Kinds.Pod, name, "it is already assigned to a node");
         node["spec"]!["nodeName"] = (string?)binding["target"]?["name"];
+        if (binding["metadata"]?["annotations"] is { } annotations)
+            node["metadata"]!["annotations"] = annotations.DeepClone();
         Store(Kinds.Pod, node, WatchEventType.Modified);
         return default;
     }

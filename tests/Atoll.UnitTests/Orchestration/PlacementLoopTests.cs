@@ -324,6 +324,50 @@ public sealed class PlacementLoopTests
     }
 
     [Fact]
+    public async Task A_reservation_gets_a_node_and_keeps_it_for_its_owners_until_it_expires()
+    {
+        await NodeAsync("n", cpu: "2");
+        await MakeAsync(Kinds.Reservation, """{"metadata":{"name":"r"},"spec":{"resources":{"cpu":"4"},"owners":[{"namespace":"team"}]}}""", cluster: true);
+        await StepAsync();
+        Assert.Equal("0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never.", Kept().Conditions!.Single().Message);
+        await NodeAsync("m", cpu: "4");
+        await StepAsync();
+        Assert.Equal(("Available", "m", "Its room is kept on node m."), (Kept().Phase, Kept().NodeName, Kept().Conditions!.Single().Message));
+        await PodAsync("stranger", cpu: "3");
+        await PodAsync("own", cpu: "3", ns: "team");
+        await StepAsync();
+        Assert.Equal((null, "m"), (NodeOf("stranger"), NodeOf("own", "team")));
+        Assert.Equal("r", _api.Find(Kinds.Pod, "team/own")!.Metadata.Annotation("edge.atoll.dev/reservation"));
+        // Its pod ends: the room is the reservation's again.
+        await _api.PatchAsync(Kinds.Pod, "team", "own", PatchType.Merge, JsonNode.Parse("""{"status":{"phase":"Succeeded"}}""")!, default, "status");
+        await StepAsync();
+        Assert.Null(NodeOf("stranger"));
+        await _api.PatchAsync(Kinds.Reservation, null, "r", PatchType.Merge, JsonNode.Parse("""{"status":{"phase":"Expired"}}""")!, default, "status");
+        await StepAsync();
+        Assert.Equal("m", NodeOf("stranger"));
+    }
+
+    [Fact]
+    public async Task A_reservation_whose_node_could_not_be_written_gives_the_room_back_and_tries_again()
+    {
+        await NodeAsync("n", cpu: "2");
+        await MakeAsync(Kinds.Reservation, """{"metadata":{"name":"r"},"spec":{"resources":{"cpu":"2"},"owners":[{"namespace":"team"}]}}""", cluster: true);
+        int failures = 1;
+        Func<string, ResourceType, ApiStatus?> count = _api.Refuse!;
+        _api.Refuse = (verb, type) => type == Kinds.Reservation && failures-- > 0 ? ApiStatus.Conflict(Kinds.Reservation, "r", "no") : count(verb, type);
+        await StepAsync();
+        Assert.Null(Kept()?.NodeName);
+        await PodAsync("p", cpu: "2");
+        await StepAsync();
+        Assert.Equal("n", NodeOf("p"));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await StepAsync();
+        Assert.Contains("Insufficient cpu", Kept().Conditions!.Single().Message, StringComparison.Ordinal);
+    }
+
+    private ReservationStatus Kept() => _api.Find(Kinds.Reservation, "r")!.View(ApiJson.Default.Reservation).Status!;
+
+    [Fact]
     public async Task A_node_that_goes_while_its_pod_waits_for_the_binding_leaves_nothing_behind()
     {
         await NodeAsync("n", cpu: "1");

@@ -33,6 +33,26 @@ public sealed class SharingTests : IDisposable
     }
 
     [Fact]
+    public async Task A_reservation_shows_who_took_of_it_loses_a_node_that_is_gone_and_expires()
+    {
+        _world.Nodes.Clear();
+        await _world.CreateAsync(Kinds.Reservation, """{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Reservation","metadata":{"name":"r"},"spec":{"resources":{"cpu":"2"},"owners":[{"namespace":"default"}],"ttlSeconds":60}}""");
+        await _world.SettleAsync();
+        Assert.Equal("Pending", Kept().Phase);
+        await _world.PatchAsync(Kinds.Reservation, "r", """{"status":{"nodeName":"n0"}}""", "status");
+        await _world.CreateAsync(Kinds.Pod, """{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"edge.atoll.dev/reservation":"r"}},"spec":{"nodeName":"n0","containers":[{"name":"c","resources":{"requests":{"cpu":"1500m"}}}]}}""");
+        await _world.SettleAsync();
+        Assert.Equal(("Available", "1500m", "default/p"), (Kept().Phase, Kept().Allocated!["cpu"], Kept().CurrentOwners!.Single()));
+        await _world.Api.DeleteAsync(Kinds.Node, null, "n0", Atoll.Api.Resources.DeleteOptions.Default, default);
+        await _world.SettleAsync();
+        Assert.Equal(("Pending", null, "NodeLost"), (Kept().Phase, Kept().NodeName, Kept().Conditions!.Single().Reason));
+        await _world.SettleAsync(TimeSpan.FromSeconds(61));
+        Assert.Equal(("Expired", "Expired"), (Kept().Phase, Kept().Conditions!.Single().Reason));
+    }
+
+    private ReservationStatus Kept() => _world.Api.Find(Kinds.Reservation, "r")!.View(ApiJson.Default.Reservation).Status!;
+
+    [Fact]
     public async Task A_broken_profile_is_told_and_the_last_good_settings_are_kept()
     {
         await _world.CreateAsync(Kinds.SchedulerProfile, """{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"SchedulerProfile","metadata":{"name":"packing"},"spec":{"scoringStrategy":{"type":"MostAllocated"}}}""");

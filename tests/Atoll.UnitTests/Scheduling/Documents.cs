@@ -57,6 +57,7 @@ internal static class Documents
             switch (other.Kind)
             {
                 case "PodGroup": snapshot.UpsertPodGroup(other); break;
+                case "Reservation": snapshot.UpsertReservation(other); break;
                 case "ElasticQuota": snapshot.UpsertQuota(other); break;
             }
         return snapshot;
@@ -72,6 +73,22 @@ internal static class Documents
         ["apiVersion"] = "scheduling.x-k8s.io/v1alpha1", ["kind"] = "ElasticQuota", ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = ns, ["uid"] = $"eq-{ns}-{name}" },
         ["spec"] = new JsonObject { ["min"] = JsonNode.Parse(min), ["max"] = JsonNode.Parse(max), ["parent"] = parent },
     });
+
+    /// <summary>A reservation for pods of a namespace, with the label app where one is given.</summary>
+    public static KubeObject Reserve(string name, string? node, string resources = """{"cpu":"2"}""", string ns = "default", string? app = null, string spec = "{}") => KubeObject.FromNode(new JsonObject
+    {
+        ["apiVersion"] = "edge.atoll.dev/v1alpha1", ["kind"] = "Reservation", ["metadata"] = new JsonObject { ["name"] = name, ["uid"] = "r-" + name },
+        ["spec"] = Merge(new JsonObject
+        {
+            ["resources"] = JsonNode.Parse(resources),
+            ["owners"] = new JsonArray(app is null ? new JsonObject { ["namespace"] = ns } : new JsonObject { ["namespace"] = ns, ["selector"] = new JsonObject { ["matchLabels"] = new JsonObject { ["app"] = app } } }),
+        }, JsonNode.Parse(spec)!.AsObject()),
+        ["status"] = node is null ? new JsonObject { ["phase"] = "Pending" } : new JsonObject { ["phase"] = "Available", ["nodeName"] = node },
+    });
+
+    /// <summary>A pod that runs in a reservation.</summary>
+    public static KubeObject Inside(string name, string reservation, string node, string cpu, string? app = null) =>
+        Pod(name, node: node, cpu: cpu, app: app, more: $$$$"""{"metadata":{"annotations":{"edge.atoll.dev/reservation":"{{{{reservation}}}}"}}}""");
 
     /// <summary>A member of a pod group.</summary>
     public static KubeObject Member(string name, string group, string cpu = "1", int priority = 0, string? node = null, string spec = "{}") =>

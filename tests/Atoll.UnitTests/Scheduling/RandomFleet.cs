@@ -51,6 +51,23 @@ internal sealed class RandomFleet
             Chance(20) ? $$"""{"cpu":"{{_random.Next(least, most) * 500}}m","memory":"{{_random.Next(least, most)}}Gi"}""" : $$"""{"cpu":"{{_random.Next(least, most) * 500}}m"}""";
     }
 
+    /// <summary>Keeps room on some nodes, of which some pods have taken.</summary>
+    public RandomFleet WithReservations()
+    {
+        for (int i = 0; i < 3; i++)
+            if (Chance(75))
+                Others.Add(Documents.Reserve($"r{i}", $"n{_random.Next(Nodes.Count + 1)}", Chance(50) ? """{"cpu":"1"}""" : """{"cpu":"500m","memory":"1Gi"}""", Any(s_spaces), Chance(60) ? Any(s_apps) : null));
+        foreach (KubeObject reservation in Others.FindAll(o => o.Kind == "Reservation"))
+            for (int i = 0; i < Pods.Count; i++)
+                if (Chance(15) && (string?)Pods[i].ToNode()["spec"]!["nodeName"] == (string?)reservation.ToNode()["status"]!["nodeName"])
+                {
+                    JsonObject pod = Pods[i].ToNode();
+                    pod["metadata"]!["annotations"] = new JsonObject { ["edge.atoll.dev/reservation"] = reservation.Name };
+                    Pods[i] = KubeObject.FromNode(pod);
+                }
+        return this;
+    }
+
     /// <summary>Makes members of pod groups of some pods, whose groups mostly exist.</summary>
     public RandomFleet WithGangs()
     {

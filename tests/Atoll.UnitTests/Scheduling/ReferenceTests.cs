@@ -40,6 +40,69 @@ public sealed class ReferenceTests
     }, iter: 1500);
 
     [Fact]
+    public void Every_plan_with_reservations_keeps_them_for_their_owners() => s_case.Sample(c =>
+    {
+        RandomFleet fleet = Draw(c).WithReservations();
+        if (c.Seed % 3 == 0)
+            fleet.WithGangs();
+        if (c.Seed % 4 == 0)
+            fleet.WithQuotas();
+        Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
+        Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, fleet.Namespaces, fleet.Pending, plan, fleet.Others));
+        // The same from a snapshot to which everything came in another order, and from its fork.
+        var other = new Snapshot();
+        foreach (KubeObject reservation in fleet.Others.FindAll(o => o.Kind == "Reservation"))
+            other.UpsertReservation(reservation);
+        foreach (KubeObject pod in fleet.Pods)
+            other.UpsertPod(pod);
+        foreach (KubeObject node in fleet.Nodes)
+            other.UpsertNode(node);
+        foreach (KubeObject node in fleet.Nodes.Where((_, i) => i % 2 == 0))
+            other.RemoveNode(node.Name);
+        foreach (KubeObject node in fleet.Nodes)
+            other.UpsertNode(node);
+        foreach (KubeObject ns in fleet.Namespaces)
+            other.UpsertNamespace(ns);
+        foreach (KubeObject rest in fleet.Others)
+            if (rest.Kind == "PodGroup")
+                other.UpsertPodGroup(rest);
+            else if (rest.Kind == "ElasticQuota")
+                other.UpsertQuota(rest);
+        Same(plan, Scheduler.Plan(other.Fork(), fleet.Pending, c.Seed));
+    }, iter: 1500);
+
+    [Fact]
+    public void Replicas_in_numbers_go_where_a_look_at_every_node_would_put_them() => Gen.Int[0, 1_000_000].Sample(seed =>
+    {
+        var random = new Random(seed);
+        string[] zones = ["x", "y", "z"];
+        KubeObject[] nodes = [.. Enumerable.Range(0, random.Next(3, 25)).Select(i =>
+            Documents.Node($"n{i}", cpu: $"{random.Next(1, 5)}", labels: random.Next(10) == 0 ? [] : [(Atoll.Api.Core.WellKnown.ZoneLabel, zones[random.Next(3)])]))];
+        KubeObject[] there = [.. Enumerable.Range(0, random.Next(20)).Select(i => Documents.Pod($"t{i}", node: $"n{random.Next(nodes.Length)}", app: random.Next(2) == 0 ? "w" : "v"))];
+        const string Owned = """{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"r","uid":"r","controller":true}]}}""";
+        string[] specs =
+        [
+            "{}",
+            """{"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"topology.kubernetes.io/zone","whenUnsatisfiable":"ScheduleAnyway","labelSelector":{"matchLabels":{"app":"w"}}}]}""",
+            """{"topologySpreadConstraints":[{"maxSkew":2,"topologyKey":"kubernetes.io/hostname","whenUnsatisfiable":"ScheduleAnyway","labelSelector":{"matchLabels":{"app":"w"}}},{"maxSkew":1,"topologyKey":"topology.kubernetes.io/zone","whenUnsatisfiable":"ScheduleAnyway","labelSelector":{"matchLabels":{"app":"w"}}}]}""",
+        ];
+        string spec = specs[random.Next(specs.Length)];
+        List<KubeObject> pending = [.. Enumerable.Range(0, 30).Select(i => random.Next(6) == 0
+            ? Documents.Pod($"o{i}", cpu: "300m", app: random.Next(2) == 0 ? "w" : "v") : Documents.Pod($"p{i}", spec, cpu: "200m", app: "w", more: Owned))];
+        Plan plan = Scheduler.Plan(Documents.Fleet(nodes, there, []), pending, seed);
+        var plain = new PlainFleet(nodes, there, []);
+        foreach (Placement placement in plan.Placements)
+        {
+            Dictionary<string, long> scores = PlainScores.Of(plain, placement.Pod);
+            Assert.Equal(scores.Count == 0, placement.Node is null);
+            if (placement.Node is null)
+                continue;
+            Assert.True(scores.Values.Max() == scores[placement.Node], $"{placement.Pod.Name} went to {placement.Node}: {string.Join(", ", scores)}");
+            plain.Pods.Add(new PlainPod(placement.Pod, placement.Node, false));
+        }
+    }, iter: 150);
+
+    [Fact]
     public void Every_choice_scores_as_high_as_any_other_would() => s_case.Sample(c =>
     {
         RandomFleet fleet = Draw(c);
@@ -163,7 +226,7 @@ public sealed class ReferenceTests
 
     private static void Same(Plan left, Plan right)
     {
-        Assert.Equal(left.Placements.Select(p => (p.Node, p.Message, p.Nominated, p.HelpedBy)), right.Placements.Select(p => (p.Node, p.Message, p.Nominated, p.HelpedBy)));
+        Assert.Equal(left.Placements.Select(p => (p.Node, p.Message, p.Nominated, p.HelpedBy, p.Reservation)), right.Placements.Select(p => (p.Node, p.Message, p.Nominated, p.HelpedBy, p.Reservation)));
         Assert.Equal(left.Placements.SelectMany(p => p.Victims.Select(v => v.Uid)), right.Placements.SelectMany(p => p.Victims.Select(v => v.Uid)));
     }
 }
