@@ -47,7 +47,7 @@ internal static class ExplainCommand
     {
         KubeObject pod = SiteCommands.Check(await api.GetAsync(Kinds.Pod, ns, name, cancellation));
         Snapshot fleet = await FleetAsync(api, cancellation);
-        IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions());
+        IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions { Profiles = await ProfilesAsync(api, cancellation) });
         string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName;
         var nodes = new JsonArray();
         for (int i = 0; i < verdicts.Count; i++)
@@ -78,6 +78,20 @@ internal static class ExplainCommand
         foreach (KubeObject item in await ListAsync(api, Kinds.Reservation, cancellation))
             fleet.UpsertReservation(item);
         return fleet;
+    }
+
+    private static async Task<Dictionary<string, SchedulingProfile>> ProfilesAsync(IResources api, CancellationToken cancellation)
+    {
+        var profiles = new Dictionary<string, SchedulingProfile>(StringComparer.Ordinal);
+        foreach (KubeObject item in await ListAsync(api, Kinds.SchedulerProfile, cancellation))
+        {
+            SchedulerProfile view = item.View(ApiJson.Default.SchedulerProfile);
+            if ((ProfileReader.Read(view.Spec, out _) ?? (view.Status?.Active is { } last ? ProfileReader.Read(last, out _) : null)) is { } profile)
+                profiles[item.Name] = profile;
+        }
+        if (profiles.TryGetValue("default-scheduler", out SchedulingProfile? usual))
+            profiles[""] = usual;
+        return profiles;
     }
 
     private static JsonObject Document(NodeVerdict verdict)

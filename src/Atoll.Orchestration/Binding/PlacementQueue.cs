@@ -24,6 +24,7 @@ internal sealed class PlacementQueue(Func<KubeObject, string> tenantOf)
     private readonly Dictionary<string, Refusal> _refused = new(StringComparer.Ordinal);
     private readonly Dictionary<string, HashSet<string>> _gangs = new(StringComparer.Ordinal);
     private ClusterEvents _sincePlan;
+    private bool _unsorted;
 
     /// <summary>How many pods are to be planned, now or after their wait.</summary>
     public int Pending => _pending.Count;
@@ -67,12 +68,8 @@ internal sealed class PlacementQueue(Func<KubeObject, string> tenantOf)
         _refused.Remove(uid);
     }
 
-    /// <summary>Sorts the pending pods anew after tenants changed.</summary>
-    public void Resort()
-    {
-        foreach (Item item in new List<Item>(_pending.Values))
-            Pend(item.Pod);
-    }
+    /// <summary>Tenants changed: the pending pods are sorted anew before the next batch.</summary>
+    public void Resort() => _unsorted = true;
 
     /// <summary>
     /// The next pods to plan, in the order of the class. They stay pending until <see cref="Answered"/> or
@@ -82,6 +79,10 @@ internal sealed class PlacementQueue(Func<KubeObject, string> tenantOf)
     public List<KubeObject> Batch(DateTimeOffset now, int most, FairShares shares)
     {
         _sincePlan = ClusterEvents.None;
+        if (_unsorted)
+            foreach (Item item in new List<Item>(_pending.Values))
+                Pend(item.Pod);
+        _unsorted = false;
         var batch = new List<KubeObject>();
         var gangs = new HashSet<string>(StringComparer.Ordinal);
         foreach (Dictionary<string, SortedSet<Item>> band in _bands.Values)

@@ -47,7 +47,7 @@ internal sealed class PlainGangs
         placement.Node is null && placement.Nominated is null && GangOf(placement.Pod) is { } key && _least.GetValueOrDefault(key, int.MaxValue) > _bound.GetValueOrDefault(key);
 
     /// <summary>What is wrong with such an answer, or null.</summary>
-    public string? CheckRefused(PlainFleet fleet, Placement placement)
+    public string? CheckRefused(PlainFleet fleet, PlainQuotas quotas, Placement placement)
     {
         string key = GangOf(placement.Pod)!;
         int members = _members[key].Count, bound = _bound.GetValueOrDefault(key);
@@ -58,7 +58,7 @@ internal sealed class PlainGangs
         // Others of the group got what they need: then this one has an answer of its own.
         if (_members[key].Exists(m => (m.Node ?? m.Nominated) is not null))
             return null;
-        if (least - bound == 1 && fleet.Nodes.Keys.FirstOrDefault(n => fleet.Reasons(placement.Pod, n).Count == 0) is { } node)
+        if (least - bound == 1 && quotas.Without(placement.Pod) is null && fleet.Nodes.Keys.FirstOrDefault(n => fleet.Reasons(placement.Pod, n).Count == 0) is { } node)
             return $"one member was enough, and {node} would have done.";
         return Expect($"pod group {key}: ");
 

@@ -48,7 +48,7 @@ public static class PlanChecker
             if (promise is not null)
                 fleet.Pods.Remove(promise);
             string? problem = placement.Node is not null ? CheckPlaced(fleet, quotas, placement)
-                : gangs.Answers(placement) ? gangs.CheckRefused(fleet, placement)
+                : gangs.Answers(placement) ? gangs.CheckRefused(fleet, quotas, placement)
                 : placement.Gang is not null && CheckPlaced(fleet, quotas, placement with { Node = placement.Nominated, Message = null }) is null ? null
                 : CheckRefused(fleet, quotas, placement, doomed);
             if (problem is not null)
@@ -65,23 +65,24 @@ public static class PlanChecker
             return $"there is no node {placement.Node}.";
         if (placement.Victims.Count > 0 || placement.Message is not null)
             return "it has a node, and victims or a message besides.";
-        if (quotas.Without(placement.Pod) is { } over && placement.Victims.Count == 0)
+        // It may take what was only promised to lesser pods.
+        bool IsLesser(PlainPod p) => p.Promised && p.Priority < PriorityOf(placement.Pod);
+        if (quotas.Without(placement.Pod) is { } over && Without(fleet, placement.Node!, IsLesser, () => quotas.Without(placement.Pod) is null ? [] : [over]).Count > 0)
             return $"{over}.";
         if (placement.Reservation is { } kept)
         {
             KubeObject? reservation = fleet.Reservations.Find(r => r.Name == kept);
             if (reservation is null || !PlainFleet.IsOwner(reservation, placement.Pod) || reservation.View(ApiJson.Default.Reservation).Status!.NodeName != placement.Node)
                 return $"reservation {kept} is not its own on {placement.Node}.";
-            if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, reservation) is { Count: > 0 } wanting && !fleet.On(placement.Node!).Any(p => p.Promised && p.Priority < PriorityOf(placement.Pod)))
+            if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, reservation) is { Count: > 0 } wanting && !fleet.On(placement.Node!).Any(IsLesser))
                 return $"{placement.Node} with reservation {kept}: {string.Join(", ", wanting)}.";
         }
-        else if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, null) is { Count: > 0 } lacking && !fleet.On(placement.Node!).Any(p => p.Promised && p.Priority < PriorityOf(placement.Pod)))
+        else if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, null) is { Count: > 0 } lacking && !fleet.On(placement.Node!).Any(IsLesser))
             return $"{placement.Node}, without what is reserved there: {string.Join(", ", lacking)}.";
         List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
         if (reasons.Count == 0)
             return null;
-        // It may take what was only promised to lesser pods.
-        reasons = Without(fleet, placement.Node!, p => p.Promised && p.Priority < PriorityOf(placement.Pod), () => fleet.Reasons(placement.Pod, placement.Node!));
+        reasons = Without(fleet, placement.Node!, IsLesser, () => fleet.Reasons(placement.Pod, placement.Node!));
         return reasons.Count == 0 ? null : $"{placement.Node}: {string.Join(", ", reasons)}.";
     }
 

@@ -126,7 +126,7 @@ internal sealed partial class PlanRun
                 continue;
             placements[made.Members[i]] = placement.Node is null || made.Promised == 0
                 ? placement with { Gang = key }
-                : new Placement(placement.Pod, null, $"pod group {key} waits for the victims of its other members to go.") { Gang = key, Nominated = placement.Node, HelpedBy = ClusterEvents.PodGone | ClusterEvents.NodeAdded | ClusterEvents.Gangs };
+                : new Placement(placement.Pod, null, $"pod group {key} waits for the victims of its other members to go.") { Gang = key, Nominated = placement.Node, Reservation = placement.Reservation, HelpedBy = ClusterEvents.PodGone | ClusterEvents.NodeAdded | ClusterEvents.Gangs };
             order.Add(made.Members[i]);
         }
     }

@@ -32,7 +32,7 @@ internal sealed class ReservedRoom
         _left[name] = left;
     }
 
-    /// <summary>What a pod with such requests would take of a reservation; null when that is nothing it lacks.</summary>
+    /// <summary>What a pod with such requests would take of a reservation; null when that is nothing.</summary>
     public long[]? TakenOf(string name, long[] requests)
     {
         long[] left = LeftOf(name), taken = new long[left.Length];
@@ -40,7 +40,7 @@ internal sealed class ReservedRoom
         for (int r = 0; r < Math.Min(left.Length, requests.Length); r++)
         {
             taken[r] = Math.Min(left[r], requests[r]);
-            any |= taken[r] > 0 && r != ResourceNames.Pods;
+            any |= taken[r] > 0;
         }
         return any ? taken : null;
     }

@@ -37,12 +37,12 @@ public sealed class ReservationTests
     public void What_pods_took_of_it_is_kept_again_when_they_go()
     {
         Snapshot fleet = Fleet(s_node, [Inside("in", "r", "n", "2")], [Reserve("r", "n")]);
-        Assert.NotNull(Scheduler.Plan(fleet, [Pod("p", cpu: "2")], 1).Placements[0].Node);
+        Assert.NotNull(Scheduler.Plan(fleet, [Pod("p", cpu: "2", ns: "other")], 1).Placements[0].Node);
         fleet.RemovePod("in");
-        Assert.NotNull(Scheduler.Plan(fleet, [Pod("p", cpu: "2")], 1).Placements[0].Node);
-        Assert.Null(Scheduler.Plan(fleet, [Pod("p", cpu: "3")], 1).Placements[0].Node);
+        Assert.NotNull(Scheduler.Plan(fleet, [Pod("p", cpu: "2", ns: "other")], 1).Placements[0].Node);
+        Assert.Null(Scheduler.Plan(fleet, [Pod("p", cpu: "3", ns: "other")], 1).Placements[0].Node);
         Assert.True(fleet.RemoveReservation("r"));
-        Assert.NotNull(Scheduler.Plan(fleet, [Pod("p", cpu: "4")], 1).Placements[0].Node);
+        Assert.NotNull(Scheduler.Plan(fleet, [Pod("p", cpu: "4", ns: "other")], 1).Placements[0].Node);
     }
 
     [Fact]
