@@ -13,9 +13,9 @@ using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Namespaces;
 using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.ReplicaSets;
+using Atoll.Orchestration.Sharing;
 using Atoll.Orchestration.StatefulSets;
 using Atoll.Scheduling.Online;
-using Atoll.Orchestration.Sharing;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Orchestration;
