@@ -117,6 +117,7 @@ public static class PlanChecker
         int priority = PriorityOf(placement.Pod);
         // Asked before any of them is thought away: what is lent can be taken while it is lent.
         HashSet<string> lent = [.. placement.Victims.Where(v => quotas.MayReclaim(placement.Pod, v)).Select(v => v.Uid)];
+        HashSet<string> ending = [.. fleet.On(placement.Nominated!).Where(p => p.Object.IsDeleting && quotas.MayReclaim(placement.Pod, p.Object)).Select(p => p.Object.Uid)];
         foreach (KubeObject victim in placement.Victims)
         {
             PlainPod? there = fleet.Pods.Find(p => p.Object.Uid == victim.Uid);
@@ -129,7 +130,7 @@ public static class PlanChecker
         }
         if (placement.Message!.Contains("terminating pod on the nominated node", StringComparison.Ordinal))
             return null;
-        bool Goes(PlainPod p) => p.Priority < priority && (doomed.Contains(p.Object.Uid) || p.Promised || p.Object.IsDeleting) || doomed.Contains(p.Object.Uid);
+        bool Goes(PlainPod p) => p.Priority < priority && (doomed.Contains(p.Object.Uid) || p.Promised || p.Object.IsDeleting) || doomed.Contains(p.Object.Uid) || ending.Contains(p.Object.Uid);
         List<string> Ask() => quotas.Without(placement.Pod) is { } over ? [over] : fleet.Reasons(placement.Pod, placement.Nominated!);
         List<string> reasons = Without(fleet, placement.Nominated!, Goes, Ask);
         if (reasons.Count > 0)
