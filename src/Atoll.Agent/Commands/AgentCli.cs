@@ -17,6 +17,8 @@ internal static class AgentCli
 
     private static readonly Option<string> s_nodeName = new("--node-name") { Description = "name of this node (default: the host's name)", DefaultValueFactory = _ => Dns.GetHostName().Split('.')[0].ToLowerInvariant() };
 
+    private static readonly Option<string[]> s_peer = new("--peer") { Description = "ADDRESS:PORT of another node of the same site; may be given again" };
+
     public static async Task<int> RunAsync(string[] arguments)
     {
         var root = new RootCommand("""
@@ -25,8 +27,9 @@ internal static class AgentCli
             Examples:
               atoll-agent join --server https://centre.example.org:6443 --token atoll1.…   once, as 'atoll site create' prints it
               atoll-agent run                                                              from then on
+              atoll-agent supervise                                                        the same, started again whenever it ends
               atoll-agent reset                                                            stop and remove all that runs here
-            """) { Join(), Run(), Reset() };
+            """) { Join(), Run(), Supervise(), Reset() };
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
         {
@@ -49,7 +52,15 @@ internal static class AgentCli
     {
         var server = new Option<string[]>("--server") { Description = "address of the centre, such as https://centre.example.org:6443; may be given again, the preferred one first", Required = true };
         var token = new Option<string>("--token") { Description = "the one-time token that 'atoll site create' printed", Required = true };
-        var command = new Command("join", "Make this machine a site: makes its key, has it certified against a one-time token, and stores the identity.\n\nExample:\n  atoll-agent join --server https://centre.example.org:6443 --token atoll1.lyon-1.…") { s_state, server, token };
+        var site = new Option<string?>("--site") { Description = "name of the site, when it has to be that of the token" };
+        var command = new Command("join", """
+            Make this machine a site, or one more node of it: makes its key, has it certified against a one-time token, and stores
+            the identity. A second node names a first one with --peer; its token comes from 'atoll site token NAME'.
+
+            Examples:
+              atoll-agent join --server https://centre.example.org:6443 --token atoll1.lyon-1.…
+              atoll-agent join --site lyon-1 --peer 192.168.7.11:6445 --server https://centre.example.org:6443 --token atoll1.lyon-1.…
+            """) { s_state, server, token, site, s_peer };
         command.SetAction(async (parsed, cancellation) =>
         {
             string state = Path.GetFullPath(parsed.GetRequiredValue(s_state));
@@ -58,10 +69,12 @@ internal static class AgentCli
                 : throw new ArgumentException($"--server: '{text}' is not an https address, such as https://centre.example.org:6443."));
             if (!JoinToken.TryParse(parsed.GetValue(token), out JoinToken? read, out string? error))
                 throw new ArgumentException($"--token: {error}");
+            if (parsed.GetValue(site) is { } asked && asked != read.Site)
+                throw new ArgumentException($"--site: the token is for site {read.Site}, not {asked}.");
             if (SiteIdentity.Exists(state) && SiteIdentity.Load(state).Enrolment.Site is { } already && already != read.Site)
                 throw new InvalidOperationException($"{state} belongs to site {already}. Give another --state, or remove it first with: atoll-agent reset --state {state}");
-            await EnrolmentClient.JoinAsync(state, addresses, read, cancellation);
-            Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent run --state {state}");
+            await EnrolmentClient.JoinAsync(state, addresses, read, Peers(parsed.GetValue(s_peer) ?? []), cancellation);
+            Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent run --state {state}{((parsed.GetValue(s_peer) ?? []).Length > 0 ? " --lan ADDRESS:PORT" : "")}");
             return 0;
         });
         return command;
@@ -79,7 +92,15 @@ internal static class AgentCli
         var port = new Option<int>("--api-port") { Description = "loopback port of the site's own API", DefaultValueFactory = _ => 6444 };
         var dates = new Option<string>("--dates") { Description = "what the dates of the centre's certificate are held against: ask (this machine's clock, unless the centre says that it is wrong), strict (this machine's clock), ignore (nothing)", DefaultValueFactory = _ => "ask" };
         dates.AcceptOnlyFromAmong("ask", "strict", "ignore");
-        var command = new Command("run", "Run the site. Instances go on when this process ends, for whatever reason.\n\nExample:\n  atoll-agent run --state /var/lib/atoll/agent") { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, images, port, dates };
+        var lan = new Option<string?>("--lan") { Description = "ADDRESS:PORT of this node on the site's own network, for a site of several nodes (TCP and UDP); without it nothing listens" };
+        var dead = new Option<double>("--dead-after") { Description = "seconds of silence after which a node of the site counts as dead, 2 to 60; the same on all of its nodes", DefaultValueFactory = _ => 8 };
+        var command = new Command("run", """
+            Run the site, or this node of it. Instances go on when this process ends, for whatever reason.
+
+            Examples:
+              atoll-agent run --state /var/lib/atoll/agent
+              atoll-agent run --lan 192.168.7.12:6445          a node of a site of several
+            """) { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead };
         command.SetAction(async (parsed, cancellation) =>
         {
             double part = parsed.GetValue(share);
@@ -87,6 +108,8 @@ internal static class AgentCli
                 throw new ArgumentException($"--capacity-share: {part} is not above 0 and up to 1.");
             if (!IPNetwork.TryParse(parsed.GetRequiredValue(subnet), out IPNetwork network))
                 throw new ArgumentException($"--pod-subnet: '{parsed.GetValue(subnet)}' is not a network, such as 10.88.0.0/24.");
+            if (parsed.GetValue(dead) is not (>= 2 and <= 60))
+                throw new ArgumentException($"--dead-after: {parsed.GetValue(dead)} is not 2 to 60 seconds.");
             await AgentHost.RunAsync(new AgentOptions
             {
                 State = Path.GetFullPath(parsed.GetRequiredValue(s_state)),
@@ -100,10 +123,39 @@ internal static class AgentCli
                 ImageLimitBytes = Size(parsed.GetValue(images)),
                 ApiPort = parsed.GetValue(port),
                 Dates = parsed.GetValue(dates) switch { "strict" => CertificateDates.Strict, "ignore" => CertificateDates.Ignore, _ => CertificateDates.AskParent },
+                Lan = Lan(parsed.GetValue(lan)),
+                Peers = Peers(parsed.GetValue(s_peer) ?? []),
+                DeadAfter = TimeSpan.FromSeconds(parsed.GetValue(dead)),
             }, cancellation);
             return 0;
         });
         return command;
+    }
+
+    // It is carried out before command lines are read (see Program.cs); this is its place in the help.
+    private static Command Supervise() => new("supervise", """
+        Run the agent with the arguments of 'run', start it again whenever it ends, and tell the site's other nodes that this one is
+        alive, agent or not: what a node of a site of several should be started with.
+
+        Example:
+          atoll-agent supervise --lan 192.168.7.12:6445
+        """) { TreatUnmatchedTokensAsErrors = false };
+
+    private static IPEndPoint? Lan(string? text)
+    {
+        if (text is null)
+            return null;
+        if (!IPEndPoint.TryParse(text, out IPEndPoint? at) || at.Port == 0 || at.Address.Equals(IPAddress.Any) || at.Address.Equals(IPAddress.IPv6Any) || IPAddress.IsLoopback(at.Address))
+            throw new ArgumentException($"--lan: '{text}' is not an address and port at which peers reach this node, such as 192.168.7.12:6445.");
+        return at;
+    }
+
+    private static string[] Peers(string[] values)
+    {
+        foreach (string value in values)
+            if (!IPEndPoint.TryParse(value, out IPEndPoint? at) || at.Port == 0)
+                throw new ArgumentException($"--peer: '{value}' is not an address and port, such as 192.168.7.11:6445.");
+        return values;
     }
 
     private static long Size(string? text)

@@ -2,27 +2,27 @@ using System.Net;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Atoll.Agent.Identity;
-using Atoll.Agent.Uplink;
+using Atoll.Agent.Members;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Edge.Instances;
 using Atoll.Edge.Nodes;
 using Atoll.Kube;
-using Atoll.Kube.Access;
-using Atoll.Link;
+using Atoll.Kube.Streaming;
 using Atoll.Store.Sqlite;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Agent.Host;
 
 /// <summary>
-/// The composition of a site on one node: store, the site's own API, node control, and the link. None of them waits for the
-/// link: a site that boots with its line cut runs what its store says. Start-up is recovery: it reads the store, asks the
+/// The composition of a node: store, the site's own API, node control, and its part in the site (<see cref="SiteNode"/>), with the
+/// link while it leads. None of them waits for the link: a site that boots with its line cut runs what its store says. Start-up is recovery: it reads the store, asks the
 /// runtime what runs, and converges.
 /// </summary>
 internal static class AgentHost
@@ -46,6 +46,7 @@ internal static class AgentHost
         await node.Runtime.RecoverAsync(cancellation);
 
         NodeControl? control = null;
+        LanServer? lan = null;
         await using ApiServer api = await ApiServer.StartAsync(store, new ApiServerOptions
         {
             Time = time,
@@ -53,25 +54,16 @@ internal static class AgentHost
             NamespacesMustExist = false,
             Authenticators = [access],
             WritePolicy = access.Check,
-            PodStreams = new LateStreams(() => control!.Streams),
+            PodProxy = (context, pod, subresource) => pod.View(Api.ApiJson.Default.Pod).Spec.NodeName is { } at && at != options.NodeName && options.Lan is not null
+                ? lan!.ForwardPodAsync(context, at)
+                : PodStreamEndpoints.ServeAsync(context, subresource, pod, control!.Streams),
             WatchHistoryEvents = 256,
             WatchBufferEvents = 512,
             MaxEventsPerNamespace = 200,
         }, cancellation);
-        IResources resources = api.As(Kube.Access.Identity.Trusted("system:agent"));
-
-        var dialer = new LinkDialer(() => certificate.Link(options.Dates), time);
-        var uplink = new SiteUplink(store, api, resources, time, loggers.CreateLogger("Atoll.Uplink"), (state, error, parent) => Report(log, certificate, dialer, state, error, parent));
-        var ownSite = new ResourceMirror(resources, Kinds.Site, time, (_, now) => certificate.Announce(now?.Metadata.Annotation(WellKnown.TrustAnnotation)));
-        await uplink.OpenAsync(cancellation);
-        var link = new SiteLink(new SiteLinkOptions
-        {
-            Parents = [.. identity.Enrolment.Parents().Select(s => new Uri(s))],
-            Dial = dialer.DialAsync,
-            AcceptStream = TunnelServer.ToUnixSocket(options.Socket),
-            Session = new LinkOptions { Software = Version, DeadAfterMs = 12_000, Bodies = new RecentBodies(512 * 1024) },
-        }, uplink, time, Random.Shared);
-        uplink.Link = link;
+        await using SiteNode site = await SiteNode.OpenAsync(options, identity, certificate, access, store, api, time, loggers, cancellation);
+        lan = site.Server;
+        var ownSite = new ResourceMirror(site.Own, Kinds.Site, time, (_, now) => certificate.Announce(now?.Metadata.Annotation(WellKnown.TrustAnnotation)));
         control = new NodeControl(new NodeControlOptions
         {
             NodeName = options.NodeName,
@@ -79,16 +71,17 @@ internal static class AgentHost
             HostIp = options.NodeAddress,
             ImageHighBytes = options.ImageLimitBytes,
             ImageLowBytes = options.ImageLimitBytes / 5 * 4,
-            ScopeKnown = () => uplink.IsScopeKnown,
+            ScopeKnown = () => site.IsScopeKnown,
             Node = new NodeOptions { Site = identity.Enrolment.Site, Region = identity.Enrolment.Region, CapacityShare = options.CapacityShare },
-        }, resources, node.Runtime, node.Images, node.Network, time, Random.Shared, loggers);
+        }, site.Resources, node.Runtime, node.Images, node.Network, time, Random.Shared, loggers);
+        site.Copy.Whole = control.Reassert;
 
-        await using WebApplication app = BuildApi(options, access, api, loggers);
+        await using WebApplication app = BuildApi(options, access, site, loggers);
         await app.StartAsync(cancellation);
         File.SetUnixFileMode(options.Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         log.LogInformation("Site {Site}, node {Node}: up; the site's API is https://127.0.0.1:{Port}, kubeconfig {Kubeconfig}", identity.Enrolment.Site, options.NodeName, options.ApiPort, Path.Combine(options.State, "kubeconfig"));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        Task[] parts = [uplink.RunAsync(stop.Token), control.RunAsync(stop.Token), link.RunAsync(stop.Token), certificate.RunAsync(stop.Token), ownSite.RunAsync(stop.Token), ResidentMemory.RunAsync(time, stop.Token), store.Completion];
+        Task[] parts = [site.RunAsync(stop.Token), RunControlAsync(site, control, stop.Token), certificate.RunAsync(stop.Token), ownSite.RunAsync(stop.Token), ResidentMemory.RunAsync(time, stop.Token), store.Completion];
         try
         {
             Task ended = await Task.WhenAny(parts);
@@ -106,6 +99,12 @@ internal static class AgentHost
         }
     }
 
+    private static async Task RunControlAsync(SiteNode site, NodeControl control, CancellationToken cancellation)
+    {
+        await site.Copy.Settled.WaitAsync(cancellation);
+        await control.RunAsync(cancellation);
+    }
+
     private static async Task<SqliteStore> OpenStoreAsync(string path, ILogger log, CancellationToken cancellation)
     {
         var options = new SqliteStoreOptions { KeepRevisions = 2000, MaxHistoryBytes = 8 << 20, TailBytes = 512 << 10, CacheKib = 512, Readers = 1 };
@@ -121,7 +120,7 @@ internal static class AgentHost
         }
     }
 
-    private static WebApplication BuildApi(AgentOptions options, SiteAccess access, ApiServer api, ILoggerFactory loggers)
+    private static WebApplication BuildApi(AgentOptions options, SiteAccess access, SiteNode site, ILoggerFactory loggers)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
@@ -142,26 +141,15 @@ internal static class AgentHost
                     https.SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13;
                 });
             });
+            if (options.Lan is not null)
+                kestrel.Listen(options.Lan, listen =>
+                {
+                    listen.Protocols = HttpProtocols.Http1;
+                    listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(site.Tls.Server()) });
+                });
         });
         WebApplication app = builder.Build();
-        app.Run(api.HandleAsync);
+        app.Run(site.Server.HandleAsync);
         return app;
-    }
-
-    private static void Report(ILogger log, SiteCertificate certificate, LinkDialer dialer, LinkState state, LinkError error, Uri parent)
-    {
-        if (dialer.Skew is { } skew && (skew - certificate.Skew).Duration() > TimeSpan.FromMinutes(1))
-        {
-            certificate.Skew = skew;
-            log.LogWarning("The parent's clock is {Seconds:0} s ahead of this machine's: certificates are judged by the parent's", skew.TotalSeconds);
-        }
-        if (state == LinkState.Live)
-            log.LogInformation("Link to {Parent} is up after {Sent} bytes sent and {Received} received inside TLS", parent, dialer.Line.Sent, dialer.Line.Received);
-        else if (state == LinkState.Closed)
-        {
-            log.LogWarning("Link to {Parent} is down: {Reason}", parent, error);
-            if (error is LinkError.Unauthenticated or LinkError.Revoked)
-                certificate.RenewSoon();
-        }
     }
 }

@@ -42,6 +42,15 @@ internal sealed record AgentOptions
     /// <summary>What the validity dates of the parent's certificate are held against.</summary>
     public CertificateDates Dates { get; init; }
 
+    /// <summary>Address on the site's own network at which this node's peers reach it; null is a site of one node, which listens for nobody.</summary>
+    public IPEndPoint? Lan { get; init; }
+
+    /// <summary>Addresses of other nodes of the site, to begin with: the rest is told by the site.</summary>
+    public IReadOnlyList<string> Peers { get; init; } = [];
+
+    /// <summary>Silence after which a node of the site counts as dead.</summary>
+    public TimeSpan DeadAfter { get; init; } = TimeSpan.FromSeconds(8);
+
     /// <summary>State that a reboot may lose.</summary>
     public string Run => Path.Combine("/run/atoll", NodeName);
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Atoll.Agent.Identity;
+using Atoll.Agent.Members;
 using Atoll.Api.Objects;
 using Atoll.Kube.Access;
 using Atoll.Kube.Client;
@@ -13,16 +14,18 @@ namespace Atoll.Agent.Host;
 
 /// <summary>
 /// Who may use the site's own API, with no parent in reach: the owner of the unix socket (the tunnel comes in here, admitted by
-/// the centre), and on loopback whoever holds the token in the site's kubeconfig. Specs are the centre's: they are read
+/// the centre), on loopback whoever holds the token in the site's kubeconfig, and the site's other nodes. Specs are the centre's: they are read
 /// here and changed there.
 /// </summary>
 internal sealed class SiteAccess : IAuthenticator
 {
     private readonly byte[] _tokenHash;
     private readonly string _centre;
+    private readonly int _lanPort;
 
-    private SiteAccess(string token, X509Certificate2 certificate, string centre)
+    private SiteAccess(string token, X509Certificate2 certificate, string centre, int lanPort)
     {
+        _lanPort = lanPort;
         _tokenHash = SHA256.HashData(Encoding.UTF8.GetBytes(token));
         Certificate = certificate;
         _centre = centre;
@@ -55,7 +58,7 @@ internal sealed class SiteAccess : IAuthenticator
         string token = File.ReadAllText(tokenPath);
         using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
         SiteIdentity.Write(Path.Combine(options.State, "kubeconfig"), KubeConfig.Write("atoll-site", new Uri($"https://127.0.0.1:{options.ApiPort}"), pem.ExportCertificatePem(), null, null, token));
-        return new SiteAccess(token, X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null), centre);
+        return new SiteAccess(token, X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null), centre, options.Lan?.Port ?? 0);
     }
 
     /// <inheritdoc/>
@@ -64,6 +67,9 @@ internal sealed class SiteAccess : IAuthenticator
         // A unix socket has no remote address; the file's mode has let only its owner in.
         if (context.Connection.RemoteIpAddress is null)
             return ValueTask.FromResult<Caller?>(Caller.Administrator("atoll:tunnel"));
+        // A node of this site, by its certificate: for itself, or for somebody whom it admitted.
+        if (LanServer.IsPeer(context, _lanPort))
+            return ValueTask.FromResult<Caller?>(context.Request.Headers[LanClient.AsHeader] == "node" ? Caller.Trusted("system:agent") : Caller.Administrator("site-admin"));
         const string scheme = "Bearer ";
         string header = context.Request.Headers.Authorization.ToString();
         bool right = header.StartsWith(scheme, StringComparison.OrdinalIgnoreCase)

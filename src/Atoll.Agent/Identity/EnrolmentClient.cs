@@ -15,7 +15,7 @@ internal static class EnrolmentClient
     private const int MaxAnswerBytes = 256 * 1024;
 
     /// <summary>Makes a key, gets it certified against a one-time token, and stores the identity.</summary>
-    public static async Task JoinAsync(string state, IReadOnlyList<string> servers, JoinToken token, CancellationToken cancellation)
+    public static async Task JoinAsync(string state, IReadOnlyList<string> servers, JoinToken token, IReadOnlyList<string> peers, CancellationToken cancellation)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new JoinRequest { Site = token.Site, Secret = token.Secret, CertificateRequest = SiteIdentity.RequestFor(key) };
@@ -23,7 +23,7 @@ internal static class EnrolmentClient
         using X509Certificate2 pinned = authority;
         string? refusal = null;
         JoinResponse answer = await PostAsync(server, "/join/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.JoinRequest), ParentTrust.Pinned(authority, why => refusal = why), () => refusal, cancellation);
-        SiteIdentity.Save(state, new Enrolment { Site = token.Site, SiteUid = answer.SiteUid, Region = answer.Region, Servers = [.. servers], Advertised = answer.Servers }, key.ExportPkcs8PrivateKeyPem(), answer.Certificate, answer.CertificateAuthority);
+        SiteIdentity.Save(state, new Enrolment { Site = token.Site, SiteUid = answer.SiteUid, Region = answer.Region, Servers = [.. servers], Advertised = answer.Servers, Peers = [.. peers] }, key.ExportPkcs8PrivateKeyPem(), answer.Certificate, answer.CertificateAuthority);
     }
 
     /// <summary>Gets a new certificate for the same key; works with an expired one, unless the site was revoked.</summary>

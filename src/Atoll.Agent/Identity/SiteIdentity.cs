@@ -18,6 +18,9 @@ internal sealed class Enrolment
     /// <summary>Addresses of the parent that were given when joining, the preferred one first.</summary>
     public List<string> Servers { get; set; } = [];
 
+    /// <summary>Addresses of other nodes of the site, as given when this one joined.</summary>
+    public List<string> Peers { get; set; } = [];
+
     /// <summary>Addresses that the parent told of itself, at the join or the last renewal.</summary>
     public List<string> Advertised { get; set; } = [];
 

@@ -2,7 +2,9 @@ using System.Globalization;
 using System.IO.Hashing;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Link;
 
@@ -14,8 +16,9 @@ namespace Atoll.Agent.Uplink;
 /// parent acknowledged. So the outbox holds only the latest outcome of each object, survives any crash, and needs no
 /// transaction of its own:
 /// <list type="bullet">
-/// <item>a pod or node that came from the parent: its status (<c>status</c>);</item>
+/// <item>a pod, node or site that came from the parent: its status (<c>status</c>);</item>
 /// <item>a pod that came from the parent and is gone here: it was stopped (<c>stopped</c>);</item>
+/// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too;</item>
 /// <item>a node that the parent does not have yet: the node (<c>register</c>);</item>
 /// <item>an event: the event (<c>event</c>).</item>
 /// </list>
@@ -90,15 +93,26 @@ internal sealed class SiteOutbox
             return held && type == Kinds.Pod ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
         if (type == Kinds.Event)
             return Make("events", now.Key, "event", now.Utf8);
+        if (type == Kinds.Pod && now.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true)
+            return null;
+        if (type == Kinds.Pod && !held && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
+            return Make("pods", now.Key, "replace", Replacement(lost, now));
         if (type == Kinds.Node && (!held || item!.Orphan))
             return Make("nodes", now.Key, "register", now.Utf8);
         return held && StatusOf(now.Utf8) is { } status ? Make(item!.Kind, item.Name, "status", status) : null;
     }
 
+    private static ReadOnlyMemory<byte> Replacement(string lost, KubeObject pod) => JsonSerializer.SerializeToUtf8Bytes(new JsonObject
+    {
+        ["replaces"] = lost,
+        ["node"] = pod.View(ApiJson.Default.Pod).Spec.NodeName,
+        ["status"] = StatusOf(pod.Utf8) is { } status ? JsonNode.Parse(status.Span) : new JsonObject(),
+    }, ApiJson.Default.JsonObject);
+
     private static Entry Make(string kind, string name, string operation, ReadOnlyMemory<byte> body)
     {
         // A node that registers is one outcome however often its resourceVersion moves, so only what the parent uses is hashed.
-        ReadOnlyMemory<byte> hashed = operation == "register" ? StatusOf(body) ?? s_empty : body;
+        ReadOnlyMemory<byte> hashed = operation == "register" ? StatusOf(body) ?? s_empty : operation == "replace" ? Encoding.UTF8.GetBytes(name) : body;
         return new Entry { Kind = kind, Name = name, Operation = operation, Body = body, Hash = XxHash3.HashToUInt64(hashed.Span, operation.Length) };
     }
 

@@ -36,7 +36,7 @@ internal sealed class SiteUplink : ISiteOwner
         _api = api;
         _logger = logger;
         _stateChanged = stateChanged;
-        _mirrors = [.. new[] { Kinds.Node, Kinds.Pod, Kinds.Event }.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
+        _mirrors = [.. new[] { Kinds.Node, Kinds.Pod, Kinds.Event, Kinds.Site }.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
         _pods = _mirrors[1];
     }
 
@@ -112,7 +112,7 @@ internal sealed class SiteUplink : ISiteOwner
                 writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
                 continue;
             }
-            upserts.Add(new ImportObject(type, document, KeepLocalStatus: type == Kinds.Pod || type == Kinds.Node));
+            upserts.Add(new ImportObject(type, document, KeepLocalStatus: type == Kinds.Pod || type == Kinds.Node || type == Kinds.Site));
             writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
         }
         lock (_lock)

@@ -370,6 +370,9 @@ public sealed class PodStatus
 
     /// <summary>The condition of a type, or null.</summary>
     public Condition? Condition(string type) => Conditions?.Find(c => c.Type == type);
+
+    /// <summary>True when the pod was given up because its node died: what still runs of it is to be stopped.</summary>
+    public bool IsGivenUp() => Phase == "Failed" && Reason == WellKnown.NodeLost;
 }
 
 public sealed class IpAddress { public string Ip { get; set; } = ""; }

@@ -15,6 +15,15 @@ public static class WellKnown
     /// <summary>Who created a pod: <c>site</c> for replacements.</summary>
     public const string CreatedByLabel = "edge.atoll.dev/created-by";
 
+    /// <summary>UID of the lost pod whose place a pod took.</summary>
+    public const string ReplacesAnnotation = "edge.atoll.dev/replaces";
+
+    /// <summary>status.reason of a pod that was given up because its node died; Kubernetes' word.</summary>
+    public const string NodeLost = "NodeLost";
+
+    /// <summary>Condition of a Site that its nodes write: whether one of them leads, which, and if none does, why.</summary>
+    public const string LedCondition = "Led";
+
     /// <summary>Owner of a whole workload: <c>site</c> when it was created there.</summary>
     public const string OwnerLabel = "edge.atoll.dev/owner";
 

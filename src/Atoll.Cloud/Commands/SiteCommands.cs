@@ -20,7 +20,7 @@ internal static class SiteCommands
 
     public static Command Create() => new("site", "Invite, show and remove sites.\n\nExamples:\n  atoll site create lyon-1 --region eu --kind near\n  atoll site list -o json\n  atoll site show lyon-1")
     {
-        CreateCommand(), ListCommand(), ShowCommand(), OrphanCommand.Create(), RevokeCommand(), DeleteCommand(),
+        CreateCommand(), TokenCommand(), ListCommand(), ShowCommand(), OrphanCommand.Create(), RevokeCommand(), DeleteCommand(),
     };
 
     private static Argument<string> NameArgument() => new("name") { Description = "the site's name: lower-case letters, digits, '-' and '.'" };
@@ -62,6 +62,29 @@ internal static class SiteCommands
             }
             Console.WriteLine($"site {result["site"]} {result["outcome"]}. Run this on its machine, once, before {result["expires"]}:\n");
             Console.WriteLine($"  {result["command"]}\n");
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command TokenCommand()
+    {
+        Argument<string> name = NameArgument();
+        var peer = new Option<string[]>("--peer") { Description = "ADDRESS:PORT of a node that the site has, as its --lan says; may be given again" };
+        var server = new Option<string[]>("--server") { Description = "address at which the site reaches the centre; may be given again, the preferred one first (default: those that the centre advertises)" };
+        var life = new Option<double>("--valid-hours") { Description = "how long the token may be used", DefaultValueFactory = _ => 24 };
+        var command = new Command("token", "Print the command that joins one more machine to a site. It replaces a token that was not used.\n\nExample:\n  atoll site token lyon-1 --peer 192.168.7.11:6445") { name, peer, server, life };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            (HttpResources resources, KubeConfig config) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            KubeObject site = Check(await client.GetAsync(Kinds.Site, null, parsed.GetRequiredValue(name), cancellation));
+            JsonObject result = await InviteAsync(client, config, site.Name, new SiteSpec(), parsed.GetValue(server) ?? [], TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
+            result["command"] = $"{result["command"]} --site {site.Name}{string.Concat((parsed.GetValue(peer) ?? []).Select(p => $" --peer {p}"))}";
+            if (parsed.GetRequiredValue(Cli.Output) is var form and not "table")
+                Printer.Print(form, result, [], []);
+            else
+                Console.WriteLine($"Run this on the machine, once, before {result["expires"]}:\n\n  {result["command"]}\n");
             return ExitCodes.Success;
         });
         return command;

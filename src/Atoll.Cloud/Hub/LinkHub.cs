@@ -4,6 +4,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Kube.Import;
 using Atoll.Link;
 using Microsoft.Extensions.Logging;
 
@@ -22,6 +23,7 @@ internal sealed class LinkHub
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Outcomes _outcomes;
+    private readonly Adoption _adoption;
     private readonly Orphans _orphans;
     private readonly SiteStates _states;
     private readonly ResourceMirror[] _mirrors;
@@ -37,13 +39,14 @@ internal sealed class LinkHub
     /// <summary>Identities of sites whose sequence is known to be of this history, whatever it is.</summary>
     private readonly HashSet<string> _followed = new(StringComparer.Ordinal);
 
-    public LinkHub(IResources resources, Func<(string Incarnation, long Revision)> position, TimeProvider time, ILoggerFactory loggers)
+    public LinkHub(IResources resources, Func<ImportBatch, CancellationToken, ValueTask<ImportResult>> import, Func<(string Incarnation, long Revision)> position, TimeProvider time, ILoggerFactory loggers)
     {
         _resources = resources;
         _position = position;
         _time = time;
         _logger = loggers.CreateLogger("Atoll.Hub");
         _outcomes = new Outcomes(resources, _logger);
+        _adoption = new Adoption(resources, import, time, _logger);
         _orphans = new Orphans(resources, _logger);
         _states = new SiteStates(resources, _orphans, time, _logger);
         _start = position().Revision;
@@ -170,7 +173,11 @@ internal sealed class LinkHub
         foreach (Outcome outcome in batch.Outcomes)
             if (outcome.Operation == "register")
                 await _outcomes.ApplyAsync(session.Site, outcome, Holds, cancellation);
-        await Task.WhenAll(batch.Outcomes.Where(o => o.Operation != "register").Select(o => _outcomes.ApplyAsync(session.Site, o, Holds, cancellation)));
+        await Task.WhenAll(batch.Outcomes.Where(o => o.Operation != "register").Select(o => o is { Operation: "replace", Kind: "pods" }
+            ? _adoption.AdoptAsync(session.Site.Name, o, SiteOfNode, Held, cancellation)
+            : _outcomes.ApplyAsync(session.Site, o, Holds, cancellation)));
+
+        ObjectKey? Held(string uid) => _scopes.Find(uid) is { } item && Holds(item.Key, uid) ? item.Key : null;
 
         bool Holds(ObjectKey key, string uid)
         {

@@ -20,7 +20,7 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
     /// <summary>Applies one outcome durably.</summary>
     public async Task ApplyAsync(KubeObject site, Outcome outcome, Func<ObjectKey, string, bool> holds, CancellationToken cancellation)
     {
-        ResourceType? type = outcome.Kind switch { "pods" => Kinds.Pod, "nodes" => Kinds.Node, "events" => Kinds.Event, _ => null };
+        ResourceType? type = outcome.Kind switch { "pods" => Kinds.Pod, "nodes" => Kinds.Node, "events" => Kinds.Event, "sites.edge.atoll.dev" => Kinds.Site, _ => null };
         JsonObject? body = Parse(outcome);
         if (type is null || body is null)
         {
@@ -33,6 +33,7 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
             "register" when type == Kinds.Node => await RegisterAsync(site, outcome, body, cancellation),
             "event" when type == Kinds.Event => await EventAsync(outcome, body, cancellation),
             _ when !holds(key, outcome.Uid) => null,
+            "status" when type == Kinds.Site => await LedAsync(outcome, body, cancellation),
             "status" => await StatusAsync(key, outcome.Uid, body, cancellation),
             "stopped" when type == Kinds.Pod => await StoppedAsync(key, outcome.Uid, body, cancellation),
             _ => ApiStatus.BadRequest($"unknown operation {outcome.Operation}"),
@@ -49,6 +50,30 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         (string? ns, string name) = Split(key);
         ApiResult result = await resources.PatchAsync(key.Type, ns, name, PatchType.Json, Replace(uid, status), cancellation, "status");
         return result.Error;
+    }
+
+    // Of its Site a site writes one condition: who of its nodes leads.
+    private async Task<ApiStatus?> LedAsync(Outcome outcome, JsonObject body, CancellationToken cancellation)
+    {
+        JsonNode? led = (body["conditions"] as JsonArray)?.FirstOrDefault(c => c is JsonObject said && (string?)said["type"] == WellKnown.LedCondition);
+        ApiResult found = default;
+        for (int attempt = 0; attempt < 5 && led is not null; attempt++)
+        {
+            found = await resources.GetAsync(Kinds.Site, null, outcome.Name, cancellation);
+            if (found.Object is not { } value || value.Uid != outcome.Uid)
+                return found.Error;
+            JsonObject site = value.ToNode();
+            if (site["status"] is not JsonObject status)
+                site["status"] = status = [];
+            if (status["conditions"] is not JsonArray conditions)
+                status["conditions"] = conditions = [];
+            conditions.RemoveAll(c => (string?)c?["type"] == WellKnown.LedCondition);
+            conditions.Add(led.DeepClone());
+            found = await resources.UpdateAsync(Kinds.Site, null, outcome.Name, site, cancellation, "status");
+            if (!found.IsConflict)
+                break;
+        }
+        return found.Error;
     }
 
     private async Task<ApiStatus?> StoppedAsync(ObjectKey key, string uid, JsonObject status, CancellationToken cancellation)

@@ -134,7 +134,12 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             status["line"] = line;
         if (kept is not null || site.Status?.Orphans is { Count: > 0 })
             Show(status, site, kept);
-        ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid }, ["status"] = status }, cancellation, "status");
+        // The site's own word on who leads it.
+        if (value.ToNode()["status"]?["conditions"]?.AsArray().FirstOrDefault(c => (string?)c?["type"] == WellKnown.LedCondition) is { } led)
+            status["conditions"]!.AsArray().Add(led.DeepClone());
+        ApiResult result = await resources.PatchAsync(Kinds.Site, null, value.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = value.Uid, ["resourceVersion"] = value.ResourceVersion }, ["status"] = status }, cancellation, "status");
+        if (result.IsConflict)
+            Wake(value.Name); // The site reported in between.
         if (!moved || !result.Ok)
             return;
         logger.LogInformation("Site {Site} is {Phase}", value.Name, phase);

@@ -52,11 +52,12 @@ internal static class CentreServer
             PodProxy = (context, pod, subresource) => tunnel!.ServeAsync(context, pod, subresource),
         });
         IResources resources = api.As(Identity.Trusted("system:link"));
-        var hub = new LinkHub(resources, () => (store.Incarnation, store.CurrentRevision), time, loggers);
+        var hub = new LinkHub(resources, api.ImportAsync, () => (store.Incarnation, store.CurrentRevision), time, loggers);
         enrolment = new Enrolment(resources, authority, [.. options.Advertise.Select(Text)], time, loggers.CreateLogger("Atoll.Enrolment"));
         var certificates = new ServerCertificates(authority, options.Advertise, resources, time, loggers.CreateLogger("Atoll.Certificates"), () => PublishAsync(options, authority, api.As(Identity.Trusted("system:link")), cancellation));
+        var witness = new Witness(enrolment, hub, time);
 
-        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, loggers));
+        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, witness, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
@@ -92,12 +93,13 @@ internal static class CentreServer
         }
     }
 
-    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, ILoggerFactory loggers) => context.Request.Path.Value switch
+    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, Witness witness, ILoggerFactory loggers) => context.Request.Path.Value switch
     {
         LinkEndpoint.Path => LinkAsync(context, hub, enrolment, loggers),
         "/join/v1" => enrolment.JoinAsync(context),
         "/join/v1/ca" => enrolment.WriteAuthorityAsync(context),
         "/renew/v1" => enrolment.RenewAsync(context),
+        Witness.VotePath or Witness.BeatPath => witness.ServeAsync(context),
         "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub, api.As(Identity.Trusted("system:metrics"))),
         _ => api.HandleAsync(context),
     };

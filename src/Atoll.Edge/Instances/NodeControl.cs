@@ -65,7 +65,7 @@ public sealed partial class NodeControl
         _configMaps = new ResourceMirror(resources, Kinds.ConfigMap, time, (old, now) => ReferenceChanged(false, old, now));
         _secrets = new ResourceMirror(resources, Kinds.Secret, time, (old, now) => ReferenceChanged(true, old, now));
         _accounts = new ResourceMirror(resources, Kinds.ServiceAccount, time);
-        _nodes = new ResourceMirror(resources, Kinds.Node, time, fieldSelector: $"metadata.name={options.NodeName}");
+        _nodes = new ResourceMirror(resources, Kinds.Node, time, (_, now) => NodeChanged(now), fieldSelector: $"metadata.name={options.NodeName}");
         _classes = new ResourceMirror(resources, Kinds.RuntimeClass, time);
         var references = new PodReferences(_configMaps, _secrets, _accounts);
         var events = new EventRecorder(resources, time, "kubelet", options.NodeName);
@@ -135,6 +135,17 @@ public sealed partial class NodeControl
         }
     }
 
+    /// <summary>
+    /// Tells everything anew where the API does not have it: the site's state has come from another node, which may know less
+    /// of this one than this one had told.
+    /// </summary>
+    public void Reassert()
+    {
+        _reporter.Reassert();
+        foreach (PodWorker worker in _workers.Values)
+            worker.Resync();
+    }
+
     private async Task LoopAsync(Func<CancellationToken, Task> loop)
     {
         try
@@ -158,7 +169,8 @@ public sealed partial class NodeControl
         lock (_starting)
         {
             foreach (KubeObject pod in _pods.Items)
-                StartWorker(pod, instances.GetValueOrDefault(pod.Uid) ?? []);
+                if (!IsGivenUp(pod))
+                    StartWorker(pod, instances.GetValueOrDefault(pod.Uid) ?? []);
             _ready = true;
         }
         _readySource.TrySetResult();
@@ -219,11 +231,10 @@ public sealed partial class NodeControl
         PodRecord? file = PodRecordFile.Read(Path.Combine(PodFolders.All(_options.StateFolder), InstanceNames.PodPart(uid)));
         KubeObject pod = PodRecovery.Orphan(uid, file, instances);
         _log.LogInformation("Pod {Pod} ({Uid}) is no longer wanted: stopping {Count} instances", pod.Key, uid, instances.Count);
-        PodWorker worker = StartWorker(pod, instances);
-        worker.Gone();
+        StartWorker(pod, instances, gone: true);
     }
 
-    private PodWorker StartWorker(KubeObject pod, List<Instance> instances)
+    private PodWorker StartWorker(KubeObject pod, List<Instance> instances, bool gone = false)
     {
         if (_workers.TryGetValue(pod.Uid, out PodWorker? have))
             return have;
@@ -235,6 +246,9 @@ public sealed partial class NodeControl
                 before.Add(other.Completed);
         _workers[pod.Uid] = worker;
         _byPart[InstanceNames.PodPart(pod.Uid)] = worker;
+        // Before its first step: nothing is told any more of a pod that is to leave no trace.
+        if (gone)
+            worker.Gone();
         worker.Start(Task.WhenAll(before), _stop);
         _ = ForgetAsync(worker);
         return worker;
@@ -253,7 +267,7 @@ public sealed partial class NodeControl
             lock (_reserved)
                 _reserved.Remove(worker.Uid);
             _byPart.TryRemove(InstanceNames.PodPart(worker.Uid), out _);
-            if (worker.Completed.IsFaulted && _pods.Get(worker.Object.Key) is { } pod && pod.Uid == worker.Uid)
+            if (worker.Completed.IsFaulted && _pods.Get(worker.Object.Key) is { } pod && pod.Uid == worker.Uid && !IsGivenUp(pod))
                 StartWorker(pod, []).Resync();
         }
     }
@@ -268,11 +282,28 @@ public sealed partial class NodeControl
                 left.Gone();
             if (now is null)
                 return;
+            if (IsGivenUp(now))
+            {
+                if (_workers.TryGetValue(now.Uid, out PodWorker? replaced))
+                    replaced.Gone();
+                return;
+            }
             if (_workers.TryGetValue(now.Uid, out PodWorker? worker))
                 worker.Update(now);
             else
                 StartWorker(now, []);
         }
+    }
+
+    // While this node was silent the site gave the pod to another node: nothing of it may run here. Once its deletion is asked for,
+    // it is ended and removed like any other.
+    private static bool IsGivenUp(KubeObject pod) => !pod.IsDeleting && pod.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true;
+
+    // The site gave this node up for dead, which it is not.
+    private void NodeChanged(KubeObject? now)
+    {
+        if (now?.View(ApiJson.Default.Node).Status?.Conditions?.Find(c => c.Type == "Ready") is { Status: "Unknown" })
+            Reassert();
     }
 
     private void ReferenceChanged(bool secret, KubeObject? old, KubeObject? now)

@@ -13,6 +13,9 @@ internal sealed class PodStatusWriter(IResources resources)
     private static readonly string[] s_removable = ["reason", "message", "podIP", "podIPs", "initContainerStatuses", "containerStatuses"];
     private string? _written;
 
+    /// <summary>Compare with what the API says at the next write, not with what was written: another may have set it back.</summary>
+    public void Forget() => _written = null;
+
     /// <summary>True when the API has the status (or cannot have it any more); false to try again.</summary>
     public async Task<bool> WriteAsync(KubeObject pod, PodStatus status, CancellationToken cancellation)
     {

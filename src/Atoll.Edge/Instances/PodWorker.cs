@@ -106,6 +106,7 @@ internal sealed partial class PodWorker
     /// <summary>Asks to look at everything again.</summary>
     public void Resync()
     {
+        _writer.Forget();
         lock (_gate)
             foreach (ContainerRecord record in _record.Containers)
                 if (record is { Attempt: >= 0, Ended: null })

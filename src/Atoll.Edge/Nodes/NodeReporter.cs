@@ -32,6 +32,7 @@ internal sealed class NodeReporter
     private readonly PressureGauge _disk, _memory, _pids;
     private readonly Dictionary<string, (string Status, DateTimeOffset Since)> _transitions = new(StringComparer.Ordinal);
     private readonly TaskCompletionSource _firstLook = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly SemaphoreSlim _soon = new(0);
     private string? _written;
     private KubeObject? _node;
 
@@ -63,6 +64,15 @@ internal sealed class NodeReporter
     /// <summary>Ends with the first look at the node, reported or not: from then on <see cref="Facts"/> are real.</summary>
     public Task FirstLook => _firstLook.Task;
 
+    /// <summary>Reports at once, whatever was reported before, and registers when that is needed.</summary>
+    public void Reassert()
+    {
+        _written = null;
+        _node = null;
+        if (_soon.CurrentCount == 0)
+            _soon.Release();
+    }
+
     /// <summary>The one caller of <see cref="RefreshAsync"/>: what was measured and written is the state of one loop.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
@@ -77,7 +87,7 @@ internal sealed class NodeReporter
                 _log.LogWarning(e, "Node {Node} could not be reported and is tried again", _options.NodeName);
             }
             _firstLook.TrySetResult();
-            await Task.Delay(_options.Node.Period, _time, cancellation).ConfigureAwait(false);
+            await Waiting.ForAsync(_soon, _options.Node.Period, _time, cancellation).ConfigureAwait(false);
         }
     }
 

@@ -23,8 +23,9 @@ public sealed record ImportBatch
 /// <summary>
 /// One object, whole: uid, creationTimestamp, deletionTimestamp and the rest are kept as given; resourceVersion is
 /// ignored. With <paramref name="KeepLocalStatus"/> the status that is stored here stays when the identity is the same.
+/// With <paramref name="Over"/> it is written over that resourceVersion only; another one is a conflict.
 /// </summary>
-public sealed record ImportObject(ResourceType Type, JsonObject Document, bool KeepLocalStatus);
+public sealed record ImportObject(ResourceType Type, JsonObject Document, bool KeepLocalStatus, string? Over = null);
 
 /// <summary>One object to remove; an object of another uid is left alone.</summary>
 public sealed record ImportDelete(ResourceType Type, string? Namespace, string Name, string Uid);

@@ -29,6 +29,7 @@ internal sealed class Importer(IStore store, CacheFeed feed, Func<ResourceType, 
             if (result.Error != StoreError.None)
                 return new ImportResult(store.CurrentRevision, result.Error == StoreError.TooLarge
                     ? ApiStatus.BadRequest("an object of the import is larger than the store's limit")
+                    : IsOutdated(batch, 0, objects) ? new ApiStatus { Code = 409, Reason = "Conflict", Message = "an object of the import was changed meanwhile" }
                     : ApiStatus.InternalError($"the import could not be stored: {result.Error}"));
             done += count;
             if (last)
@@ -53,6 +54,8 @@ internal sealed class Importer(IStore store, CacheFeed feed, Func<ResourceType, 
             }
             if (last)
                 writes.AddRange(batch.Writes);
+            if (IsOutdated(batch, start, count))
+                return new StoreResult(StoreError.CompareFailed, store.CurrentRevision);
             if (writes.Count == 0)
                 return new StoreResult(StoreError.None, store.CurrentRevision);
             result = await store.TransactAsync(new StoreTransaction(compares, writes), cancellation).ConfigureAwait(false);
@@ -60,6 +63,18 @@ internal sealed class Importer(IStore store, CacheFeed feed, Func<ResourceType, 
                 return result;
         }
         return result;
+    }
+
+    private bool IsOutdated(ImportBatch batch, int start, int count)
+    {
+        for (int i = start; i < Math.Min(start + count, batch.Upserts.Count); i++)
+            if (batch.Upserts[i] is { Over: { } version } item)
+            {
+                JsonObject? meta = item.Document.Map("metadata");
+                if (cacheOf(item.Type).Get(Keys.Local(meta.Text("namespace"), meta.Text("name")!))?.Revision.ToString(System.Globalization.CultureInfo.InvariantCulture) != version)
+                    return true;
+            }
+        return false;
     }
 
     private void Upsert(ImportObject item, List<StoreCompare> compares, List<StoreWrite> writes)

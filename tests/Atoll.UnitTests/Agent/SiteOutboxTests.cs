@@ -44,6 +44,34 @@ public sealed class SiteOutboxTests
     }
 
     [Fact]
+    public void A_replacement_is_told_once_tells_of_the_lost_pod_too_and_then_reports_like_any_other()
+    {
+        KubeObject made = Replacement("Pending");
+        _outbox.Update(Kinds.Pod, "r", made);
+        Outcome told = _outbox.Read("r")!;
+        Assert.Equal(("pods", "default/r", "replace"), (told.Kind, told.Name, told.Operation));
+        JsonNode body = JsonNode.Parse(told.Body.Span)!;
+        Assert.Equal(("p", "n2", "Pending"), ((string?)body["replaces"], (string?)body["node"], (string?)body["status"]!["phase"]));
+        // What becomes of it until the parent knows it is told by the same outcome.
+        Assert.Equal(told.Sequence, _outbox.Update(Kinds.Pod, "r", Replacement("Running"))!.Value.Sequence);
+        _outbox.Hold(Held("p"));
+        Assert.Null(_outbox.Update(Kinds.Pod, "p", Object(Kinds.Pod, "p", """{"phase":"Failed","reason":"NodeLost"}""", 1)));
+        _outbox.Acknowledge("r", _outbox.HashOf(new OutcomeRef(told.Sequence, "r"))!.Value);
+        Assert.Empty(_outbox.Open());
+        _outbox.Hold(Held("r"));
+        _outbox.Update(Kinds.Pod, "r", Replacement("Running"));
+        Assert.Equal("status", _outbox.Read("r")!.Operation);
+    }
+
+    private static KubeObject Replacement(string phase)
+    {
+        JsonObject pod = Pod("r", phase).ToNode();
+        pod["metadata"]!["annotations"] = new JsonObject { ["edge.atoll.dev/replaces"] = "p" };
+        pod["spec"] = new JsonObject { ["nodeName"] = "n2" };
+        return KubeObject.FromNode(pod);
+    }
+
+    [Fact]
     public void A_node_registers_until_the_parent_has_it_and_again_when_the_parent_lost_it()
     {
         KubeObject node = Object(Kinds.Node, "n", """{"capacity":{"cpu":"2"}}""", 1);

@@ -34,7 +34,7 @@ public sealed class HubTests : IAsyncLifetime
         await CreateAsync(Kinds.Site, "b", []);
         await CreateAsync(Kinds.Node, "na", new JsonObject { ["metadata"] = new JsonObject { ["labels"] = new JsonObject { [WellKnown.SiteLabel] = "a" } } });
         await CreateAsync(Kinds.Pod, "pa", new JsonObject { ["spec"] = new JsonObject { ["nodeName"] = "na", ["containers"] = new JsonArray(new JsonObject { ["name"] = "c", ["image"] = "i" }) } });
-        _hub = new LinkHub(_api, () => ("i", _revision), TimeProvider.System, NullLoggerFactory.Instance);
+        _hub = new LinkHub(_api, _server.ImportAsync, () => ("i", _revision), TimeProvider.System, NullLoggerFactory.Instance);
         _running = _hub.RunAsync(_stop.Token);
         await _hub.ReadyAsync().WaitAsync(_stop.Token);
     }

@@ -1,0 +1,57 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Link.Members;
+
+namespace Atoll.Agent.Members;
+
+/// <summary>
+/// Says on the Site object who leads, and, on a node that sees nobody who does, why nobody can: there, pods of dead nodes are not
+/// replaced and nothing is written, and somebody has to be able to read the reason.
+/// </summary>
+internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, IResources own, string site, TimeProvider time)
+{
+    private static readonly TimeSpan s_period = TimeSpan.FromSeconds(1);
+
+    /// <summary>Runs until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        long since = time.GetTimestamp();
+        while (true)
+        {
+            await Task.Delay(s_period, time, cancellation);
+            bool leads = lead.IsLeading;
+            if (leads || copy.Followed is not null)
+                since = time.GetTimestamp();
+            // A change of leaders takes a moment in which there is none.
+            if (leads || time.GetElapsedTime(since) > lead.DeadAfter * 1.5)
+                await WriteAsync(leads, cancellation);
+        }
+    }
+
+    private async Task WriteAsync(bool leads, CancellationToken cancellation)
+    {
+        if ((await own.GetAsync(Kinds.Site, null, site, cancellation)).Object is not { } value)
+            return;
+        MemberList members = lead.Members;
+        int voters = members.Nodes.Count;
+        string status = leads ? "True" : "False", reason = leads ? "Elected" : "NoMajority";
+        string message = leads
+            ? $"Node {lead.Self.Name} leads the site; its voters are {string.Join(", ", members.Nodes.Select(m => m.Name))}."
+            : $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {voters} nodes{(voters % 2 == 0 ? " and not the parent" : "")}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on.";
+        Condition? before = value.View(ApiJson.Default.Site).Status?.Conditions?.Find(c => c.Type == WellKnown.LedCondition);
+        if (before?.Status == status && before.Message == message)
+            return;
+        var led = new JsonObject
+        {
+            ["type"] = WellKnown.LedCondition,
+            ["status"] = status,
+            ["reason"] = reason,
+            ["message"] = message,
+            ["lastTransitionTime"] = KubeTime.Format(before?.Status == status && before.LastTransitionTime is { } at ? at : time.GetUtcNow()),
+        };
+        await own.PatchAsync(Kinds.Site, null, site, PatchType.Merge, new JsonObject { ["status"] = new JsonObject { ["conditions"] = new JsonArray(led) } }, cancellation, "status");
+    }
+}

@@ -1,0 +1,150 @@
+using System.Net;
+using Atoll.Agent.Uplink;
+using Atoll.Link.Members;
+using Atoll.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Atoll.Agent.Members;
+
+/// <summary>
+/// Follows the leading node while there is one and it is not this one: keeps this node's store a copy of the leader's. Whoever
+/// is followed is whom this node's control writes to.
+/// </summary>
+internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeProvider time, ILogger log)
+{
+    /// <summary>Names of the headers in which a leader says who it is.</summary>
+    public const string NodeHeader = "Atoll-Node", TermHeader = "Atoll-Term", IncarnationHeader = "Atoll-Incarnation";
+
+    private static readonly TimeSpan s_retry = TimeSpan.FromMilliseconds(250), s_again = TimeSpan.FromSeconds(3);
+
+    private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile Member? _followed;
+    private long _wholeAt;
+
+    /// <summary>The leader that this node follows now, with a whole copy; null when this node leads or is alone.</summary>
+    public Member? Followed => _followed;
+
+    /// <summary>True once this node's copy is that of a site to which the parent has told its scope.</summary>
+    public bool IsScopeKnown { get; private set; }
+
+    /// <summary>Called each time when a copy has become whole: what this node knows better is to be told again.</summary>
+    public Action? Whole { get; set; }
+
+    /// <summary>
+    /// Ends when this node's state is as good as it gets: it leads, it has a whole copy of whoever does, or nobody is to be
+    /// found. Nothing is started before, so that a node that comes back does not start what was replaced meanwhile.
+    /// </summary>
+    public Task Settled => _settled.Task;
+
+    /// <summary>Follows until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        await LookAtScopeAsync(cancellation);
+        if (lead.IsAlone)
+        {
+            _settled.TrySetResult();
+            await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellation);
+        }
+        long started = time.GetTimestamp();
+        string? told = null;
+        for (int turn = 0; ; turn++)
+        {
+            if (lead.IsLeading)
+            {
+                _settled.TrySetResult();
+            }
+            else if ((told ?? Candidate(turn)) is { } address)
+            {
+                told = await TryFollowAsync(address, cancellation);
+                _followed = null;
+            }
+            // A known node goes on with what it knew; one that has never had a copy has nothing to run.
+            if (told is null && lead.Members.Nodes.Count > 0 && time.GetElapsedTime(started) > TimeSpan.FromSeconds(3))
+                _settled.TrySetResult();
+            if (told is null)
+                await Task.Delay(s_retry, time, cancellation);
+        }
+    }
+
+    private string? Candidate(int turn)
+    {
+        if (lead.Leader is { } leader && leader.Name != lead.Self.Name)
+            return leader.Address;
+        var all = new List<string>();
+        foreach (Member member in lead.Members.Nodes)
+            if (member.Name != lead.Self.Name)
+                all.Add(member.Address);
+        foreach (string peer in lead.Peers)
+            if (!all.Contains(peer) && peer != lead.Self.Address)
+                all.Add(peer);
+        return all.Count == 0 ? null : all[turn % all.Count];
+    }
+
+    // The address of the leader when a node that does not lead knows it, else null.
+    private async Task<string?> TryFollowAsync(string address, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        try
+        {
+            limit.CancelAfter(TimeSpan.FromSeconds(4));
+            CopyPosition position = await SiteRecords.PositionAsync(store, cancellation);
+            string query = $"node={Uri.EscapeDataString(lead.Self.Name)}&address={Uri.EscapeDataString(lead.Self.Address)}&incarnation={Uri.EscapeDataString(position.Led ? "" : position.Incarnation)}&after={position.Revision}";
+            using HttpResponseMessage answer = await lan.OpenCopyAsync(address, query, limit.Token);
+            if (answer.StatusCode == HttpStatusCode.MisdirectedRequest)
+                return await answer.Content.ReadAsStringAsync(limit.Token) is { Length: > 0 and < 300 } other && other != address ? other : null;
+            if (!answer.IsSuccessStatusCode || !long.TryParse(Header(answer, TermHeader), out long term) || Header(answer, NodeHeader) is not { } node || Header(answer, IncarnationHeader) is not { } incarnation || !lead.MayFollow(term))
+                return null;
+            log.LogInformation("Following node {Leader}, which leads in term {Term}", node, term);
+            await FollowAsync(answer, new Member(node, address), new CopyReceiver(store, term, incarnation), term, limit, cancellation);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            if (_followed is { } lost)
+                log.LogWarning("Node {Leader} is no longer followed: {Reason}", lost.Name, e.Message);
+        }
+        return null;
+    }
+
+    private async Task FollowAsync(HttpResponseMessage answer, Member leader, CopyReceiver receiver, long term, CancellationTokenSource limit, CancellationToken cancellation)
+    {
+        await using Stream stream = await answer.Content.ReadAsStreamAsync(limit.Token);
+        while (!lead.IsLeading && lead.MayFollow(term))
+        {
+            limit.CancelAfter(TimeSpan.FromSeconds(6));
+            if (await CopyFrames.ReadAsync(stream, limit.Token) is not { } frame)
+                return;
+            lead.Heard(leader.Name);
+            if (_wholeAt != 0 && time.GetElapsedTime(_wholeAt) > s_again)
+            {
+                // Once more, now that this node's control has seen the copy.
+                _wholeAt = 0;
+                Whole?.Invoke();
+            }
+            if (await receiver.ApplyAsync(frame.Kind, frame.Revision, frame.Entries, cancellation) is not { } position)
+            {
+                // A copy that goes on from where it was is whole from its first word.
+                if (frame.Kind == CopyFrame.Alive && !receiver.IsPartial)
+                    Became(leader);
+                continue;
+            }
+            lead.Copied(position);
+            await LookAtScopeAsync(cancellation);
+            Became(leader);
+        }
+    }
+
+    private async ValueTask LookAtScopeAsync(CancellationToken cancellation) =>
+        IsScopeKnown = IsScopeKnown || (await store.GetAsync(LinkRecords.SequenceKey, cancellation) is { } sequence && LinkRecords.ReadSequence(sequence.Value.Span).Revision > 0);
+
+    private void Became(Member leader)
+    {
+        if (_followed is not null)
+            return;
+        _followed = leader;
+        _wholeAt = time.GetTimestamp();
+        _settled.TrySetResult();
+        Whole?.Invoke();
+    }
+
+    private static string? Header(HttpResponseMessage answer, string name) => answer.Headers.TryGetValues(name, out IEnumerable<string>? values) ? values.FirstOrDefault() : null;
+}

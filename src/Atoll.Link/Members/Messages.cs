@@ -1,0 +1,64 @@
+using System.Text.Json.Serialization;
+
+namespace Atoll.Link.Members;
+
+/// <summary>How far a node's copy of the site's state goes: the term of the leader whose state it is, and that leader's revision.</summary>
+public readonly record struct LogPosition(long Term, long Revision) : IComparable<LogPosition>
+{
+    /// <inheritdoc/>
+    public int CompareTo(LogPosition other) => Term != other.Term ? Term.CompareTo(other.Term) : Revision.CompareTo(other.Revision);
+}
+
+/// <summary>A node asks for a vote, or (<paramref name="Pre"/>) whether it would get one: that question changes nothing.</summary>
+/// <param name="From">Who wants to lead.</param>
+/// <param name="Term">For which term.</param>
+/// <param name="Pre">True for the question.</param>
+/// <param name="Position">How far its state goes: whoever knows more refuses.</param>
+/// <param name="LeaseMs">For how long a vote promises, ms.</param>
+public sealed record VoteRequest(string From, long Term, bool Pre, LogPosition Position, long LeaseMs);
+
+/// <summary>The answer to a <see cref="VoteRequest"/>; the term is the highest that the voter knows.</summary>
+public sealed record VoteReply(string From, long Term, bool Granted);
+
+/// <summary>The leader tells a voter that it still leads, and asks it to promise another lease.</summary>
+public sealed record LeaderBeat(string From, long Term, long LeaseMs);
+
+/// <summary>The answer to a <see cref="LeaderBeat"/>: promised or refused, and how far the node has followed.</summary>
+public sealed record BeatReply(string From, long Term, bool Accepted, LogPosition Position);
+
+/// <summary>What a voter must not forget: the newest term it voted in or followed, and for whom.</summary>
+public sealed record VoterRecord(long Term, string? VotedFor);
+
+/// <summary>A node of the site that votes, and where its peers reach it (<c>address:port</c>).</summary>
+public sealed record Member(string Name, string Address);
+
+/// <summary>
+/// The site's voters. While <paramref name="Former"/> is there, a change is under way: a majority of either list is needed, so that
+/// nobody is elected by the old list beside somebody elected by the new one.
+/// </summary>
+public sealed record MemberList(IReadOnlyList<Member> Nodes, IReadOnlyList<Member>? Former = null)
+{
+    /// <summary>Of nobody.</summary>
+    public static MemberList None { get; } = new([]);
+
+    /// <summary>The member of a name, or null.</summary>
+    public Member? Find(string name) => Find(Nodes, name) ?? (Former is null ? null : Find(Former, name));
+
+    internal static Member? Find(IReadOnlyList<Member> nodes, string name)
+    {
+        foreach (Member node in nodes)
+            if (node.Name == name)
+                return node;
+        return null;
+    }
+}
+
+/// <summary>The wire and file forms of what nodes of a site tell each other.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(VoteRequest))]
+[JsonSerializable(typeof(VoteReply))]
+[JsonSerializable(typeof(LeaderBeat))]
+[JsonSerializable(typeof(BeatReply))]
+[JsonSerializable(typeof(VoterRecord))]
+[JsonSerializable(typeof(MemberList))]
+public sealed partial class MemberJson : JsonSerializerContext;
