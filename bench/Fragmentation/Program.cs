@@ -32,9 +32,14 @@ internal static class Program
 
     private static int Main(string[] arguments)
     {
-        if (arguments is ["variants"])
+        if (arguments is ["variants", var seeds])
         {
-            Console.Write(Variants.Run());
+            Console.Write(Variants.Run(ulong.Parse(seeds, CultureInfo.InvariantCulture)));
+            return 0;
+        }
+        if (arguments is ["fleet"])
+        {
+            Console.Write(LiveFleet.Run());
             return 0;
         }
         if (arguments is ["outlook", .. string[] traces])
@@ -51,6 +56,7 @@ internal static class Program
         Placement(text, Path.Combine(data, "openb"), target);
         Defragmentation(text, Path.Combine(data, "bytedance-vm", "medium.json"));
         text.Append(Variants.Run());
+        text.Append(LiveFleet.Run());
         File.WriteAllText(Path.Combine(target, "scheduling.md"), text.ToString());
         Console.Write(text);
         return 0;

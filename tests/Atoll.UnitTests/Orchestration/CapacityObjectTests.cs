@@ -21,6 +21,7 @@ public sealed class CapacityObjectTests
         await world.NodeAsync("c", 9, ready: "False");
         await world.MakeAsync(Kinds.Flavour, Four);
         await world.UntilAsync(() => world.Capacity("four")?.Status is { Saleable: 2, Pooled: 2, Nodes: 2, ClosedNodes: 1, Migrations.Count: 3 });
+        await world.UntilAsync(() => world.Capacity("four.site.a-site")?.Status is not null && world.Capacity("four.region.west")?.Status is not null);
         Capacity fleet = world.Capacity("four")!, site = world.Capacity("four.site.a-site")!;
         Assert.Equal(0.2, fleet.Status!.Fragmentation); // 8 of 10 free cores are sold.
         Assert.Equal([("a", "1", "cpu"), ("b", "1", "cpu")], fleet.Status.TopNodes!.Select(n => (n.Name, n.Stranded, n.ShortOf)));
