@@ -3,6 +3,8 @@ namespace Atoll.Conformance;
 /// <summary>Kinds of the scheduling centre through kubectl: pod groups, elastic quotas, reservations, profiles, and what they do.</summary>
 public sealed class SharingTests(Cluster cluster)
 {
+    // Manifests begin with a comment: what begins with a brace is JSON to kubectl.
+
     public static TheoryData<string> Kubectls() => Kubectl.All();
 
     [Theory]
@@ -13,9 +15,9 @@ public sealed class SharingTests(Cluster cluster)
         Assert.Contains("minMember", await kubectl.OkAsync("explain", "podgroup.spec", "--api-version=scheduling.x-k8s.io/v1alpha1"), StringComparison.Ordinal);
         await kubectl.FeedAsync(Pod("m1", "scheduling.x-k8s.io/pod-group: g"), "create", "-f", "-");
         await kubectl.UntilAsync("does not exist: create it", "describe", "pod", "m1");
-        string refused = await FailAsync(kubectl, "{apiVersion: scheduling.x-k8s.io/v1alpha1, kind: PodGroup, metadata: {name: g}, spec: {minMember: 0}}");
+        string refused = await FailAsync(kubectl, "# yaml\n{apiVersion: scheduling.x-k8s.io/v1alpha1, kind: PodGroup, metadata: {name: g}, spec: {minMember: 0}}");
         Assert.Contains("spec.minMember: Invalid value: 0: must be between 1 and 5000", refused, StringComparison.Ordinal);
-        await kubectl.FeedAsync("{apiVersion: scheduling.x-k8s.io/v1alpha1, kind: PodGroup, metadata: {name: g}, spec: {minMember: 2}}", "create", "-f", "-");
+        await kubectl.FeedAsync("# yaml\n{apiVersion: scheduling.x-k8s.io/v1alpha1, kind: PodGroup, metadata: {name: g}, spec: {minMember: 2}}", "create", "-f", "-");
         await kubectl.UntilAsync("has 1 of the 2 members that it needs", "describe", "pod", "m1");
         await kubectl.UntilAsync("Pending", "get", "podgroups");
         await kubectl.FeedAsync(Pod("m2", "scheduling.x-k8s.io/pod-group: g"), "create", "-f", "-");
@@ -49,15 +51,15 @@ public sealed class SharingTests(Cluster cluster)
         Kubectl kubectl = await Kubectl.StartAsync(program, cluster);
         string name = kubectl.Namespace;
         Assert.Contains("owners", await kubectl.OkAsync("explain", "reservation.spec"), StringComparison.Ordinal);
-        Assert.Contains("spec.owners: Required value", await FailAsync(kubectl, $"{{apiVersion: edge.atoll.dev/v1alpha1, kind: Reservation, metadata: {{name: {name}}}, spec: {{resources: {{cpu: 10m}}, owners: []}}}}"), StringComparison.Ordinal);
-        await kubectl.FeedAsync($"{{apiVersion: edge.atoll.dev/v1alpha1, kind: Reservation, metadata: {{name: {name}}}, spec: {{resources: {{cpu: 50m}}, owners: [{{namespace: {name}}}]}}}}", "create", "-f", "-");
+        Assert.Contains("spec.owners: Required value", await FailAsync(kubectl, $"# yaml\n{{apiVersion: edge.atoll.dev/v1alpha1, kind: Reservation, metadata: {{name: {name}}}, spec: {{resources: {{cpu: 10m}}, owners: []}}}}"), StringComparison.Ordinal);
+        await kubectl.FeedAsync($"# yaml\n{{apiVersion: edge.atoll.dev/v1alpha1, kind: Reservation, metadata: {{name: {name}}}, spec: {{resources: {{cpu: 50m}}, owners: [{{namespace: {name}}}]}}}}", "create", "-f", "-");
         Assert.Matches(@"Available +node-[ab] +cpu: 50m +cpu: 0 +24h|Available +node-[ab] +cpu: 50m +cpu: 0 +23h", await kubectl.UntilAsync("cpu: 0", "get", "reservations", name));
         await kubectl.FeedAsync(Pod("own", "app: own"), "create", "-f", "-");
         await kubectl.OkAsync("wait", "--for=condition=Ready", "pod/own", "--timeout=60s");
         await kubectl.UntilAsync($"{name}/own", "describe", "reservation", name);
         Assert.Equal(name, await kubectl.OkAsync("get", "pod", "own", "-o", @"jsonpath={.metadata.annotations.edge\.atoll\.dev/reservation}"));
         await kubectl.FeedAsync(Pod("other", "app: other", "schedulerName: " + name + ", "), "create", "-f", "-");
-        await kubectl.FeedAsync($"{{apiVersion: edge.atoll.dev/v1alpha1, kind: SchedulerProfile, metadata: {{name: {name}}}, spec: {{weights: {{Foo: 1}}}}}}", "create", "-f", "-");
+        await kubectl.FeedAsync($"# yaml\n{{apiVersion: edge.atoll.dev/v1alpha1, kind: SchedulerProfile, metadata: {{name: {name}}}, spec: {{weights: {{Foo: 1}}}}}}", "create", "-f", "-");
         await kubectl.UntilAsync("spec.weights[Foo]: no such score", "describe", "schedulerprofile", name);
         await kubectl.OkAsync("patch", "schedulerprofile", name, "--type=merge", "-p", """{"spec":{"weights":{"Foo":null,"NodeAffinity":7}}}""");
         await kubectl.OkAsync("wait", "--for=condition=Ready", "pod/other", "--timeout=60s");
@@ -71,8 +73,8 @@ public sealed class SharingTests(Cluster cluster)
         return outcome.Error;
     }
 
-    private static string Quota(string spec) => $"{{apiVersion: scheduling.x-k8s.io/v1alpha1, kind: ElasticQuota, metadata: {{name: q}}, spec: {{{spec}}}}}";
+    private static string Quota(string spec) => $"# yaml\n{{apiVersion: scheduling.x-k8s.io/v1alpha1, kind: ElasticQuota, metadata: {{name: q}}, spec: {{{spec}}}}}";
 
     private static string Pod(string name, string label, string more = "") =>
-        $"{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{{label}}}}}, spec: {{{more}containers: [{{name: c, image: \"local:1\", resources: {{requests: {{cpu: 10m}}}}}}]}}}}";
+        $"# yaml\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{{label}}}}}, spec: {{{more}containers: [{{name: c, image: \"local:1\", resources: {{requests: {{cpu: 10m}}}}}}]}}}}";
 }
