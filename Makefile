@@ -47,7 +47,7 @@ build: $(ATOLL) $(AGENT) ## the operator's program and the native agent, in arti
 
 $(ATOLL): $(SOURCES)
 	@echo "building atoll (the centre and the operator's commands)"
-	@dotnet publish src/Atoll.Cloud -c Release -o $(OUT)/atoll -v q --nologo
+	@dotnet publish src/Atoll.Cloud -c Release -r $(RID) --self-contained false -p:PublishReadyToRun=true -o $(OUT)/atoll -v q --nologo
 	@touch $@
 
 $(AGENT): $(SOURCES)
@@ -64,11 +64,12 @@ soak: ## the long forms, for hours if asked: make soak HOURS=4
 	@eng/install.sh test
 	@ATOLL_SOAK=1 ATOLL_SOAK_HOURS="$(or $(HOURS),1)" eng/test.sh
 
-bench: ## the benchmarks, into docs/benchmarks/
+bench: ## the benchmarks, into docs/benchmarks/: make bench SITES=50,100 for small fleets
 	@eng/install.sh test
 	@$(MAKE) build
 	@dotnet run --project bench/Scheduling -c Release -- --out=docs/benchmarks/scheduling-online.md
 	@dotnet run --project bench/Fragmentation -c Release -- docs/benchmarks
+	@dotnet run --project bench/Fleet -c Release -- report --out=docs/benchmarks --sites=$(or $(SITES),312,625,1250,2500)
 	@$(SUDO) eng/bench.sh
 
 clean: ## remove what was built

@@ -35,6 +35,8 @@ namespace Atoll.Orchestration;
 /// </summary>
 public sealed class OrchestrationHost
 {
+    private const int MaxPlanners = 4;
+
     private readonly Cluster _cluster;
 
     /// <summary>Prepares the controllers; nothing is read until <see cref="RunAsync"/>.</summary>
@@ -48,19 +50,25 @@ public sealed class OrchestrationHost
         _cluster = new Cluster(resources, time, random, loggers);
     }
 
+    /// <summary>What placement has done so far.</summary>
+    public PlacementStatistics Placement { get; } = new();
+
     /// <summary>Runs every controller until cancelled, which ends it without an exception.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        var placement = new PlacementLoop(_cluster);
+        var placement = new PlacementLoop(_cluster, Placement, planners: Math.Clamp(Environment.ProcessorCount, 1, MaxPlanners));
         List<Controller> controllers = Controllers(_cluster, placement.Fleet);
         try
         {
+            // Pods wait for nodes and nobody for controllers: placement begins before they have read everything.
+            var listed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            Task mirrors = _cluster.RunAsync(() => started.TrySetResult(), cancellation);
-            await Task.WhenAny(started.Task, mirrors).ConfigureAwait(false);
+            Task mirrors = _cluster.RunAsync(() => listed.TrySetResult(), () => started.TrySetResult(), cancellation);
             var tasks = new List<Task> { mirrors };
-            if (started.Task.IsCompleted)
+            await Task.WhenAny(listed.Task, mirrors).ConfigureAwait(false);
+            if (listed.Task.IsCompleted)
                 tasks.Add(placement.RunAsync(cancellation));
+            await Task.WhenAny(started.Task, mirrors).ConfigureAwait(false);
             if (started.Task.IsCompleted)
                 foreach (Controller controller in controllers)
                     tasks.Add(controller.RunAsync(cancellation));

@@ -11,38 +11,45 @@ namespace Atoll.Api.Objects;
 /// </summary>
 public sealed class KubeObject
 {
+    private readonly bool _isStored;
+    private readonly string? _uid;
+    private string? _key;
+    private ObjectHead? _head;
     private object? _view;
 
     /// <summary>Parses a document. Throws <see cref="JsonException"/> when it is no JSON object or its metadata has wrong types.</summary>
     public KubeObject(ReadOnlyMemory<byte> utf8)
     {
         Utf8 = utf8;
-        ObjectHead head = JsonSerializer.Deserialize(utf8.Span, ApiJson.Default.ObjectHead) ?? throw new JsonException("The document is null; an object is needed.");
-        ApiVersion = head.ApiVersion ?? "";
-        Kind = head.Kind ?? "";
-        Metadata = head.Metadata ?? new ObjectMeta();
+        _head = ReadHead(utf8);
+    }
+
+    private KubeObject(ReadOnlyMemory<byte> utf8, string key, string uid)
+    {
+        Utf8 = utf8;
+        (_key, _uid, _isStored) = (key, uid, true);
     }
 
     /// <summary>The whole document, as served.</summary>
     public ReadOnlyMemory<byte> Utf8 { get; }
 
     /// <summary>Group and version, such as <c>apps/v1</c>.</summary>
-    public string ApiVersion { get; }
+    public string ApiVersion => Head.ApiVersion ?? "";
 
     /// <summary>Kind in CamelCase.</summary>
-    public string Kind { get; }
+    public string Kind => Head.Kind ?? "";
 
     /// <summary>Parsed metadata: read only, by convention of all callers.</summary>
-    public ObjectMeta Metadata { get; }
+    public ObjectMeta Metadata => Head.Metadata!;
 
     /// <summary>metadata.name.</summary>
-    public string Name => Metadata.Name ?? "";
+    public string Name => _head is null ? _key![(_key!.IndexOf('/', StringComparison.Ordinal) + 1)..] : Metadata.Name ?? "";
 
     /// <summary>metadata.namespace; empty for cluster-wide objects.</summary>
-    public string Namespace => Metadata.Namespace ?? "";
+    public string Namespace => _head is null ? _key![..Math.Max(0, _key!.IndexOf('/', StringComparison.Ordinal))] : Metadata.Namespace ?? "";
 
     /// <summary>metadata.uid: the identity of the object on every tier.</summary>
-    public string Uid => Metadata.Uid ?? "";
+    public string Uid => _uid ?? Metadata.Uid ?? "";
 
     /// <summary>metadata.resourceVersion: opaque, of the server that issued it.</summary>
     public string ResourceVersion => Metadata.ResourceVersion ?? "";
@@ -51,10 +58,29 @@ public sealed class KubeObject
     public bool IsDeleting => Metadata.DeletionTimestamp is not null;
 
     /// <summary><c>namespace/name</c>, or the name alone for cluster-wide objects.</summary>
-    public string Key => Namespace.Length == 0 ? Name : $"{Namespace}/{Name}";
+    public string Key => _key ??= Namespace.Length == 0 ? Name : $"{Namespace}/{Name}";
+
+    private ObjectHead Head
+    {
+        get
+        {
+            if (_head is { } kept)
+                return kept;
+            ObjectHead head = ReadHead(Utf8);
+            Read();
+            _head = head;
+            return head;
+        }
+    }
 
     /// <summary>
-    /// The fields that Atoll acts on, as a typed view over this document. Kept after the first call, so treat it as read
+    /// An object out of a store, which checked it before: nothing is parsed until somebody asks, and the parsed forms are kept
+    /// only while the object is among those read last (<see cref="RecentForms"/>), so that an idle object costs its bytes.
+    /// </summary>
+    public static KubeObject Stored(ReadOnlyMemory<byte> utf8, string key, string uid) => new(utf8, key, uid);
+
+    /// <summary>
+    /// The fields that Atoll acts on, as a typed view over this document. Others may get the same one, so treat it as read
     /// only. Example: <c>pod.View(ApiJson.Default.Pod)</c>.
     /// </summary>
     public T View<T>(JsonTypeInfo<T> type) where T : class
@@ -62,6 +88,7 @@ public sealed class KubeObject
         if (_view is T kept)
             return kept;
         T view = JsonSerializer.Deserialize(Utf8.Span, type) ?? throw new JsonException("The document is null; an object is needed.");
+        Read();
         _view = view;
         return view;
     }
@@ -81,6 +108,22 @@ public sealed class KubeObject
 
     /// <summary>An object of a typed view (for documents that Atoll itself makes).</summary>
     public static KubeObject FromView<T>(T view, JsonTypeInfo<T> type) => new(JsonSerializer.SerializeToUtf8Bytes(view, type));
+
+    /// <summary>Drops the parsed forms; whoever holds one keeps it.</summary>
+    internal void Forget() => (_head, _view) = (null, null);
+
+    private void Read()
+    {
+        if (_isStored && _head is null && _view is null)
+            RecentForms.Keep(this);
+    }
+
+    private static ObjectHead ReadHead(ReadOnlyMemory<byte> utf8)
+    {
+        ObjectHead head = JsonSerializer.Deserialize(utf8.Span, ApiJson.Default.ObjectHead) ?? throw new JsonException("The document is null; an object is needed.");
+        head.Metadata ??= new ObjectMeta();
+        return head;
+    }
 
     /// <inheritdoc/>
     public override string ToString() => $"{Kind} {Key} uid={Uid} rv={ResourceVersion}";

@@ -18,17 +18,19 @@ public sealed class ResourceMirror
     private readonly TimeProvider _time;
     private readonly Action<KubeObject?, KubeObject?>? _changed;
     private readonly Action<IReadOnlyList<KubeObject>>? _listed;
+    private readonly Action? _wasSynced;
     private readonly ConcurrentDictionary<string, KubeObject> _items = new(StringComparer.Ordinal);
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Prepares a copy; nothing is read until <see cref="RunAsync"/>. <paramref name="listed"/> sees each list before its changes are reported.</summary>
-    public ResourceMirror(IResources resources, ResourceType type, TimeProvider time, Action<KubeObject?, KubeObject?>? changed = null, string? ns = null, string? labelSelector = null, string? fieldSelector = null, Action<IReadOnlyList<KubeObject>>? listed = null)
+    /// <summary>Prepares a copy; nothing is read until <see cref="RunAsync"/>. <paramref name="listed"/> sees each list before its changes are reported; <paramref name="synced"/> is called once, between the changes of the first list and all later ones.</summary>
+    public ResourceMirror(IResources resources, ResourceType type, TimeProvider time, Action<KubeObject?, KubeObject?>? changed = null, string? ns = null, string? labelSelector = null, string? fieldSelector = null, Action<IReadOnlyList<KubeObject>>? listed = null, Action? synced = null)
     {
         _resources = resources;
         Type = type;
         _time = time;
         _changed = changed;
         _listed = listed;
+        _wasSynced = synced;
         _namespace = ns;
         _labelSelector = labelSelector;
         _fieldSelector = fieldSelector;
@@ -65,7 +67,8 @@ public sealed class ResourceMirror
                 {
                     _listed?.Invoke(list.Items);
                     Replace(list.Items);
-                    _synced.TrySetResult();
+                    if (_synced.TrySetResult())
+                        _wasSynced?.Invoke();
                     retry = s_firstRetry;
                     await FollowAsync(list.ResourceVersion, cancellation).ConfigureAwait(false);
                 }

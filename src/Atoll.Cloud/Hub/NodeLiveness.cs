@@ -12,6 +12,9 @@ public static class NodeLiveness
 {
     private const string Aside = "reported", Conditions = "conditions";
 
+    /// <summary>False when nothing is set aside in a stored node; true when that must be looked at.</summary>
+    public static bool MayBeAside(ReadOnlySpan<byte> node) => node.IndexOf("\"reported\":"u8) >= 0;
+
     /// <summary>The status to show while the link is down, or null when it is shown already.</summary>
     public static JsonObject? Unreachable(JsonObject status, string site, DateTimeOffset since)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Hashing;
 using System.Text.Json;
 using Atoll.Api;
@@ -15,11 +16,20 @@ public sealed class ScopeItem
     // Versions stay below every store revision (epoch << 48): the link orders by digest, never by version.
     private const long VersionMask = (1L << 47) - 1;
 
-    private ScopeItem(ObjectKey key, string uid, byte[] body, long version)
+    private static readonly byte[] s_unreachable = "node.kubernetes.io/unreachable"u8.ToArray();
+
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? t_buffer;
+
+    // Pods and nodes are many and each goes to one site: their body is made when it is sent. Others go to many sites: theirs is kept.
+    private readonly byte[]? _body;
+    private volatile KubeObject _value;
+
+    private ScopeItem(ObjectKey key, KubeObject value, byte[]? body, long version)
     {
         Key = key;
-        Uid = uid;
-        Body = body;
+        _value = value;
+        _body = body;
         Version = version;
     }
 
@@ -27,10 +37,10 @@ public sealed class ScopeItem
     public ObjectKey Key { get; }
 
     /// <summary>Its identity.</summary>
-    public string Uid { get; }
+    public string Uid => _value.Uid;
 
     /// <summary>The document that the site gets.</summary>
-    public ReadOnlyMemory<byte> Body { get; }
+    public ReadOnlyMemory<byte> Body => _body ?? Write(Key, _value).WrittenSpan.ToArray();
 
     /// <summary>Hash of the body, never 0.</summary>
     public long Version { get; }
@@ -38,30 +48,84 @@ public sealed class ScopeItem
     /// <summary>The item of an object.</summary>
     public static ScopeItem Of(ObjectKey key, KubeObject value)
     {
+        ArrayBufferWriter<byte> body = Write(key, value);
+        long version = Math.Max(1, (long)XxHash3.HashToUInt64(body.WrittenSpan) & VersionMask);
+        return new ScopeItem(key, value, key.Type == Kinds.Pod || key.Type == Kinds.Node ? null : body.WrittenSpan.ToArray(), version);
+    }
+
+    /// <summary>The object has another state of the same version: the former one need not be kept.</summary>
+    public void Renew(KubeObject value) => _value = value;
+
+    // Stored documents have no blanks: what stays is copied as it is.
+    private static ArrayBufferWriter<byte> Write(ObjectKey key, KubeObject value)
+    {
+        ArrayBufferWriter<byte> body = t_buffer ??= new ArrayBufferWriter<byte>(4096);
+        body.ResetWrittenCount();
         bool statusIsTheSites = key.Type == Kinds.Pod || key.Type == Kinds.Node || key.Type == Kinds.Site;
-        using var document = JsonDocument.Parse(value.Utf8);
-        using var buffer = new MemoryStream(value.Utf8.Length);
-        using (var writer = new Utf8JsonWriter(buffer, ApiJson.WriterOptions))
+        ReadOnlySpan<byte> document = value.Utf8.Span;
+        bool marked = key.Type == Kinds.Node && document.IndexOf(s_unreachable) >= 0;
+        var reader = new Utf8JsonReader(document);
+        reader.Read();
+        char before = '{';
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            writer.WriteStartObject();
-            foreach (JsonProperty property in document.RootElement.EnumerateObject())
-                if (property.NameEquals("metadata"u8))
-                    WriteMetadata(property.Value, writer);
-                else if (key.Type == Kinds.Node && property.NameEquals("spec"u8))
-                    WriteNodeSpec(property.Value, writer);
-                else if (!statusIsTheSites || !property.NameEquals("status"u8))
-                    property.WriteTo(writer);
-            writer.WriteEndObject();
+            int start = (int)reader.TokenStartIndex;
+            bool metadata = reader.ValueTextEquals("metadata"u8), spec = marked && reader.ValueTextEquals("spec"u8);
+            bool dropped = statusIsTheSites && reader.ValueTextEquals("status"u8);
+            reader.Read();
+            int at = (int)reader.TokenStartIndex;
+            if (metadata && reader.TokenType == JsonTokenType.StartObject)
+            {
+                Put(body, ref before, document[start..at]);
+                WriteMetadata(body, document, ref reader);
+                continue;
+            }
+            reader.Skip();
+            if (spec)
+            {
+                Put(body, ref before, document[start..at]);
+                WriteNodeSpec(body, value.Utf8[at..(int)reader.BytesConsumed]);
+            }
+            else if (!dropped)
+                Put(body, ref before, document[start..(int)reader.BytesConsumed]);
         }
-        byte[] body = buffer.ToArray();
-        return new ScopeItem(key, value.Uid, body, Math.Max(1, (long)XxHash3.HashToUInt64(body) & VersionMask));
+        if (before == '{')
+            body.Write("{"u8);
+        body.Write("}"u8);
+        return body;
+    }
+
+    private static void WriteMetadata(ArrayBufferWriter<byte> body, ReadOnlySpan<byte> document, ref Utf8JsonReader reader)
+    {
+        char before = '{';
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            int start = (int)reader.TokenStartIndex;
+            bool dropped = reader.ValueTextEquals("resourceVersion"u8) || reader.ValueTextEquals("managedFields"u8);
+            reader.Read();
+            reader.Skip();
+            if (!dropped)
+                Put(body, ref before, document[start..(int)reader.BytesConsumed]);
+        }
+        if (before == '{')
+            body.Write("{"u8);
+        body.Write("}"u8);
+    }
+
+    private static void Put(ArrayBufferWriter<byte> body, ref char before, ReadOnlySpan<byte> bytes)
+    {
+        body.Write(before == '{' ? "{"u8 : ","u8);
+        before = ',';
+        body.Write(bytes);
     }
 
     // What the centre derives from the silence of the link is no news to the site, least of all when it is back.
-    private static void WriteNodeSpec(JsonElement spec, Utf8JsonWriter writer)
+    private static void WriteNodeSpec(ArrayBufferWriter<byte> body, ReadOnlyMemory<byte> bytes)
     {
-        writer.WriteStartObject("spec"u8);
-        foreach (JsonProperty property in spec.EnumerateObject())
+        using var spec = JsonDocument.Parse(bytes);
+        using var writer = new Utf8JsonWriter(body, ApiJson.WriterOptions);
+        writer.WriteStartObject();
+        foreach (JsonProperty property in spec.RootElement.EnumerateObject())
         {
             if (!property.NameEquals("taints"u8) || property.Value.ValueKind != JsonValueKind.Array)
             {
@@ -71,7 +135,7 @@ public sealed class ScopeItem
             bool any = false;
             foreach (JsonElement taint in property.Value.EnumerateArray())
             {
-                if (taint.TryGetProperty("key"u8, out JsonElement name) && name.ValueEquals("node.kubernetes.io/unreachable"u8))
+                if (taint.TryGetProperty("key"u8, out JsonElement name) && name.ValueEquals(s_unreachable))
                     continue;
                 if (!any)
                     writer.WriteStartArray("taints"u8);
@@ -81,15 +145,6 @@ public sealed class ScopeItem
             if (any)
                 writer.WriteEndArray();
         }
-        writer.WriteEndObject();
-    }
-
-    private static void WriteMetadata(JsonElement metadata, Utf8JsonWriter writer)
-    {
-        writer.WriteStartObject("metadata"u8);
-        foreach (JsonProperty property in metadata.EnumerateObject())
-            if (!property.NameEquals("resourceVersion"u8) && !property.NameEquals("managedFields"u8))
-                property.WriteTo(writer);
         writer.WriteEndObject();
     }
 }

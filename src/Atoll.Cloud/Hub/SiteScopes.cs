@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 
 namespace Atoll.Cloud.Hub;
@@ -17,28 +17,30 @@ public readonly record struct ScopeChange(string Site, ObjectKey Key, string Uid
 /// </summary>
 public sealed class SiteScopes
 {
-    private static readonly HashSet<ObjectKey> s_none = [];
+    private const int MaxTemplates = 4096;
 
     private readonly Dictionary<ObjectKey, KeyState> _keys = [];
     private readonly ConcurrentDictionary<string, ScopeItem> _byUid = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _siteOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, HashSet<ObjectKey>> _podsOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Dictionary<ObjectKey, int>> _scopes = new(StringComparer.Ordinal);
+    private readonly PodTemplates<ObjectKey[]> _podReferences = new(MaxTemplates, static pod => ReferencesOf(Kinds.Pod, pod));
 
     /// <summary>Takes in one change of one object and adds to <paramref name="changes"/> what it means for the sites.</summary>
     public void Apply(ResourceType type, KubeObject? old, KubeObject? now, ICollection<ScopeChange> changes)
     {
         KubeObject any = now ?? old ?? throw new ArgumentNullException(nameof(now));
+        PodFields fields = type == Kinds.Pod && now is not null ? PodFields.Read(now.Utf8.Span) : default;
         var key = new ObjectKey(type, any.Key);
         KeyState state = State(key);
         if (state.Item is { } held && (now is null || now.Uid != held.Uid))
             Leave(state, key, changes);
         if (now is not null)
-            Enter(state, key, now, changes);
+            Enter(state, key, now, fields, changes);
         if (type == Kinds.Node)
             MoveNode(key.Key, now?.Metadata.Label(WellKnownSite), changes);
         else if (type == Kinds.Pod)
-            MovePod(state, key, now is null ? null : now.View(ApiJson.Default.Pod).Spec.NodeName, changes);
+            MovePod(state, key, now is null ? null : fields.NodeOf(now), changes);
         else if (type == Kinds.Site)
             Root(state, key, now is null ? null : key.Key, changes);
         Forget(key, state);
@@ -69,9 +71,10 @@ public sealed class SiteScopes
     public IReadOnlyList<string> NodesOf(string site)
     {
         var nodes = new List<string>();
-        foreach (KeyValuePair<string, string> pair in _siteOfNode)
-            if (pair.Value == site)
-                nodes.Add(pair.Key);
+        if (_scopes.TryGetValue(site, out Dictionary<ObjectKey, int>? scope))
+            foreach (ObjectKey key in scope.Keys)
+                if (key.Type == Kinds.Node)
+                    nodes.Add(key.Key);
         return nodes;
     }
 
@@ -81,11 +84,11 @@ public sealed class SiteScopes
     private void Leave(KeyState state, ObjectKey key, ICollection<ScopeChange> changes)
     {
         string uid = state.Item!.Uid;
-        HashSet<ObjectKey> references = state.References;
+        ObjectKey[] references = state.References;
         state.Item = null;
-        state.References = s_none;
+        state.References = [];
         _byUid.TryRemove(uid, out _);
-        foreach (string site in new List<string>(state.Sites))
+        foreach (string site in state.Sites.ToArray())
         {
             changes.Add(new ScopeChange(site, key, uid, null));
             foreach (ObjectKey reference in references)
@@ -93,25 +96,33 @@ public sealed class SiteScopes
         }
     }
 
-    private void Enter(KeyState state, ObjectKey key, KubeObject now, ICollection<ScopeChange> changes)
+    private static ObjectKey[] ReferencesOf(ResourceType type, KubeObject value)
+    {
+        var references = new HashSet<ObjectKey>();
+        ScopeReferences.Collect(type, value, references);
+        return references.Count == 0 ? [] : [.. references];
+    }
+
+    private void Enter(KeyState state, ObjectKey key, KubeObject now, in PodFields fields, ICollection<ScopeChange> changes)
     {
         ScopeItem item = ScopeItem.Of(key, now);
         if (state.Item is not null && state.Item.Version == item.Version)
+        {
+            state.Item.Renew(now);
             return;
+        }
         state.Item = item;
         _byUid[item.Uid] = item;
-        HashSet<ObjectKey> before = state.References;
-        var after = new HashSet<ObjectKey>();
-        ScopeReferences.Collect(key.Type, now, after);
-        state.References = after.Count == 0 ? s_none : after;
-        foreach (string site in new List<string>(state.Sites))
+        ObjectKey[] before = state.References, after = key.Type == Kinds.Pod ? _podReferences.Of(now, fields) : ReferencesOf(key.Type, now);
+        state.References = after;
+        foreach (string site in state.Sites.ToArray())
         {
             changes.Add(new ScopeChange(site, key, item.Uid, item));
             foreach (ObjectKey reference in after)
-                if (!before.Contains(reference))
+                if (Array.IndexOf(before, reference) < 0)
                     Retain(site, reference, changes);
             foreach (ObjectKey reference in before)
-                if (!after.Contains(reference))
+                if (Array.IndexOf(after, reference) < 0)
                     Release(site, reference, changes);
         }
     }
@@ -216,9 +227,9 @@ public sealed class SiteScopes
     {
         public ScopeItem? Item { get; set; }
 
-        public HashSet<ObjectKey> References { get; set; } = s_none;
+        public ObjectKey[] References { get; set; } = [];
 
-        public HashSet<string> Sites { get; } = new(StringComparer.Ordinal);
+        public SiteSet Sites { get; } = new();
 
         public string? RootSite { get; set; }
 

@@ -208,7 +208,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         for (int attempt = 0; attempt < 5; attempt++)
         {
             ApiResult found = await resources.GetAsync(Kinds.Node, null, name, cancellation);
-            if (found.Object is null)
+            if (found.Object is null || (connected && !NodeLiveness.MayBeAside(found.Object.Utf8.Span)))
                 return;
             JsonObject node = found.Object.ToNode();
             if (node["status"] is not JsonObject status || (connected ? NodeLiveness.Reachable(status) : NodeLiveness.Unreachable(status, site, now)) is not { } shown)

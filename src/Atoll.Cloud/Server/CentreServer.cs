@@ -10,6 +10,7 @@ using Atoll.Kube.Access;
 using Atoll.Kube.Client;
 using Atoll.Link;
 using Atoll.Orchestration;
+using Atoll.Orchestration.Binding;
 using Atoll.Store.Sqlite;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -35,6 +36,7 @@ internal static class CentreServer
     public static async Task RunAsync(CentreOptions options, CancellationToken cancellation)
     {
         TimeProvider time = TimeProvider.System;
+        RecentForms.SetCapacity(16_384);
         Directory.CreateDirectory(options.State, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using ILoggerFactory loggers = Logs.Create();
         CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
@@ -57,21 +59,23 @@ internal static class CentreServer
         var certificates = new ServerCertificates(authority, options.Advertise, resources, time, loggers.CreateLogger("Atoll.Certificates"), () => PublishAsync(options, authority, api.As(Identity.Trusted("system:link")), cancellation));
         var witness = new Witness(enrolment, hub, time);
 
-        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, witness, loggers));
+        var orchestration = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers);
+        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, witness, orchestration.Placement, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
-        Task controllers = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers).RunAsync(stop.Token);
+        Task controllers = orchestration.RunAsync(stop.Token);
+        Task memory = CentreMemory.RunAsync(time, stop.Token);
         await app.StartAsync(cancellation);
         await PublishAsync(options, authority, resources, cancellation);
         Task rotating = certificates.RunAsync(stop.Token);
         loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise[0], options.KubeconfigPath);
         try
         {
-            await Task.WhenAny(hubTask, controllers, rotating, store.Completion, Task.Delay(Timeout.Infinite, cancellation));
+            await Task.WhenAny(hubTask, controllers, rotating, memory, store.Completion, Task.Delay(Timeout.Infinite, cancellation));
             // A part that ends by itself is a broken invariant: the process ends with it and is started again.
             if (!cancellation.IsCancellationRequested)
-                await Task.WhenAny(hubTask, controllers, rotating, store.Completion).Unwrap();
+                await Task.WhenAny(hubTask, controllers, rotating, memory, store.Completion).Unwrap();
         }
         finally
         {
@@ -93,14 +97,14 @@ internal static class CentreServer
         }
     }
 
-    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, Witness witness, ILoggerFactory loggers) => context.Request.Path.Value switch
+    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, Witness witness, PlacementStatistics placement, ILoggerFactory loggers) => context.Request.Path.Value switch
     {
         LinkEndpoint.Path => LinkAsync(context, hub, enrolment, loggers),
         "/join/v1" => enrolment.JoinAsync(context),
         "/join/v1/ca" => enrolment.WriteAuthorityAsync(context),
         "/renew/v1" => enrolment.RenewAsync(context),
         Witness.VotePath or Witness.BeatPath => witness.ServeAsync(context),
-        "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub, api.As(Identity.Trusted("system:metrics"))),
+        "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub, placement, api.As(Identity.Trusted("system:metrics"))),
         _ => api.HandleAsync(context),
     };
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
@@ -20,6 +21,10 @@ namespace Atoll.Cloud.Server;
 internal sealed class Enrolment(IResources resources, CertificateAuthority authority, List<string> servers, TimeProvider time, ILogger logger)
 {
     private const int MaxBodyBytes = 16 * 1024;
+
+    private static readonly TimeSpan s_trust = TimeSpan.FromSeconds(10);
+
+    private readonly ConditionalWeakTable<X509Certificate2, Tuple<bool, long>> _signed = [];
 
     private const string OrganizationalUnit = "2.5.4.11", CommonName = "2.5.4.3", Prefix = "system:site:";
 
@@ -75,9 +80,21 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
 
     /// <summary>True when a client certificate is of this centre, in its time, and no site's that was revoked or deleted.</summary>
     public async ValueTask<bool> IsValidAsync(X509Certificate2 certificate, CancellationToken cancellation) =>
-        authority.Signed(certificate, allowExpired: false)
+        IsSigned(certificate)
         && (Attribute(certificate, CommonName)?.StartsWith(Prefix, StringComparison.Ordinal) != true
             || (await FindSiteAsync(certificate, allowExpired: false, cancellation)).Site is not null);
+
+    // Building a chain costs more than most requests: its answer holds for the other requests of a connection for a while. By the
+    // object, which is the connection's: another connection shows its certificate anew.
+    private bool IsSigned(X509Certificate2 certificate)
+    {
+        long now = time.GetTimestamp();
+        if (_signed.TryGetValue(certificate, out Tuple<bool, long>? known) && time.GetElapsedTime(known.Item2, now) < s_trust)
+            return known.Item1;
+        bool signed = authority.Signed(certificate, allowExpired: false);
+        _signed.AddOrUpdate(certificate, Tuple.Create(signed, now));
+        return signed;
+    }
 
     /// <summary>The site that a client certificate belongs to, or why it is refused.</summary>
     public async Task<(KubeObject? Site, string? Refusal)> FindSiteAsync(X509Certificate2? certificate, bool allowExpired, CancellationToken cancellation)

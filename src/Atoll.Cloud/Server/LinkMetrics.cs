@@ -5,14 +5,15 @@ using Atoll.Api.Resources;
 using Atoll.Cloud.Hub;
 using Atoll.Kube.Access;
 using Atoll.Link;
+using Atoll.Orchestration.Binding;
 using Microsoft.AspNetCore.Http;
 
 namespace Atoll.Cloud.Server;
 
-/// <summary><c>GET /metrics</c>: the links, and what can be sold, in Prometheus' text format, for administrators.</summary>
+/// <summary><c>GET /metrics</c>: the links, placement, what can be sold, and the process in Prometheus' text format, for administrators.</summary>
 internal static class LinkMetrics
 {
-    public static async Task ServeAsync(HttpContext context, IReadOnlyList<IAuthenticator> authenticators, LinkHub hub, IResources resources)
+    public static async Task ServeAsync(HttpContext context, IReadOnlyList<IAuthenticator> authenticators, LinkHub hub, PlacementStatistics placement, IResources resources)
     {
         Identity? identity = null;
         foreach (IAuthenticator authenticator in authenticators)
@@ -36,7 +37,19 @@ internal static class LinkMetrics
                 text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"up\"}} {traffic.Received(of)}\n");
             }
         await CapacityMetrics.WriteAsync(text, resources, context.RequestAborted);
+        Counter("atoll_placement_planned_total", "Pods planned, again when they were planned again.", placement.Planned);
+        Counter("atoll_placement_bound_total", "Bindings that the API took.", placement.Bound);
+        Counter("atoll_placement_conflicts_total", "Placements of one planner that another had made impossible when they were taken over.", placement.Conflicts);
+        Counter("atoll_placement_refused_total", "Bindings that the API refused.", placement.Refused);
+        GCMemoryInfo memory = GC.GetGCMemoryInfo();
+        Gauge("process_resident_memory_bytes", "Resident memory.", Environment.WorkingSet);
+        Gauge("atoll_heap_committed_bytes", "Managed memory that the process holds.", memory.TotalCommittedBytes);
+        Gauge("atoll_heap_live_bytes", "Managed memory that was in use after the last collection.", memory.HeapSizeBytes - memory.FragmentedBytes);
         context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
         await context.Response.WriteAsync(text.ToString(), context.RequestAborted);
+
+        void Counter(string name, string help, long value) => Metric(name, help, "counter", value);
+        void Gauge(string name, string help, long value) => Metric(name, help, "gauge", value);
+        void Metric(string name, string help, string type, long value) => text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n{name} {value}\n");
     }
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Atoll.Api;
+using Atoll.Kube.Schema;
 
 namespace Atoll.Kube.Resources;
 
@@ -61,22 +62,22 @@ internal static class Json
         var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = MaxDepth });
         if (!reader.Read())
             throw new JsonException("the body is empty");
-        JsonNode? node = ReadNode(ref reader, "", duplicates);
+        JsonNode? node = ReadNode(ref reader, null, duplicates);
         if (reader.Read())
             throw new JsonException("there is more than one document in the body");
         return node;
     }
 
-    private static JsonNode? ReadNode(ref Utf8JsonReader reader, string path, List<string>? duplicates)
+    private static JsonNode? ReadNode(ref Utf8JsonReader reader, FieldPath? path, List<string>? duplicates)
     {
         switch (reader.TokenType)
         {
             case JsonTokenType.StartObject:
-                return ReadObject(ref reader, path, duplicates);
+                return ReadObject(ref reader, path ?? FieldPath.Root, duplicates);
             case JsonTokenType.StartArray:
                 JsonArray list = [];
                 while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
-                    list.Add(ReadNode(ref reader, $"{path}[{list.Count}]", duplicates));
+                    list.Add(ReadNode(ref reader, (path ?? FieldPath.Root).Index(list.Count), duplicates));
                 return list;
             case JsonTokenType.String:
                 return JsonValue.Create(reader.GetString());
@@ -87,23 +88,25 @@ internal static class Json
             case JsonTokenType.Null:
                 return null;
             default:
-                // Numbers keep their text, so that none loses digits.
-                return JsonValue.Create(JsonElement.ParseValue(ref reader));
+                // Numbers keep their text, so that none loses digits; a short whole number has only one.
+                return reader.ValueSpan is { Length: < 16 } digits && digits[0] != (byte)'-' && !digits.ContainsAny(".eE"u8)
+                    ? JsonValue.Create(reader.GetInt64())
+                    : JsonValue.Create(JsonElement.ParseValue(ref reader));
         }
     }
 
-    private static JsonObject ReadObject(ref Utf8JsonReader reader, string path, List<string>? duplicates)
+    private static JsonObject ReadObject(ref Utf8JsonReader reader, FieldPath path, List<string>? duplicates)
     {
         JsonObject map = [];
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             string name = reader.GetString()!;
-            string child = path.Length == 0 ? name : $"{path}.{name}";
+            FieldPath child = path.Child(name);
             reader.Read();
             JsonNode? value = ReadNode(ref reader, child, duplicates);
             if (!map.TryAdd(name, value))
             {
-                duplicates?.Add(child);
+                duplicates?.Add(child.ToString());
                 map[name] = value;
             }
         }

@@ -116,7 +116,11 @@ internal static class PodAdmission
     }
 
     // Two defaults can only be left from a race: the lowest counts, as in Kubernetes.
-    private static JsonObject? Default(ResourceCache classes) => All(classes).Where(IsDefault).MinBy(found => found.Number("value") ?? 0);
+    private static JsonObject? Default(ResourceCache classes) => Marked(classes).MinBy(found => found.Number("value") ?? 0);
+
+    // Stored documents have no blanks between tokens: only those that may be marked are read.
+    private static IEnumerable<JsonObject> Marked(ResourceCache classes) =>
+        classes.List(Selection.All, "", out _).Where(static found => found.Utf8.Span.IndexOf("\"globalDefault\":true"u8) >= 0).Select(Document).Where(IsDefault);
 
     private static bool IsDefault(JsonObject document) =>
         document["globalDefault"] is JsonValue flag && flag.GetValueKind() == System.Text.Json.JsonValueKind.True;

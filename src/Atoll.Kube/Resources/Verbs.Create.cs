@@ -27,22 +27,21 @@ internal sealed partial class Verbs
         if (generate && CheckPrefix(type, meta.Text("generateName")!) is { } prefix)
             return prefix;
         Stamp(type, meta, call);
-        // Admission reads classes: those that were acknowledged before this call count.
-        if (type == Kinds.Pod || type == Kinds.PriorityClass)
-            await feed.WaitFreshAsync(call.Cancellation).ConfigureAwait(false);
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
+            // What was acknowledged before this call counts: classes, the namespace, an object of the name. What comes meanwhile is compared.
+            await feed.WaitFreshAsync(call.Cancellation).ConfigureAwait(false);
             if (generate)
                 meta["name"] = Generate(meta.Text("generateName")!);
             var candidate = (JsonObject)document.DeepClone();
             if (Admit(type, candidate, call) is { } refused)
                 return refused;
             string name = meta.Text("name")!;
-            (ApiStatus? missing, StoreCompare? guard) = await CheckNamespaceAsync(type, ns, name, call).ConfigureAwait(false);
+            (ApiStatus? missing, StoreCompare? guard) = CheckNamespace(type, ns, name);
             if (missing is not null)
                 return missing;
             // Also answers a dry run, which compares nothing.
-            bool exists = await ReadAsync(type, ns, name, call.Cancellation).ConfigureAwait(false) is not null;
+            bool exists = Peek(type, ns, name) is not null;
             if (!exists && await StoreAsync(type, ns, name, candidate, null, call, guard).ConfigureAwait(false) is { } done)
                 return done with { Created = true };
             // Somebody was first, or the namespace changed: only the former is final.
@@ -99,11 +98,11 @@ internal sealed partial class Verbs
     }
 
     /// <summary>The namespace must exist and stay; the comparison makes sure that it does not end meanwhile.</summary>
-    private async ValueTask<(ApiStatus? Error, StoreCompare? Guard)> CheckNamespaceAsync(ResourceType type, string? ns, string name, CallContext call)
+    private (ApiStatus? Error, StoreCompare? Guard) CheckNamespace(ResourceType type, string? ns, string name)
     {
         if (!type.Namespaced || !options.NamespacesMustExist)
             return (null, null);
-        CachedObject? space = await ReadAsync(Kinds.Namespace, null, ns!, call.Cancellation).ConfigureAwait(false);
+        CachedObject? space = Peek(Kinds.Namespace, null, ns!);
         if (space is null)
             return (ApiStatus.NotFound(Kinds.Namespace, ns!), null);
         if (!space.Object.IsDeleting)

@@ -19,6 +19,11 @@ internal sealed partial class Verbs
             return ApiStatus.Invalid(Kinds.Pod, name, [MetaRules.Cause("FieldValueNotSupported", "target.kind", $"Unsupported value: \"{kind}\": supported values: \"Node\"")]);
         JsonObject? meta = binding.Map("metadata");
         string? uid = meta.Text("uid"), version = meta.Text("resourceVersion");
+        // The quick way, from what the cache holds and compared as it is stored. What is not as it should be goes the long way.
+        if (!call.DryRun && call.Identity.IsTrusted && meta.Map("annotations") is null && Peek(Kinds.Pod, ns, name) is { } known
+            && CheckPreconditions(Kinds.Pod, name, known, new DeleteOptions { Uid = uid, ResourceVersion = version }) is null
+            && BoundPod.Of(known.Utf8.Span, node, Now()) is { } bytes && await StoreAsync(Kinds.Pod, ns, name, bytes, known, call).ConfigureAwait(false) is { } quick)
+            return quick with { Created = true };
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
             CachedObject? current = await ReadAsync(Kinds.Pod, ns, name, call.Cancellation).ConfigureAwait(false);

@@ -21,14 +21,21 @@ internal sealed partial class Verbs(IStore store, CacheFeed feed, Func<ResourceT
     private async ValueTask<CachedObject?> ReadAsync(ResourceType type, string? ns, string name, CancellationToken cancellation)
     {
         await feed.WaitFreshAsync(cancellation).ConfigureAwait(false);
-        return cacheOf(type).Get(Keys.Local(ns, name));
+        return Peek(type, ns, name);
     }
+
+    /// <summary>What the cache holds now: enough for a write that compares, which is made again from a fresh read when it was not.</summary>
+    private CachedObject? Peek(ResourceType type, string? ns, string name) => cacheOf(type).Get(Keys.Local(ns, name));
 
     /// <summary>Writes a document over a state (null: nothing must exist). Null and no error: the race was lost.</summary>
     private async ValueTask<WriteResult?> StoreAsync(ResourceType type, string? ns, string name, JsonObject document, CachedObject? over, CallContext call, StoreCompare? also = null)
     {
         document.Map("metadata")!.Remove("resourceVersion");
-        byte[] bytes = document.ToBytes();
+        return await StoreAsync(type, ns, name, document.ToBytes(), over, call, also).ConfigureAwait(false);
+    }
+
+    private async ValueTask<WriteResult?> StoreAsync(ResourceType type, string? ns, string name, byte[] bytes, CachedObject? over, CallContext call, StoreCompare? also = null)
+    {
         if (bytes.Length > options.MaxObjectBytes)
             return ApiStatus.TooLarge(options.MaxObjectBytes);
         string local = Keys.Local(ns, name);

@@ -27,7 +27,9 @@ internal static class Json
     public static string? AsText(JsonNode? node) => node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
 
     public static long? AsLong(JsonNode? node) =>
-        node is JsonValue value && value.GetValueKind() == JsonValueKind.Number && long.TryParse(value.ToJsonString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number : null;
+        node is not JsonValue value || value.GetValueKind() != JsonValueKind.Number ? null
+        : value.TryGetValue(out long whole) ? whole
+        : long.TryParse(value.ToJsonString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number : null;
 
     /// <summary>The objects of a list, with their indices; other members are skipped (the shape check reports them).</summary>
     public static IEnumerable<(int Index, JsonObject Item)> Objects(this JsonObject? node, string name)

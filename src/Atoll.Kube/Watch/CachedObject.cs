@@ -3,20 +3,23 @@ using Atoll.Api.Objects;
 namespace Atoll.Kube.Watch;
 
 /// <summary>
-/// One object in the cache: its bytes as served, and little else. The parsed form is made when somebody asks and kept
-/// only as long as somebody holds it, so that an idle object costs its bytes.
+/// One object in the cache: its bytes as served, and little else. What reads it gets one object for all, whose parsed form is
+/// made when somebody asks and forgotten after a while, so that an idle object costs its bytes.
 /// </summary>
 internal sealed class CachedObject
 {
-    private readonly WeakReference<KubeObject?> _parsed = new(null);
+    private KubeObject? _object;
 
-    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod)
+    /// <summary>A stored state; what it has in common with the state before (<paramref name="old"/>) is shared with it.</summary>
+    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod, CachedObject? old = null)
     {
-        Key = key;
+        Key = old?.Key ?? key;
         Revision = revision;
         Utf8 = ObjectBytes.WithRevision(stored, revision);
-        Uid = ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "";
-        NodeName = isPod ? ObjectBytes.Find(Utf8.Span, "spec", "nodeName") : null;
+        string uid = ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "";
+        Uid = old?.Uid == uid ? old.Uid : uid;
+        string? node = isPod ? ObjectBytes.Find(Utf8.Span, "spec", "nodeName") : null;
+        NodeName = old?.NodeName == node ? old?.NodeName : node;
     }
 
     private CachedObject(string key, byte[] document)
@@ -47,18 +50,8 @@ internal sealed class CachedObject
     /// <summary>Node of a pod, or null.</summary>
     public string? NodeName { get; }
 
-    /// <summary>The parsed object; the same instance for all who hold it at a time.</summary>
-    public KubeObject Object
-    {
-        get
-        {
-            if (_parsed.TryGetTarget(out KubeObject? parsed))
-                return parsed;
-            parsed = new KubeObject(Utf8);
-            _parsed.SetTarget(parsed);
-            return parsed;
-        }
-    }
+    /// <summary>The object for readers; the same instance for all of them.</summary>
+    public KubeObject Object => _object ?? Interlocked.CompareExchange(ref _object, KubeObject.Stored(Utf8, Key, Uid), null) ?? _object;
 
     /// <summary>An object that was checked and not stored: it has no revision.</summary>
     public static CachedObject Unstored(string key, byte[] document) => new(key, document);

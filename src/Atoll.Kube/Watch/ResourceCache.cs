@@ -40,14 +40,20 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
     /// <summary>Takes in the state at a revision; changes after it follow through <see cref="Apply"/>.</summary>
     public void Load(IReadOnlyList<StoreEntry> entries, long revision)
     {
+        var made = new CachedObject[entries.Count];
+        if (made.Length > 1000)
+            Parallel.For(0, made.Length, i => made[i] = Make(entries[i].Key.Span, entries[i].Value.Span, entries[i].ModRevision));
+        else
+            for (int i = 0; i < made.Length; i++)
+                made[i] = Make(entries[i].Key.Span, entries[i].Value.Span, entries[i].ModRevision);
         lock (_gate)
         {
             _items.Clear();
+            _items.EnsureCapacity(made.Length);
             _byNode?.Clear();
             _history.Clear();
-            foreach (StoreEntry entry in entries)
+            foreach (CachedObject item in made)
             {
-                CachedObject item = Make(entry.Key.Span, entry.Value.Span, entry.ModRevision);
                 _items.Add(item);
                 Index(item, null);
             }
@@ -76,7 +82,7 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
         string key = Encoding.UTF8.GetString(e.Key.Span[prefix.Length..]);
         int at = Find(key);
         CachedObject? old = at >= 0 ? _items[at] : null;
-        CachedObject? current = e.Value is { } value ? new CachedObject(key, value.Span, e.Revision, _byNode is not null) : null;
+        CachedObject? current = e.Value is { } value ? new CachedObject(key, value.Span, e.Revision, _byNode is not null, old) : null;
         _last = e.Revision;
         if (current is not null && at >= 0)
             _items[at] = current;

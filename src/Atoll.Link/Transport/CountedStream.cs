@@ -1,6 +1,6 @@
 namespace Atoll.Link;
 
-/// <summary>Bytes of one connection inside its encryption: what TLS carries, its own handshake left out.</summary>
+/// <summary>Bytes of one connection, inside or outside its encryption.</summary>
 public sealed class LineBytes
 {
     private long _sent, _received;

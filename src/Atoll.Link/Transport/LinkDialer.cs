@@ -66,6 +66,9 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
     /// <summary>How far the parent's clock is ahead of this machine's (within a second), as it said last; null before.</summary>
     public TimeSpan? Skew { get; private set; }
 
+    /// <summary>Bytes of the newest connection as TCP carries them, TLS and its handshake included.</summary>
+    public LineBytes Wire { get; private set; } = new();
+
     /// <summary>Dials <c>https://host:port</c>; throws <see cref="LinkDialException"/>.</summary>
     public async ValueTask<Stream> DialAsync(Uri address, CancellationToken cancellation)
     {
@@ -78,7 +81,9 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         {
             SocketTuning.Apply(socket);
             await socket.ConnectAsync(address.IdnHost, address.Port, both.Token).ConfigureAwait(false);
-            stream = new NetworkStream(socket, ownsSocket: true);
+            LineBytes wire = new();
+            stream = new CountedStream(new NetworkStream(socket, ownsSocket: true), wire);
+            Wire = wire;
             (SslStream secure, X509Certificate2 certificate, CertificateDates dates) = await SecureAsync(stream, address, both.Token).ConfigureAwait(false);
             stream = secure;
             LineBytes bytes = new();

@@ -31,11 +31,16 @@ internal sealed partial class PlacementLoop
     private readonly HashSet<string> _assumed = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _wake = new(0);
     private readonly ILogger _log;
+    private readonly PlacementStatistics _statistics;
+    private readonly int _planners;
+    private IReadOnlyList<KubeObject> _first = [];
     private DateTimeOffset _flushed;
 
-    public PlacementLoop(Cluster cluster)
+    public PlacementLoop(Cluster cluster, PlacementStatistics? statistics = null, int planners = 1)
     {
         _cluster = cluster;
+        _statistics = statistics ?? new PlacementStatistics();
+        _planners = planners;
         _outcome = new PlacementOutcome(cluster);
         _queue = new PlacementQueue(_snapshot.TenantOf);
         _log = cluster.Loggers.CreateLogger<PlacementLoop>();
@@ -46,8 +51,8 @@ internal sealed partial class PlacementLoop
         Follow(Kinds.ElasticQuota, _snapshot.UpsertQuota, _snapshot.RemoveQuota, ClusterEvents.Quotas | ClusterEvents.PodGone, resort: true);
         cluster.Of(Kinds.SchedulerProfile).Listen(ProfileChanged);
         cluster.Of(Kinds.Reservation).Listen(ReservationChanged);
-        cluster.Nodes.Listen(NodeChanged);
-        cluster.Pods.Listen(PodChanged);
+        cluster.Nodes.Listen(NodeChanged, TakeNodes);
+        cluster.Pods.Listen(PodChanged, TakePods);
     }
 
     /// <summary>Plans and binds until cancelled.</summary>
@@ -95,10 +100,12 @@ internal sealed partial class PlacementLoop
                 fork = _snapshot.Fork();
                 options = new PlanOptions { Seed = 1, Profiles = _profiles.Current };
             }
-            Plan plan = Scheduler.Plan(fork, batch, options);
-            List<Placement> taken;
+            IReadOnlyList<Plan> plans = await ParallelPlanners.PlanAsync(fork, batch, options, _planners).ConfigureAwait(false);
+            _statistics.AddPlanned(batch.Count);
+            var taken = new List<Placement>(batch.Count);
             lock (_lock)
-                taken = TakeOver(plan);
+                foreach (Plan plan in plans)
+                    taken.AddRange(TakeOver(plan, isFirst: ReferenceEquals(plan, plans[0])));
             await Task.WhenAll(taken.Select(p => CarryOutAsync(p, cancellation))).ConfigureAwait(false);
             any |= taken.Exists(p => p.Node is not null);
         }
@@ -120,7 +127,7 @@ internal sealed partial class PlacementLoop
 
     // What changed while the plan was made is in the queue and the snapshot already: a pod that changed, or whose node went,
     // is planned again.
-    private List<Placement> TakeOver(Plan plan)
+    private List<Placement> TakeOver(Plan plan, bool isFirst)
     {
         var taken = new List<Placement>(plan.Placements.Count);
         // Of a pod group all is taken over or nothing.
@@ -144,6 +151,12 @@ internal sealed partial class PlacementLoop
             }
             else
             {
+                if (!isFirst && !_snapshot.HasRoom(pod, placement.Node))
+                {
+                    // Another planner was first: it stays pending.
+                    _statistics.AddConflict();
+                    continue;
+                }
                 if (!_queue.Fitted(pod))
                     continue;
                 _assumed.Add(pod.Uid);
@@ -175,7 +188,9 @@ internal sealed partial class PlacementLoop
             }
             if (placement.Node is not null)
             {
-                if (!await _outcome.BindAsync(placement, cancellation).ConfigureAwait(false))
+                bool bound = await _outcome.BindAsync(placement, cancellation).ConfigureAwait(false);
+                _statistics.AddOutcome(bound);
+                if (!bound)
                     TakeBack(pod);
                 return;
             }
@@ -206,7 +221,7 @@ internal sealed partial class PlacementLoop
             _snapshot.RemovePod(pod.Uid);
             _queue.Happened(ClusterEvents.PodGone);
             // The copy says what is true now: bound by somebody else, gone, or to be planned again after a pause.
-            if (_cluster.Pods.ByUid(pod.Uid) is not { } now)
+            if ((_cluster.Pods.ByUid(pod.Uid) ?? (_cluster.Pods.IsLoading ? pod : null)) is not { } now)
                 return;
             Take(now, specChanged: false);
             if (Waits(now))
@@ -249,12 +264,36 @@ internal sealed partial class PlacementLoop
         {
             if (!_profiles.Change(old, now))
                 return;
-            foreach (KubeObject pod in _cluster.Pods.All())
-                if (string.IsNullOrEmpty(pod.View(ApiJson.Default.Pod).Spec.NodeName))
+            foreach (KubeObject pod in _cluster.Pods.IsLoading ? _first : _cluster.Pods.In(Copy.Unbound))
+                if (!PodFields.Read(pod.Utf8.Span).IsBound)
                     Take(pod, specChanged: false);
             _queue.Happened(ClusterEvents.All);
         }
         Wake();
+    }
+
+    // First lists are long: all cores read, then one takes in.
+    private void TakeNodes(IReadOnlyList<KubeObject> nodes)
+    {
+        Parallel.ForEach(nodes, static node => node.View(ApiJson.Default.Node));
+        lock (_lock)
+            foreach (KubeObject node in nodes)
+                _snapshot.UpsertNode(node);
+    }
+
+    private void TakePods(IReadOnlyList<KubeObject> pods)
+    {
+        var fields = new PodFields[pods.Count];
+        Parallel.For(0, fields.Length, i => fields[i] = PodFields.Read(pods[i].Utf8.Span));
+        lock (_lock)
+        {
+            _first = pods;
+            for (int i = 0; i < fields.Length; i++)
+                if (fields[i].IsBound)
+                    _snapshot.UpsertPod(pods[i], fields[i]);
+                else
+                    Take(pods[i], specChanged: false);
+        }
     }
 
     private void NodeChanged(KubeObject? old, KubeObject? now)
@@ -276,6 +315,7 @@ internal sealed partial class PlacementLoop
         bool any;
         lock (_lock)
         {
+            _first = [];
             if (old is not null && old.Uid != now?.Uid)
                 Drop(old.Uid);
             // An answer that was told is no news; a toleration that was added is.
@@ -289,9 +329,10 @@ internal sealed partial class PlacementLoop
 
     private void Take(KubeObject pod, bool specChanged)
     {
-        Pod view = pod.View(ApiJson.Default.Pod);
-        if (string.IsNullOrEmpty(view.Spec.NodeName))
+        PodFields fields = PodFields.Read(pod.Utf8.Span);
+        if (!fields.IsBound)
         {
+            Pod view = pod.View(ApiJson.Default.Pod);
             // A copy that does not show our binding yet says nothing new.
             if (_assumed.Contains(pod.Uid))
                 return;
@@ -305,11 +346,11 @@ internal sealed partial class PlacementLoop
             _queue.Offer(pod, specChanged);
             return;
         }
-        bool known = _assumed.Remove(pod.Uid), ended = view.Status?.Phase is "Succeeded" or "Failed";
+        bool known = _assumed.Remove(pod.Uid);
         _queue.Remove(pod.Uid);
         int before = _snapshot.PodCount;
-        _snapshot.UpsertPod(pod);
-        if (ended)
+        _snapshot.UpsertPod(pod, fields);
+        if (fields.IsOver)
         {
             if (_snapshot.PodCount < before)
                 _queue.Happened(ClusterEvents.PodGone);

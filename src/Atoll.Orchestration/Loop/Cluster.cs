@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Microsoft.Extensions.Logging;
@@ -28,7 +28,7 @@ internal sealed class Cluster
         Events = new EventRecorder(api, time, "atoll-orchestration");
         foreach (ResourceType type in Kinds.All)
             if (type != Kinds.Event && type != Kinds.EventsEvent)
-                _copies[type] = new Copy(type, time, type == Kinds.Pod ? NodeOf : null);
+                _copies[type] = new Copy(type, time, type == Kinds.Pod ? PodKeys : null);
     }
 
     /// <summary>The API itself, for reads that must be newest.</summary>
@@ -57,16 +57,28 @@ internal sealed class Cluster
     /// <summary>The copy of a resource, or null when it is not kept.</summary>
     public Copy? Find(ResourceType type) => _copies.GetValueOrDefault(type);
 
-    /// <summary>Mirrors everything until cancelled; <paramref name="synced"/> is called once, when all first lists are in.</summary>
-    public async Task RunAsync(Action synced, CancellationToken cancellation)
+    /// <summary>
+    /// Mirrors everything until cancelled. <paramref name="listed"/> is called once, when placement can begin: all first lists are in,
+    /// but that of nodes and pods, which may be long, only with those who take it whole. <paramref name="synced"/> is called once,
+    /// when everybody has seen everything.
+    /// </summary>
+    public async Task RunAsync(Action listed, Action synced, CancellationToken cancellation)
     {
         var mirrors = new List<ResourceMirror>(_copies.Count);
+        var early = new List<Task>(_copies.Count);
         foreach (Copy copy in _copies.Values)
-            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: copy.Type == Kinds.Pod ? Read : null));
+        {
+            var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: list => First(copy, list, first), synced: copy.Loaded));
+            early.Add(copy.Type == Kinds.Pod || copy.Type == Kinds.Node ? first.Task : mirrors[^1].Synced);
+        }
         var tasks = mirrors.ConvertAll(m => m.RunAsync(cancellation));
         tasks.Add(Events.RunAsync(cancellation));
         tasks.Add(SettleAsync(cancellation));
         Task running = Parts.RunAsync(tasks);
+        await Task.WhenAny(Task.WhenAll(early), running).ConfigureAwait(false);
+        if (!running.IsCompleted)
+            listed();
         // Stopped or broken before the first lists were in, it ends below.
         await Task.WhenAny(Task.WhenAll(mirrors.ConvertAll(m => m.Synced)), running).ConfigureAwait(false);
         if (!running.IsCompleted)
@@ -150,9 +162,18 @@ internal sealed class Cluster
 
     private static string? Scope(KubeObject value) => value.Namespace.Length == 0 ? null : value.Namespace;
 
-    // Everybody who listens to pods reads them; of the first list, which may be long, that is done by all cores.
-    private static void Read(IReadOnlyList<KubeObject> pods) => Parallel.ForEach(pods, static pod => pod.View(ApiJson.Default.Pod));
+    private static void First(Copy copy, IReadOnlyList<KubeObject> list, TaskCompletionSource first)
+    {
+        if (first.Task.IsCompleted)
+            return;
+        copy.First(list);
+        first.TrySetResult();
+    }
 
-    private static string? NodeOf(KubeObject pod) =>
-        pod.View(ApiJson.Default.Pod).Spec.NodeName is { Length: > 0 } node ? Copy.OnNode(node) : null;
+    private static string[] PodKeys(KubeObject pod)
+    {
+        PodFields fields = PodFields.Read(pod.Utf8.Span);
+        string place = fields.NodeOf(pod) is { } node ? Copy.OnNode(node) : Copy.Unbound;
+        return fields.IsOver ? [place, Copy.Over] : [place];
+    }
 }

@@ -16,7 +16,7 @@ internal sealed class Copy
 
     private readonly Lock _gate = new();
     private readonly TimeProvider _time;
-    private readonly Func<KubeObject, string?>? _extraIndex;
+    private readonly Func<KubeObject, IEnumerable<string>>? _extraIndex;
     private readonly Dictionary<string, KubeObject> _items = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Dictionary<string, KubeObject>> _index = new(StringComparer.Ordinal);
     private readonly Dictionary<string, KubeObject> _byUid = new(StringComparer.Ordinal);
@@ -24,8 +24,9 @@ internal sealed class Copy
     private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
     private readonly Queue<string> _goneOrder = new();
     private readonly List<Action<KubeObject?, KubeObject?>> _listeners = [];
+    private readonly List<(Action<KubeObject?, KubeObject?> Change, Action<IReadOnlyList<KubeObject>> Whole)> _whole = [];
 
-    public Copy(ResourceType type, TimeProvider time, Func<KubeObject, string?>? extraIndex = null)
+    public Copy(ResourceType type, TimeProvider time, Func<KubeObject, IEnumerable<string>>? extraIndex = null)
     {
         Type = type;
         _time = time;
@@ -41,11 +42,53 @@ internal sealed class Copy
     /// <summary>Index key of everything that names an owner.</summary>
     public static string OwnedBy(string uid) => "owner/" + uid;
 
-    /// <summary>Index key of the pods bound to a node.</summary>
-    public static string OnNode(string node) => "node/" + node;
+    /// <summary>Index key of everything in a namespace that no controller has: what one may adopt.</summary>
+    public static string FreeIn(string ns) => "free/" + ns;
 
-    /// <summary>Calls back after each change that the mirror reports.</summary>
+    /// <summary>Index key of the pods bound to a node.</summary>
+    public static string OnNode(string node) => NodePrefix + node;
+
+    /// <summary>Index key of the pods without a node.</summary>
+    public const string Unbound = "pods/unbound";
+
+    /// <summary>Index key of the pods that have succeeded or failed.</summary>
+    public const string Over = "pods/over";
+
+    private const string NodePrefix = "node/";
+
+    /// <summary>Names of the nodes that pods are bound to.</summary>
+    public List<string> NodesInUse()
+    {
+        var names = new List<string>();
+        lock (_gate)
+            foreach (string key in _index.Keys)
+                if (key.StartsWith(NodePrefix, StringComparison.Ordinal))
+                    names.Add(key[NodePrefix.Length..]);
+        return names;
+    }
+
+    /// <summary>
+    /// Calls back after each change that the mirror reports. The first list of a copy that somebody takes whole (nodes, pods) is not
+    /// told: controllers begin with all their keys.
+    /// </summary>
     public void Listen(Action<KubeObject?, KubeObject?> listener) => _listeners.Add(listener);
+
+    /// <summary>Calls back once with the whole first list, ahead of everybody else, and then after each change that the mirror reports.</summary>
+    public void Listen(Action<KubeObject?, KubeObject?> listener, Action<IReadOnlyList<KubeObject>> whole) => _whole.Add((listener, whole));
+
+    /// <summary>True while the first list is taken in that some have got whole already.</summary>
+    public bool IsLoading { get; private set; }
+
+    /// <summary>The first list has come: who asked for it whole gets it.</summary>
+    public void First(IReadOnlyList<KubeObject> list)
+    {
+        IsLoading = _whole.Count > 0;
+        foreach ((Action<KubeObject?, KubeObject?> _, Action<IReadOnlyList<KubeObject>> whole) in _whole)
+            whole(list);
+    }
+
+    /// <summary>The first list is taken in.</summary>
+    public void Loaded() => IsLoading = false;
 
     /// <summary>The object of a key (<c>namespace/name</c> or <c>name</c>), or null.</summary>
     public KubeObject? Get(string key) { lock (_gate) return _items.GetValueOrDefault(key); }
@@ -93,6 +136,11 @@ internal sealed class Copy
                     Put(now);
             }
         }
+        if (!IsLoading)
+            foreach ((Action<KubeObject?, KubeObject?> change, Action<IReadOnlyList<KubeObject>> _) in _whole)
+                change(old, now);
+        else if (old is null)
+            return;
         foreach (Action<KubeObject?, KubeObject?> listener in _listeners)
             listener(old, now);
     }
@@ -180,10 +228,17 @@ internal sealed class Copy
     {
         if (Type.Namespaced)
             yield return InNamespace(value.Namespace);
-        if (value.Metadata.OwnerReferences is { } owners)
+        bool isFree = true;
+        // Most have no owner, and metadata costs more to read than bytes to search.
+        if (value.Utf8.Span.IndexOf("\"ownerReferences\""u8) >= 0 && value.Metadata.OwnerReferences is { } owners)
             foreach (OwnerReference owner in owners)
+            {
+                isFree &= owner.Controller != true;
                 yield return OwnedBy(owner.Uid);
-        if (_extraIndex?.Invoke(value) is { } extra)
+            }
+        if (isFree && Type.Namespaced)
+            yield return FreeIn(value.Namespace);
+        foreach (string extra in _extraIndex?.Invoke(value) ?? [])
             yield return extra;
     }
 

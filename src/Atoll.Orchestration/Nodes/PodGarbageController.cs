@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
@@ -31,29 +30,20 @@ internal sealed class PodGarbageController : Controller
 
     internal override async ValueTask<Next> ReconcileAsync(string key, CancellationToken cancellation)
     {
-        var finished = new List<KubeObject>();
         var absent = new Dictionary<string, bool>(StringComparer.Ordinal);
-        foreach (KubeObject pod in Cluster.Pods.All())
-        {
-            Pod view = pod.View(ApiJson.Default.Pod);
-            bool isFinished = view.Status?.Phase is "Succeeded" or "Failed";
-            if (string.IsNullOrEmpty(view.Spec.NodeName))
-            {
-                if (pod.IsDeleting)
-                    await ForceAsync(pod, isFinished, cancellation).ConfigureAwait(false);
-                else if (isFinished)
-                    finished.Add(pod);
-            }
-            else if (await IsGoneAsync(view.Spec.NodeName, absent, cancellation).ConfigureAwait(false))
-                await ForceAsync(pod, isFinished, cancellation).ConfigureAwait(false);
-            else if (isFinished && !pod.IsDeleting)
-                finished.Add(pod);
-        }
+        foreach (KubeObject pod in Cluster.Pods.In(Copy.Unbound))
+            if (pod.IsDeleting)
+                await ForceAsync(pod, cancellation).ConfigureAwait(false);
+        foreach (string node in Cluster.Pods.NodesInUse())
+            if (await IsGoneAsync(node, absent, cancellation).ConfigureAwait(false))
+                foreach (KubeObject pod in Cluster.Pods.In(Copy.OnNode(node)))
+                    await ForceAsync(pod, cancellation).ConfigureAwait(false);
+        List<KubeObject> finished = Cluster.Pods.In(Copy.Over).FindAll(static pod => !pod.IsDeleting);
         foreach (string node in _missingSince.Keys.Where(n => !absent.ContainsKey(n)).ToArray())
             _missingSince.Remove(node);
         if (finished.Count > _finishedLimit)
             foreach (KubeObject pod in finished.OrderBy(p => p.Metadata.CreationTimestamp).ThenBy(p => p.Key, StringComparer.Ordinal).Take(finished.Count - _finishedLimit))
-                await ForceAsync(pod, true, cancellation).ConfigureAwait(false);
+                await ForceAsync(pod, cancellation).ConfigureAwait(false);
         return Next.In(s_round);
     }
 
@@ -70,9 +60,9 @@ internal sealed class PodGarbageController : Controller
     }
 
     /// <summary>Nobody will report about this pod: it failed, and it goes at once. A refused write is made again next round.</summary>
-    private async ValueTask ForceAsync(KubeObject pod, bool isFinished, CancellationToken cancellation)
+    private async ValueTask ForceAsync(KubeObject pod, CancellationToken cancellation)
     {
-        if (!isFinished)
+        if (!PodFields.Read(pod.Utf8.Span).IsOver)
         {
             var patch = new JsonObject { ["status"] = new JsonObject { ["phase"] = "Failed", ["reason"] = "NodeLost", ["message"] = "The node of this pod is no longer part of the cluster." } };
             await Cluster.PatchAsync(Kinds.Pod, pod, patch, false, cancellation, "status").ConfigureAwait(false);

@@ -21,7 +21,7 @@ internal sealed class TaintEvictionController : Controller
         });
         cluster.Pods.Listen((old, now) =>
         {
-            if (now?.View(ApiJson.Default.Pod).Spec.NodeName is { Length: > 0 } node && old?.View(ApiJson.Default.Pod).Spec.NodeName != node
+            if (now is not null && PodFields.Read(now.Utf8.Span).NodeOf(now) is { } node && (old is null || PodFields.Read(old.Utf8.Span).NodeOf(old) != node)
                 && cluster.Nodes.Get(node) is { } found && Evicting(found).Any())
                 Queue.Add(node);
         });

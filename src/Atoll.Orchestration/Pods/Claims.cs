@@ -47,7 +47,7 @@ internal static class Claims
     {
         if (selector is null || selector.IsEmpty)
             return [];
-        IEnumerable<KubeObject> found = candidates.In(Copy.InNamespace(owner.Namespace));
+        IEnumerable<KubeObject> found = candidates.In(Copy.OwnedBy(owner.Uid)).Where(c => c.Metadata.Controller()?.Uid == owner.Uid).Concat(candidates.In(Copy.FreeIn(owner.Namespace)));
         ClaimPlan plan = ClaimPlan.Make(owner, selector, member is null ? found : found.Where(member));
         List<KubeObject> owned = plan.Owned;
         bool failed = false;

@@ -21,6 +21,9 @@ internal sealed record NodeRow(string Name, Dictionary<string, string> Labels, D
 /// <summary>What keeps pods off a node whatever they ask: its cordon and its taints. One object for all nodes that have the same.</summary>
 internal sealed record NodeGate(bool Unschedulable, Taint[] Taints);
 
+/// <summary>What all pods of one template have in common here.</summary>
+internal sealed record PodFacts(PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Priority, string? Gang);
+
 /// <summary>A pod that has a node, or is promised one (<paramref name="Nominated"/>).</summary>
 internal sealed record PodRow(KubeObject Pod, string Node, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Priority, DateTimeOffset Since, bool Nominated)
 {

@@ -8,9 +8,12 @@ namespace Atoll.Scheduling.Online;
 /// <summary>The pods of a snapshot: by node, and by group for the constraints that count them.</summary>
 public sealed partial class Snapshot
 {
+    private const int MaxTemplates = 4096;
+
     private readonly ImmutableDictionary<string, GroupRows>.Builder _groups;
     private Dictionary<string, PodRow>? _pods = new(StringComparer.Ordinal);
     private Dictionary<string, List<PodRow>> _waiting = new(StringComparer.Ordinal);
+    private PodTemplates<PodFacts>? _facts;
     private int _podCount;
 
     /// <summary>An empty fleet.</summary>
@@ -41,10 +44,17 @@ public sealed partial class Snapshot
     public void UpsertPod(KubeObject value, string? node = null, string? reservation = null)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Upsert(value, RowOf(value, node, nominated: false, reservation));
+        UpsertPod(value, PodFields.Read(value.Utf8.Span), node, reservation);
+    }
+
+    /// <summary>Takes in a pod of which <paramref name="fields"/> were read before, by another core for instance.</summary>
+    public void UpsertPod(KubeObject value, in PodFields fields, string? node = null, string? reservation = null)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        Upsert(value, RowOf(value, fields, node, nominated: false, reservation));
         // One that is on its way out is a member no more.
-        bool member = !value.IsDeleting && !string.IsNullOrEmpty(node ?? value.View(ApiJson.Default.Pod).Spec.NodeName);
-        SetMember(value.Uid, member ? GangNamed(value) : null);
+        bool member = !fields.IsDeleting && (node is null ? fields.IsBound : node.Length > 0);
+        SetMember(value.Uid, member ? FactsOf(value, fields).Gang : null);
     }
 
     /// <summary>Counts a pod that has no node on the node that preemption promised it.</summary>
@@ -52,7 +62,7 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(value);
         ArgumentException.ThrowIfNullOrEmpty(node);
-        Upsert(value, RowOf(value, node, nominated: true));
+        Upsert(value, RowOf(value, PodFields.Read(value.Utf8.Span), node, nominated: true));
         SetMember(value.Uid, null);
     }
 
@@ -102,22 +112,34 @@ public sealed partial class Snapshot
         return _groups.TryGetValue(key, out GroupRows? known) ? known.Group : PodGroup.Of(key, pod, spec);
     }
 
-    private PodRow? RowOf(KubeObject value, string? node, bool nominated, string? reservation = null)
+    private PodRow? RowOf(KubeObject value, in PodFields fields, string? node, bool nominated, string? reservation = null)
     {
-        Pod pod = value.View(ApiJson.Default.Pod);
-        if (pod.Status?.Phase is "Succeeded" or "Failed")
+        if (fields.IsOver)
             return null;
-        node ??= pod.Spec.NodeName;
+        node ??= fields.NodeOf(value);
         if (string.IsNullOrEmpty(node))
-            (node, nominated) = (pod.Status?.NominatedNodeName, true);
+            (node, nominated) = (value.View(ApiJson.Default.Pod).Status?.NominatedNodeName, true);
         if (string.IsNullOrEmpty(node))
             return null;
-        (long cpu, long memory) = Resources.ScoredOf(pod.Spec);
-        return new PodRow(value, node, GroupOf(value, pod.Spec), Resources.RequestsOf(pod.Spec), cpu, memory, HostPorts.Of(pod.Spec), pod.Spec.Priority ?? 0,
-            pod.Status?.StartTime ?? value.Metadata.CreationTimestamp ?? default, nominated)
+        PodFacts facts = FactsOf(value, fields);
+        PodGroup group = _groups.TryGetValue(facts.Group.Key, out GroupRows? known) ? known.Group : facts.Group;
+        return new PodRow(value, _rows.TryGetValue(node, out int row) ? Nodes[row]!.Name : node, group, facts.Requests, facts.ScoredCpu, facts.ScoredMemory, facts.Ports, facts.Priority, fields.Since, nominated)
         {
-            Reservation = nominated ? null : reservation ?? value.Metadata.Annotation(Reservation.Annotation),
+            Reservation = nominated ? null : reservation ?? ReservationOf(value),
         };
+    }
+
+    // Few pods have one, and metadata costs more to read than bytes to search.
+    private static string? ReservationOf(KubeObject value) =>
+        value.Utf8.Span.IndexOf("edge.atoll.dev/reservation"u8) >= 0 ? value.Metadata.Annotation(Reservation.Annotation) : null;
+
+    private PodFacts FactsOf(KubeObject value, in PodFields fields) => (_facts ??= new PodTemplates<PodFacts>(MaxTemplates, Facts)).Of(value, fields);
+
+    private PodFacts Facts(KubeObject value)
+    {
+        PodSpec spec = value.View(ApiJson.Default.Pod).Spec;
+        (long cpu, long memory) = Resources.ScoredOf(spec);
+        return new PodFacts(GroupOf(value, spec), Resources.RequestsOf(spec), cpu, memory, HostPorts.Of(spec), spec.Priority ?? 0, GangNamed(value));
     }
 
     // A copy has its pods by node; who changes a copy needs them by uid as well.

@@ -183,7 +183,7 @@ internal sealed class WriteLoop
         if (request.CompactTo > 0)
             Mark(ref next, request.CompactTo);
         for (int i = 0; i < request.Compares.Length; i++)
-            if ((_writer.Newest(request.Compares[i].Key)?.Entry.ModRevision ?? 0) != request.Compares[i].ModRevision)
+            if (_writer.VersionOf(request.Compares[i].Key) != request.Compares[i].ModRevision)
                 return new StoreResult(StoreError.CompareFailed, next.Revision, i);
         var events = new List<StoreEvent>(request.Writes.Length);
         foreach ((byte[] key, byte[]? value) in request.Writes)

@@ -10,7 +10,7 @@ namespace Atoll.Store.Sqlite;
 internal sealed class Writer : IDisposable
 {
     private readonly SqliteConnection _connection;
-    private readonly SqliteCommand _begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _free;
+    private readonly SqliteCommand _begin, _commit, _rollback, _newest, _version, _end, _insert, _position, _compact, _compacted, _free;
 
     public Writer(SqliteConnection connection)
     {
@@ -19,6 +19,7 @@ internal sealed class Writer : IDisposable
         _commit = Command("COMMIT");
         _rollback = Command("ROLLBACK");
         _newest = Command("SELECT id, rev, create_rev, value FROM kv WHERE key = $key AND end_rev IS NULL", "$key");
+        _version = Command("SELECT rev FROM kv WHERE key = $key AND end_rev IS NULL", "$key");
         _end = Command("UPDATE kv SET end_rev = $rev WHERE id = $id", "$rev", "$id");
         _insert = Command("INSERT INTO kv (rev, key, value, create_rev, prev_id, end_rev) VALUES ($rev, $key, $value, $create, $prev, $end)", "$rev", "$key", "$value", "$create", "$prev", "$end");
         _position = Command("INSERT INTO meta (name, value) VALUES ('revision', $rev) ON CONFLICT (name) DO UPDATE SET value = $rev", "$rev");
@@ -44,6 +45,13 @@ internal sealed class Writer : IDisposable
         _newest.Parameters[0].Value = key;
         using SqliteDataReader reader = _newest.ExecuteReader();
         return reader.Read() ? (reader.GetInt64(0), new StoreEntry(key, reader.GetFieldValue<byte[]>(3), reader.GetInt64(2), reader.GetInt64(1))) : null;
+    }
+
+    /// <summary>The revision of the newest row of a key; 0 when there is none.</summary>
+    public long VersionOf(byte[] key)
+    {
+        _version.Parameters[0].Value = key;
+        return _version.ExecuteScalar() is long revision ? revision : 0;
     }
 
     /// <summary>Writes one change and returns its event, or null when it changes nothing (a deletion of what is not there).</summary>
@@ -118,7 +126,7 @@ internal sealed class Writer : IDisposable
 
     public void Dispose()
     {
-        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _free])
+        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _commit, _rollback, _newest, _version, _end, _insert, _position, _compact, _compacted, _free])
             command.Dispose();
         _connection.Dispose();
     }

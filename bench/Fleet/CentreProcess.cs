@@ -1,0 +1,120 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Atoll.Kube.Client;
+
+namespace Atoll.Bench.Fleet;
+
+/// <summary>A real <c>atoll server</c>: started, killed, started again over the same state, and measured from the outside.</summary>
+internal sealed class CentreProcess(string program, string state) : IDisposable
+{
+    private static readonly double s_tick = 1.0 / 100;
+
+    private readonly int _port = FreePort();
+    private Process? _process;
+
+    public Uri Address => new($"https://127.0.0.1:{_port}");
+
+    public string State => state;
+
+    private string ConfigPath => Path.Combine(state, "admin.kubeconfig");
+
+    /// <summary>Starts it and waits until it answers as ready; returns how long that took.</summary>
+    public async Task<TimeSpan> StartAsync()
+    {
+        long begin = Stopwatch.GetTimestamp();
+        File.Delete(ConfigPath);
+        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (string argument in (string[])["server", "--state", state, "--listen", $"127.0.0.1:{_port}", "--advertise", Address.ToString()])
+            start.ArgumentList.Add(argument);
+        _process = Process.Start(start)!;
+        string log = Path.Combine(state, "server.log");
+        _ = PumpAsync(_process.StandardOutput, log);
+        _ = PumpAsync(_process.StandardError, log + ".err");
+        while (true)
+        {
+            if (_process.HasExited)
+                throw new InvalidOperationException($"the centre ended; see {log}");
+            try
+            {
+                if (File.Exists(ConfigPath))
+                {
+                    using HttpClient client = Client();
+                    if ((await client.GetAsync(new Uri("/readyz", UriKind.Relative))).StatusCode == HttpStatusCode.OK)
+                        return Stopwatch.GetElapsedTime(begin);
+                }
+            }
+            catch (HttpRequestException)
+            {
+                // Not listening yet.
+            }
+            await Task.Delay(10);
+        }
+    }
+
+    public void Kill()
+    {
+        _process!.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+        _process = null;
+    }
+
+    /// <summary>An administrator's client: HTTP/2, kept alive.</summary>
+    public HttpClient Client(bool manyConnections = false)
+    {
+        KubeConfig config = KubeConfig.Load(ConfigPath);
+        SocketsHttpHandler handler = config.CreateHandler();
+        handler.EnableMultipleHttp2Connections = manyConnections;
+        return new HttpClient(handler) { BaseAddress = config.Server, Timeout = Timeout.InfiniteTimeSpan, DefaultRequestVersion = HttpVersion.Version20, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };
+    }
+
+    /// <summary>Processor time so far, all threads.</summary>
+    public double CpuSeconds
+    {
+        get
+        {
+            string[] fields = File.ReadAllText($"/proc/{_process!.Id}/stat").Split(") ")[^1].Split(' ');
+            return (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) * s_tick;
+        }
+    }
+
+    public double ResidentMib => Kib("VmRSS") / 1024;
+
+    /// <summary>Most resident since the start or the last <see cref="ResetPeak"/>.</summary>
+    public double PeakMib => Kib("VmHWM") / 1024;
+
+    public void ResetPeak() => File.WriteAllText($"/proc/{_process!.Id}/clear_refs", "5");
+
+    public void Dispose()
+    {
+        if (_process is not null)
+            Kill();
+    }
+
+    private double Kib(string name)
+    {
+        foreach (string line in File.ReadLines($"/proc/{_process!.Id}/status"))
+            if (line.StartsWith(name + ":", StringComparison.Ordinal))
+                return double.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+        throw new InvalidDataException($"/proc has no {name}");
+    }
+
+    private static async Task PumpAsync(StreamReader from, string file)
+    {
+        await using var to = new StreamWriter(file, append: true);
+        while (await from.ReadLineAsync() is { } line)
+        {
+            await to.WriteLineAsync(line);
+            await to.FlushAsync();
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}

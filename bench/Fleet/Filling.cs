@@ -1,0 +1,44 @@
+using Atoll.Api.Objects;
+using Atoll.Kube;
+using Atoll.Kube.Import;
+using Atoll.Store.Sqlite;
+
+namespace Atoll.Bench.Fleet;
+
+/// <summary>Writes the store of a centre whose fleet was rolled out before, by the same code with which a tier takes over a parent's objects.</summary>
+internal static class Filling
+{
+    public static async Task RunAsync(string file, int sites, int nodes, int pods)
+    {
+        await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions { Durable = false, KeepRevisions = 100 }, CancellationToken.None);
+        await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true });
+        var batch = new List<ImportObject>(1000);
+        await AddAsync(Kinds.ConfigMap, Documents.Shared(0));
+        for (int site = 0; site < sites; site++)
+        {
+            await AddAsync(Kinds.Site, Documents.Site(site));
+            for (int node = 0; node < nodes; node++)
+            {
+                await AddAsync(Kinds.Node, Documents.Node(site, node));
+                for (int pod = 0; pod < pods; pod++)
+                    await AddAsync(Kinds.Pod, Documents.Pod(site, node, pod));
+            }
+        }
+        await FlushAsync();
+
+        async Task AddAsync(ResourceType type, System.Text.Json.Nodes.JsonObject document)
+        {
+            batch.Add(new ImportObject(type, document, KeepLocalStatus: false));
+            if (batch.Count == 900)
+                await FlushAsync();
+        }
+
+        async Task FlushAsync()
+        {
+            ImportResult result = await server.ImportAsync(new ImportBatch { Upserts = batch }, CancellationToken.None);
+            if (result.Error is not null)
+                throw new InvalidOperationException(result.Error.ToString());
+            batch.Clear();
+        }
+    }
+}

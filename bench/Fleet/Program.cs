@@ -1,0 +1,64 @@
+using System.Globalization;
+using Atoll.Bench.Fleet;
+
+// pods [--nodes=5000] [--pods=5000]      pods a second through API, store, controllers and scheduler
+// sites [--sites=2500] [--nodes-per-site=10] [--pods-per-node=10] [--idle=30]      a fleet of hollow sites; --sites=250,500 one after the other
+// report [--out=docs/benchmarks] [--sites=312,625,1250,2500]      both, into a page and a picture
+// Each with --centre=PATH of the centre's program, and --keep to keep its state.
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+string Option(string name, string fallback) => Array.Find(args, a => a.StartsWith($"--{name}=", StringComparison.Ordinal))?[(name.Length + 3)..] ?? fallback;
+int Number(string name, int fallback) => int.Parse(Option(name, fallback.ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture);
+string program = Path.GetFullPath(Option("centre", "artifacts/atoll/atoll"));
+ThreadPool.SetMinThreads(16, 16);
+
+async Task<T> WithCentreAsync<T>(Func<CentreProcess, Task<T>> run)
+{
+    string state = Path.Combine(Path.GetTempPath(), $"atoll-fleet-{Environment.ProcessId}");
+    Directory.CreateDirectory(state);
+    try
+    {
+        using var centre = new CentreProcess(program, state);
+        return await run(centre);
+    }
+    finally
+    {
+        if (!args.Contains("--keep"))
+            Directory.Delete(state, recursive: true);
+    }
+}
+
+async Task<PodRate.Result> PodsAsync()
+{
+    PodRate.Result rate = await WithCentreAsync(c => PodRate.RunAsync(c, Number("nodes", 5000), Number("pods", 5000)));
+    Console.WriteLine($"{rate.Pods} pods over {rate.Nodes} nodes: {rate.Rate:N0}/s bound in {rate.Bound.TotalSeconds:N2} s (created in {rate.Created.TotalSeconds:N2} s); CPU: server {rate.ServerCpu:N2} s, client {rate.ClientCpu:N2} s; first run {rate.FirstRunRate:N0}/s");
+    return rate;
+}
+
+async Task<List<FleetResult>> SitesAsync(string[] sizes)
+{
+    var results = new List<FleetResult>();
+    foreach (string size in sizes)
+        results.Add(await WithCentreAsync(async centre =>
+        {
+            await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30));
+            return await fleet.RunAsync(text => Console.WriteLine($"[{size}] {text}"));
+        }));
+    return results;
+}
+
+switch (args.FirstOrDefault())
+{
+    case "pods":
+        await PodsAsync();
+        return 0;
+    case "sites":
+        await SitesAsync(Option("sites", "2500").Split(','));
+        return 0;
+    case "report":
+        PodRate.Result pods = await PodsAsync();
+        Report.Write(Option("out", "docs/benchmarks"), await SitesAsync(Option("sites", "312,625,1250,2500").Split(',')), pods);
+        return 0;
+    default:
+        Console.Error.WriteLine("error: say what to measure: pods, sites, or report");
+        return 2;
+}

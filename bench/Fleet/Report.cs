@@ -1,0 +1,91 @@
+using System.Globalization;
+using System.Text;
+
+namespace Atoll.Bench.Fleet;
+
+/// <summary>Writes the results page, its data and its picture.</summary>
+internal static class Report
+{
+    public static void Write(string folder, IReadOnlyList<FleetResult> results, PodRate.Result? pods)
+    {
+        FleetResult largest = results.MaxBy(r => r.Sites)!;
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"""
+            # Figures of a fleet
+
+            Made by `make bench` (`bench/Fleet`) on {DateTime.UtcNow:yyyy-MM-dd}, on {Machine()}; load when it ended: {largest.Load}.
+            The centre and all sites share these cores, and whatever else ran there: so processor time stands beside the clock.
+
+
+            """);
+        Bars(text, largest, pods);
+        Growth(text, results);
+        text.Append(Method);
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "fleet.md"), text.ToString());
+        File.WriteAllText(Path.Combine(folder, "fleet.svg"), Picture.Of(results));
+    }
+
+    private static void Bars(StringBuilder text, FleetResult r, PodRate.Result? pods)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"## {r.Sites:N0} sites, {r.Nodes:N0} nodes, {r.Pods:N0} pods\n\n| what | measured | bar (for 2,500 sites) |\n|---|---|---|\n");
+        Row("connected, steady: processor time of the centre", $"{r.SteadyCpu:N1} % of one core", Met(r.SteadyCpu < 20, "< 20 %"));
+        Row("the same: memory resident (in use of the managed heap)", $"{r.SteadyMemory:N0} MiB ({r.SteadyLive:N0})", Met(r.SteadyMemory < 2048, "< 2 GiB"));
+        Row("idle line of one site, TLS included: up, down", $"{r.IdleUp:N1}, {r.IdleDown:N1} B/s", Met(Math.Max(r.IdleUp, r.IdleDown) <= 30, "≤ 30 B/s each way"));
+        Row("centre killed and started again, all sites resumed (served again after)", $"{r.Resumed:N1} s ({r.RestartServed:N1} s); {r.ResumeCpu:N1} s of processor time; {r.ResumeBytes:N0} B a site", Met(r.Resumed < 30, "< 30 s"));
+        Row("most memory of the centre meanwhile", $"{r.ResumePeak:N0} MiB", "bounded");
+        Row($"API meanwhile: p50, p99 of {r.ResumeCalls} calls", $"{r.ResumeP50:N0}, {r.ResumeP99:N0} ms ({r.ResumeFailures} failed)", Met(r.ResumeP99 < 1000 && r.ResumeFailures == 0, "p99 < 1 s"));
+        Row("Deployment of one replica a site: applied → started at all (→ Ready at the centre)", $"{r.RollStarted:N1} s ({r.RollReady:N1} s); {r.RollCpu:N1} s of processor time", Met(r.RollStarted < 10, "< 10 s"));
+        Row($"ConfigMap of {r.ConfigSize:N0} B used by every site changes → all have it", $"{r.ConfigAll:N2} s; {r.ConfigCpu:N2} s of processor time; {r.ConfigDown:N0} B a site", Met(r.ConfigAll < 5 && r.ConfigDown < r.ConfigSize / 2, "< 5 s, as a delta"));
+        Row("first sync of all sites with their whole scope", $"{r.FirstSync:N1} s; {r.FirstSyncCpu:N1} s of processor time; {r.FirstSyncBytes / 1024:N0} KiB a site", "");
+        Row("list of all pods: first bytes, whole", $"{r.ListFirst:N2} s, {r.ListSeconds:N2} s for {r.ListBytes / 1e6:N0} MB", "");
+        Row("status of a pod changes at its site → seen by a watch at the centre", $"{r.WatchLag * 1000:N0} ms", "");
+        Row("the driver (all sites together)", $"{r.DriverCpu:N0} s of processor time, {r.DriverMemory:N0} MiB", "");
+        if (pods is not null)
+            Row($"pods a second, posted over HTTPS → bound, {pods.Nodes:N0} nodes, {pods.Pods:N0} pods, durable store", $"**{pods.Rate:N0}/s** ({pods.Bound.TotalSeconds:N2} s; processor time: centre {pods.ServerCpu:N2} s, client {pods.ClientCpu:N2} s; first run after the start {pods.FirstRunRate:N0}/s)", Met(pods.Rate >= 2500, "≥ 2,500/s"));
+        text.Append("\nKubeEdge's published test (100,000 hollow nodes, 1 M pods, five hubs of 12 cores): pod start p99 4.1 s, 0.25 kbit/s a node; mass reconnect\nis not in it. One KubeEdge 1.23 node on a machine like this one: 149 B/s up and 137 B/s down when idle, 36 s until it reconnects after its\nhub was killed and started at once.\n\n");
+
+        void Row(string what, string measured, string bar) => text.Append(CultureInfo.InvariantCulture, $"| {what} | {measured} | {bar} |\n");
+        string Met(bool met, string bar) => r.Sites >= 2500 || bar.Contains("/s", StringComparison.Ordinal) ? $"{bar}: {(met ? "met" : "missed")}" : bar;
+    }
+
+    private static void Growth(StringBuilder text, IReadOnlyList<FleetResult> results)
+    {
+        text.Append("## Growth\n\n![Growth](fleet.svg)\n\n| sites | nodes | pods | steady, % of a core | memory, MiB (in use) | KiB a pod in use | idle up / down, B/s a site | resume, s (CPU s) | resume, B a site | ConfigMap, s | Deployment, s (CPU s) |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+        foreach (FleetResult r in results)
+            text.Append(CultureInfo.InvariantCulture, $"| {r.Sites:N0} | {r.Nodes:N0} | {r.Pods:N0} | {r.SteadyCpu:N1} | {r.SteadyMemory:N0} ({r.SteadyLive:N0}) | {r.SteadyLive * 1024 / r.Pods:N1} | {r.IdleUp:N1} / {r.IdleDown:N1} | {r.Resumed:N1} ({r.ResumeCpu:N1}) | {r.ResumeBytes:N0} | {r.ConfigAll:N2} | {r.RollStarted:N1} ({r.RollCpu:N1}) |\n");
+        text.Append("""
+
+            Why it grows as it does: an idle site costs the centre one question and one answer each few seconds, so bytes a site stay the same and
+            processor time grows with sites. Memory grows with objects: a pod is kept once as its bytes (about 1.8 KB here), with entries in the watch
+            cache, the controllers' copy, the scopes and the scheduler's snapshot that share them; a connection adds its buffers. A resume costs a site
+            a handshake and a digest, whatever it holds; the centre reads its store first, which grows with objects. A change of one object that
+            every site uses is encoded once as a delta and sent once to each.
+
+
+            """);
+    }
+
+    private const string Method = """
+        ## How
+
+        - One process runs every site with the session code of the agent, over real loopback connections, each with a handshake of TLS 1.3 and a
+          client certificate of its own. Below the session is a hollow runtime: it says of each pod that comes that it runs.
+        - The centre is `atoll server` with its durable store (SQLite, `synchronous=FULL`). The store was filled before with sites, nodes with
+          status and running pods, by the code that takes over a parent's objects; everything after that goes over the API and the links.
+        - Steady is measured once the centre uses less than a third of a core after the first sync. Bytes are those that TCP carries (payload, TLS
+          included, without IP and TCP headers). Processor time is that of the centre's process, all threads.
+        - Restart: SIGKILL, start again at once. The clock runs from the start of the new process; sites dial with their ordinary back-off (full
+          jitter, up to 30 s). Meanwhile a user reads one pod, lists 500 and writes, in turn, from the first moment that the API answers.
+        - Pods a second: one client process with 64 callers over HTTP/2 connections that are kept alive, after one run of the same to warm up;
+          until a watch has shown each pod with its node.
+        - Not measured here: real networks between sites and centre (loopback has no delay), and runtimes that take time.
+
+        """;
+
+    private static string Machine()
+    {
+        string? model = File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim();
+        return $"{Environment.ProcessorCount} cores of {model}, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >> 30} GiB";
+    }
+}

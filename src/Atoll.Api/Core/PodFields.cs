@@ -1,0 +1,106 @@
+using System.Text;
+using System.Text.Json;
+using Atoll.Api.Objects;
+
+namespace Atoll.Api.Core;
+
+/// <summary>
+/// Where in a pod's document the fields are that placement and scopes look at for every pod, found in one pass and without a typed
+/// view: a view costs ten times as much, and 100,000 pods are looked at before a centre's first plan.
+/// </summary>
+public readonly record struct PodFields
+{
+    /// <summary>The bytes of <c>spec</c>.</summary>
+    public Range Spec { get; private init; }
+
+    /// <summary>The bytes of <c>metadata.labels</c>; empty without labels.</summary>
+    public Range Labels { get; private init; }
+
+    /// <summary>The text of <c>spec.nodeName</c>; empty without a node.</summary>
+    public Range NodeName { get; private init; }
+
+    /// <summary>True once deletion was asked for.</summary>
+    public bool IsDeleting { get; private init; }
+
+    /// <summary>True when <c>status.phase</c> is Succeeded or Failed.</summary>
+    public bool IsOver { get; private init; }
+
+    /// <summary><c>status.startTime</c>, else the creation time.</summary>
+    public DateTimeOffset Since { get; private init; }
+
+    /// <summary>True when the pod has a node.</summary>
+    public bool IsBound => NodeName.End.Value > NodeName.Start.Value;
+
+    /// <summary>The name of the pod's node, or null.</summary>
+    public string? NodeOf(KubeObject pod) => IsBound ? Encoding.UTF8.GetString(pod.Utf8.Span[NodeName]) : null;
+
+    /// <summary>Reads a stored pod. What has another type than it should is as if it were absent.</summary>
+    public static PodFields Read(ReadOnlySpan<byte> document)
+    {
+        var reader = new Utf8JsonReader(document);
+        PodFields fields = default;
+        DateTimeOffset? started = null;
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            bool metadata = reader.ValueTextEquals("metadata"u8), spec = reader.ValueTextEquals("spec"u8), status = reader.ValueTextEquals("status"u8);
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.StartObject || !(metadata || spec || status))
+                reader.Skip();
+            else if (metadata)
+                fields = ReadMetadata(ref reader, fields);
+            else if (spec)
+                fields = ReadSpec(ref reader, fields);
+            else
+                fields = ReadStatus(ref reader, fields, ref started);
+        }
+        return started is { } since ? fields with { Since = since } : fields;
+    }
+
+    private static PodFields ReadMetadata(ref Utf8JsonReader reader, PodFields fields)
+    {
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            bool labels = reader.ValueTextEquals("labels"u8), deleting = reader.ValueTextEquals("deletionTimestamp"u8), created = reader.ValueTextEquals("creationTimestamp"u8);
+            reader.Read();
+            int start = (int)reader.TokenStartIndex;
+            if (deleting && reader.TokenType == JsonTokenType.String)
+                fields = fields with { IsDeleting = true };
+            else if (created && reader.TokenType == JsonTokenType.String && reader.TryGetDateTimeOffset(out DateTimeOffset at))
+                fields = fields with { Since = at };
+            reader.Skip();
+            if (labels)
+                fields = fields with { Labels = start..(int)reader.BytesConsumed };
+        }
+        return fields;
+    }
+
+    private static PodFields ReadSpec(ref Utf8JsonReader reader, PodFields fields)
+    {
+        int start = (int)reader.TokenStartIndex;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            bool node = reader.ValueTextEquals("nodeName"u8);
+            reader.Read();
+            if (node && reader.TokenType == JsonTokenType.String)
+                fields = fields with { NodeName = ((int)reader.TokenStartIndex + 1)..((int)reader.BytesConsumed - 1) };
+            reader.Skip();
+        }
+        return fields with { Spec = start..(int)reader.BytesConsumed };
+    }
+
+    private static PodFields ReadStatus(ref Utf8JsonReader reader, PodFields fields, ref DateTimeOffset? started)
+    {
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            bool phase = reader.ValueTextEquals("phase"u8), start = reader.ValueTextEquals("startTime"u8);
+            reader.Read();
+            if (phase && reader.TokenType == JsonTokenType.String)
+                fields = fields with { IsOver = reader.ValueTextEquals("Succeeded"u8) || reader.ValueTextEquals("Failed"u8) };
+            else if (start && reader.TokenType == JsonTokenType.String && reader.TryGetDateTimeOffset(out DateTimeOffset at))
+                started = at;
+            reader.Skip();
+        }
+        return fields;
+    }
+}

@@ -1,0 +1,79 @@
+using Atoll.Api.Objects;
+
+namespace Atoll.Api.Core;
+
+/// <summary>
+/// What is the same for all pods of one template, made once: pods count as of one template when their namespace, labels, and every
+/// byte of their spec but the node's name are equal, and both or none are being deleted. Bounded; not thread-safe.
+/// </summary>
+/// <param name="capacity">Most templates remembered; when there are more, all are forgotten.</param>
+/// <param name="make">Makes it from one of the pods; must not depend on anything else of the pod.</param>
+public sealed class PodTemplates<T>(int capacity, Func<KubeObject, T> make)
+{
+    private readonly Dictionary<Shape, T> _known = new(ShapeComparer.Instance);
+
+    /// <summary>What the pod has in common with its like.</summary>
+    public T Of(KubeObject pod, in PodFields fields)
+    {
+        ArgumentNullException.ThrowIfNull(pod);
+        var shape = new Shape(pod, fields);
+        if (_known.TryGetValue(shape, out T? known))
+            return known;
+        if (_known.Count >= capacity)
+            _known.Clear();
+        T made = make(pod);
+        _known.Add(shape, made);
+        return made;
+    }
+
+    /// <summary>Forgets all: what they were made from besides the pods has changed.</summary>
+    public void Clear() => _known.Clear();
+
+    private readonly struct Shape(KubeObject pod, PodFields fields)
+    {
+        private ReadOnlySpan<byte> Document => pod.Utf8.Span;
+
+        private int NodeStart => fields.IsBound ? fields.NodeName.Start.Value : fields.Spec.End.Value;
+
+        private int NodeEnd => fields.IsBound ? fields.NodeName.End.Value : fields.Spec.End.Value;
+
+        private ReadOnlySpan<byte> Before => Document[fields.Spec.Start.Value..NodeStart];
+
+        private ReadOnlySpan<byte> After => Document[NodeEnd..fields.Spec.End.Value];
+
+        private ReadOnlySpan<char> Namespace
+        {
+            get
+            {
+                int slash = pod.Key.IndexOf('/', StringComparison.Ordinal);
+                return pod.Key.AsSpan(0, Math.Max(0, slash));
+            }
+        }
+
+        public bool Same(in Shape other) =>
+            fields.IsDeleting == other.Deleting && Before.SequenceEqual(other.Before) && After.SequenceEqual(other.After)
+            && Document[fields.Labels].SequenceEqual(other.LabelBytes) && Namespace.SequenceEqual(other.Namespace);
+
+        private bool Deleting => fields.IsDeleting;
+
+        private ReadOnlySpan<byte> LabelBytes => Document[fields.Labels];
+
+        public int Hash()
+        {
+            var hash = new HashCode();
+            hash.AddBytes(Before);
+            hash.AddBytes(After);
+            hash.AddBytes(LabelBytes);
+            return hash.ToHashCode();
+        }
+    }
+
+    private sealed class ShapeComparer : IEqualityComparer<Shape>
+    {
+        public static ShapeComparer Instance { get; } = new();
+
+        public bool Equals(Shape x, Shape y) => x.Same(y);
+
+        public int GetHashCode(Shape value) => value.Hash();
+    }
+}

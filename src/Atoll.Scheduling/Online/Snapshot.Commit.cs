@@ -1,0 +1,49 @@
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+
+namespace Atoll.Scheduling.Online;
+
+/// <summary>What is needed to commit plans that were made apart.</summary>
+public sealed partial class Snapshot
+{
+    /// <summary>
+    /// True when the pods matter to each other, and to all others here, only by the room and ports that they take: then plans for
+    /// parts of them may be made apart, and <see cref="HasRoom"/> tells whether a placement still holds.
+    /// </summary>
+    public bool AreIndependent(IReadOnlyList<KubeObject> pods)
+    {
+        ArgumentNullException.ThrowIfNull(pods);
+        // Limits and reserved room are shared by pods on different nodes.
+        if (_limits.Count > 0 || Reserved.Count > 0)
+            return false;
+        foreach (GroupRows rows in GroupList)
+            if (!rows.Group.Terms.IsEmpty)
+                return false;
+        foreach (KubeObject pod in pods)
+        {
+            if (GangNamed(pod) is not null)
+                return false;
+            PodSpec spec = pod.View(ApiJson.Default.Pod).Spec;
+            if (spec.Affinity?.PodAffinity is not null || spec.Affinity?.PodAntiAffinity is not null || spec.TopologySpreadConstraints?.Exists(c => c.WhenUnsatisfiable != "ScheduleAnyway") == true)
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>True when a node still has the room and the ports that a pod asks for.</summary>
+    public bool HasRoom(KubeObject pod, string node)
+    {
+        ArgumentNullException.ThrowIfNull(pod);
+        ArgumentNullException.ThrowIfNull(node);
+        if (RowOf(pod, PodFields.Read(pod.Utf8.Span), node, nominated: false) is not { } wanted || !_rows.TryGetValue(node, out int row))
+            return false;
+        for (int r = 0; r < wanted.Requests.Length; r++)
+            if (wanted.Requests[r] > 0 && (r >= Allocatable.Count || r >= Requested.Count && wanted.Requests[r] > Allocatable[r][row] || r < Requested.Count && wanted.Requests[r] > Allocatable[r][row] - Requested[r][row]))
+                return false;
+        foreach (PodRow there in wanted.Ports.IsEmpty ? [] : PodsAt[row] ?? [])
+            if (there.Ports.Conflicts(wanted.Ports))
+                return false;
+        return true;
+    }
+}

@@ -1,0 +1,51 @@
+using System.Text;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+
+namespace Atoll.UnitTests.Scheduling;
+
+public sealed class PodFieldsTests
+{
+    private static KubeObject Pod(string node, string phase, string labels = """{"app":"a"}""", string image = "i", string ns = "default") => new(Encoding.UTF8.GetBytes(
+        $$$"""{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"{{{ns}}}","uid":"u","creationTimestamp":"2026-01-02T03:04:05Z","labels":{{{labels}}}},"spec":{"containers":[{"name":"c","image":"{{{image}}}"}]{{{node}}},"priority":3},"status":{"phase":"{{{phase}}}"}}"""));
+
+    [Fact]
+    public void FindsWhatTheTypedViewSays()
+    {
+        KubeObject pod = Pod(""","nodeName":"n1" """, "Running");
+        PodFields fields = PodFields.Read(pod.Utf8.Span);
+        Assert.Equal("n1", fields.NodeOf(pod));
+        Assert.Equal("""{"app":"a"}""", Encoding.UTF8.GetString(pod.Utf8.Span[fields.Labels]));
+        Assert.Equal(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), fields.Since);
+        Assert.False(fields.IsOver || fields.IsDeleting);
+        Assert.True(PodFields.Read(Pod("", "Failed").Utf8.Span) is { IsOver: true, IsBound: false });
+    }
+
+    [Fact]
+    public void PodsOfOneTemplateShareOnWhicheverNodeTheyAre()
+    {
+        int made = 0;
+        var templates = new PodTemplates<object>(10, _ => (object)++made);
+        object Of(KubeObject pod) => templates.Of(pod, PodFields.Read(pod.Utf8.Span));
+        object first = Of(Pod(""","nodeName":"n1" """, "Running"));
+        Assert.Same(first, Of(Pod(""","nodeName":"another-node" """, "Pending")));
+        Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", labels: """{"app":"b"}""")));
+        Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", image: "j")));
+        Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", ns: "other")));
+        Assert.Equal(4, made);
+    }
+
+    [Fact]
+    public void AStoredObjectForgetsItsFormsAndParsesThemAgain()
+    {
+        KubeObject source = Pod("", "Pending");
+        KubeObject stored = KubeObject.Stored(source.Utf8, "default/p", "u");
+        ObjectMeta before = stored.Metadata;
+        // More reads than are kept, even when other tests share the memory.
+        for (int i = 0; i < RecentForms.DefaultCapacity * 64; i++)
+            _ = KubeObject.Stored(source.Utf8, "default/p", "u").Metadata;
+        Assert.NotSame(before, stored.Metadata);
+        Assert.Equal("p", stored.Name);
+        Assert.Equal("a", stored.Metadata.Label("app"));
+    }
+}
