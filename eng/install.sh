@@ -4,7 +4,7 @@
 set -eu
 run="ca-certificates curl conmon runc iproute2 nftables util-linux dpkg procps busybox-static docker-registry umoci skopeo kmod"
 build="clang zlib1g-dev"
-test="socat crun"
+test="socat crun faketime"
 case "${1:-}" in
   build) wanted="$build" ;;
   run) wanted="$build $run" ;;

@@ -64,6 +64,7 @@ internal static class AgentHost
         await using SiteNode site = await SiteNode.OpenAsync(options, identity, certificate, access, store, api, time, loggers, cancellation);
         lan = site.Server;
         var ownSite = new ResourceMirror(site.Own, Kinds.Site, time, (_, now) => certificate.Announce(now?.Metadata.Annotation(WellKnown.TrustAnnotation)));
+        node.Content.Link = () => site.Link;
         control = new NodeControl(new NodeControlOptions
         {
             NodeName = options.NodeName,

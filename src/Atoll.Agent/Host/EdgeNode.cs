@@ -9,10 +9,15 @@ internal sealed class EdgeNode : IDisposable
 {
     public EdgeNode(AgentOptions options, TimeProvider time)
     {
-        Images = new ImageStore(new ImageStoreOptions { Folder = Path.Combine(options.State, "images"), Mirrors = options.Mirrors, InsecureRegistries = options.InsecureRegistries }, time);
+        Content = new ContentPath(time);
+        var handler = new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromSeconds(10), ConnectTimeout = TimeSpan.FromSeconds(30), ConnectCallback = Content.ConnectAsync };
+        Images = new ImageStore(new ImageStoreOptions { Folder = Path.Combine(options.State, "images"), Mirrors = options.Mirrors, InsecureRegistries = options.InsecureRegistries }, time, handler);
         Runtime = new ContainerRuntime(new ContainerRuntimeOptions { Node = options.NodeName, StateFolder = Path.Combine(options.State, "instances"), RunFolder = Path.Combine(options.Run, "instances"), OciRuntime = options.OciRuntime }, Images, time);
         Network = new BridgePodNetwork(new BridgeNetworkOptions { Node = options.NodeName, StateFolder = Path.Combine(options.State, "network"), RunFolder = Path.Combine(options.Run, "network"), Subnet = options.PodSubnet });
     }
+
+    /// <summary>The way to registries.</summary>
+    public ContentPath Content { get; }
 
     public ImageStore Images { get; }
 

@@ -57,6 +57,9 @@ internal sealed class SiteNode : IAsyncDisposable
     /// <summary>True once the parent's scope has been applied whole at least once, ever, at this site.</summary>
     public bool IsScopeKnown => Volatile.Read(ref _uplink) is { } uplink ? uplink.IsScopeKnown : Copy.IsScopeKnown;
 
+    /// <summary>The link to the parent; null at a node that does not lead.</summary>
+    public SiteLink? Link => Volatile.Read(ref _uplink)?.Link;
+
     public static async Task<SiteNode> OpenAsync(AgentOptions options, SiteIdentity identity, SiteCertificate certificate, SiteAccess access, IStore store, ApiServer api, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
     {
         string[] peers = [.. options.Peers.Concat(identity.Enrolment.Peers).Distinct(StringComparer.Ordinal)];

@@ -45,11 +45,15 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
     public async Task RunAsync(CancellationToken cancellation)
     {
         TimeSpan pause = TimeSpan.Zero;
+        Task soon = _soon.WaitAsync(cancellation);
         while (true)
         {
             Task wait = pause == TimeSpan.Zero ? Task.CompletedTask : Task.Delay(pause, time, cancellation);
-            await Task.WhenAny(wait, _soon.WaitAsync(cancellation));
+            await Task.WhenAny(wait, soon);
             cancellation.ThrowIfCancellationRequested();
+            // One wait at a time: a forgotten one would take the next call for itself.
+            if (soon.IsCompleted)
+                soon = _soon.WaitAsync(cancellation);
             if (IsOtherTrust())
             {
                 // All sites hear of it at once.

@@ -66,7 +66,7 @@ internal sealed class SiteOutbox
         else
             entry.Sequence = ++_sequence;
         _entries[uid] = entry;
-        return IsOpen(uid, entry) ? new OutcomeRef(entry.Sequence, uid) : null;
+        return IsOpen(uid, entry) ? Reference(uid, entry) : null;
     }
 
     /// <summary>All open outcomes, oldest first.</summary>
@@ -75,7 +75,7 @@ internal sealed class SiteOutbox
         var open = new List<OutcomeRef>();
         foreach (KeyValuePair<string, Entry> pair in _entries)
             if (IsOpen(pair.Key, pair.Value))
-                open.Add(new OutcomeRef(pair.Value.Sequence, pair.Key));
+                open.Add(Reference(pair.Key, pair.Value));
         open.Sort(static (a, b) => a.Sequence.CompareTo(b.Sequence));
         return open;
     }
@@ -83,6 +83,8 @@ internal sealed class SiteOutbox
     /// <summary>The latest outcome of a UID, or null when nothing is open.</summary>
     public Outcome? Read(string uid) =>
         _entries.TryGetValue(uid, out Entry? entry) && IsOpen(uid, entry) ? new Outcome(entry.Sequence, uid, entry.Kind, entry.Name, entry.Operation, entry.Body) : null;
+
+    private static OutcomeRef Reference(string uid, Entry entry) => new(entry.Sequence, uid, Yields: entry.Operation == "event");
 
     private bool IsOpen(string uid, Entry entry) => !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
 

@@ -54,8 +54,12 @@ internal sealed class LinkHub
         Sites = _mirrors[0];
     }
 
-    /// <summary>Settings of every session; what was sent lately is shared among them, for it is the same for every site.</summary>
-    public LinkOptions SessionOptions { get; } = new() { Software = typeof(LinkHub).Assembly.GetName().Version!.ToString(3), Bodies = new RecentBodies(64 << 20) };
+    /// <summary>
+    /// Settings of every session. A line that is dead towards the site still brings the site's question after 6 s; the
+    /// answer to it is then never acknowledged, which ends the session within the 15 s in which both ends are to notice. What was sent lately is shared among
+    /// sessions, for it is the same for every site.
+    /// </summary>
+    public LinkOptions SessionOptions { get; } = new() { Software = typeof(LinkHub).Assembly.GetName().Version!.ToString(3), DeadUnacknowledgedMs = 7_500, Bodies = new RecentBodies(64 << 20) };
 
     /// <summary>Cancelled when the hub stops: sessions then end in order.</summary>
     public CancellationToken Stopping { get; private set; }

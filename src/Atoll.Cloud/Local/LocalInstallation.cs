@@ -27,7 +27,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
 
     private string Kubeconfig => Path.Combine(home, "kubeconfig");
 
-    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{_network.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig]);
+    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{_network.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig, "--relay", Image.RegistryAddress]);
 
     private static string PageOf(LocalSite site) => $"http://{site.UserAddress}:8080/cgi-bin/hello.cgi";
 

@@ -24,7 +24,7 @@ using Yarp.ReverseProxy.Forwarder;
 namespace Atoll.Cloud.Server;
 
 /// <summary>What a centre needs to know.</summary>
-internal sealed record CentreOptions(string State, IPEndPoint Listen, IReadOnlyList<Uri> Advertise, string KubeconfigPath);
+internal sealed record CentreOptions(string State, IPEndPoint Listen, IReadOnlyList<Uri> Advertise, string KubeconfigPath, IReadOnlySet<string> Relay);
 
 /// <summary>
 /// The composition of a centre: store, API, hub of the links, controllers and scheduler in one process, on one port:
@@ -56,11 +56,12 @@ internal static class CentreServer
         IResources resources = api.As(Identity.Trusted("system:link"));
         var hub = new LinkHub(resources, api.ImportAsync, () => (store.Incarnation, store.CurrentRevision), time, loggers);
         enrolment = new Enrolment(resources, authority, [.. options.Advertise.Select(Text)], time, loggers.CreateLogger("Atoll.Enrolment"));
+        Func<LinkStream, CancellationToken, Task> relay = ContentStreams.RelayTo(options.Relay, TimeSpan.FromSeconds(10), time);
         var certificates = new ServerCertificates(authority, options.Advertise, resources, time, loggers.CreateLogger("Atoll.Certificates"), () => PublishAsync(options, authority, api.As(Identity.Trusted("system:link")), cancellation));
         var witness = new Witness(enrolment, hub, time);
 
         var orchestration = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers);
-        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, witness, orchestration.Placement, loggers));
+        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, witness, relay, orchestration.Placement, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
@@ -97,9 +98,9 @@ internal static class CentreServer
         }
     }
 
-    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, Witness witness, PlacementStatistics placement, ILoggerFactory loggers) => context.Request.Path.Value switch
+    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, Witness witness, Func<LinkStream, CancellationToken, Task> relay, PlacementStatistics placement, ILoggerFactory loggers) => context.Request.Path.Value switch
     {
-        LinkEndpoint.Path => LinkAsync(context, hub, enrolment, loggers),
+        LinkEndpoint.Path => LinkAsync(context, hub, enrolment, relay, loggers),
         "/join/v1" => enrolment.JoinAsync(context),
         "/join/v1/ca" => enrolment.WriteAuthorityAsync(context),
         "/renew/v1" => enrolment.RenewAsync(context),
@@ -108,7 +109,7 @@ internal static class CentreServer
         _ => api.HandleAsync(context),
     };
 
-    private static async Task LinkAsync(HttpContext context, LinkHub hub, Enrolment enrolment, ILoggerFactory loggers)
+    private static async Task LinkAsync(HttpContext context, LinkHub hub, Enrolment enrolment, Func<LinkStream, CancellationToken, Task> relay, ILoggerFactory loggers)
     {
         (KubeObject? site, string? refusal) = await enrolment.FindSiteAsync(await context.Connection.GetClientCertificateAsync(context.RequestAborted), allowExpired: false, context.RequestAborted);
         if (site is null)
@@ -117,7 +118,7 @@ internal static class CentreServer
             await Enrolment.WriteAsync(context, ApiStatus.Forbidden(null, "", refusal!));
             return;
         }
-        await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub")), hub.SessionOptions, hub.TrafficOf(site.Name), null, TimeProvider.System, Random.Shared, hub.Stopping);
+        await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub")), hub.SessionOptions, hub.TrafficOf(site.Name), relay, TimeProvider.System, Random.Shared, hub.Stopping);
     }
 
     private static WebApplication Build(CentreOptions options, ServerCertificates certificates, ILoggerFactory loggers, RequestDelegate handle)

@@ -64,7 +64,8 @@ public sealed record ScopeBatch(long Number, LinkSequence Sequence, IReadOnlyLis
 /// <summary>Position of one outcome in a site's outbox.</summary>
 /// <param name="Sequence">Outbox sequence, above 0; a newer outcome of the same object has a greater one and replaces the older.</param>
 /// <param name="Uid">Identity of the object (or any key that the owner chose for a thing without one).</param>
-public readonly record struct OutcomeRef(long Sequence, string Uid);
+/// <param name="Yields">True when it goes only when no other outcome waits: reports about what happened, which a slow line must not put before what is.</param>
+public readonly record struct OutcomeRef(long Sequence, string Uid, bool Yields = false);
 
 /// <summary>The latest outcome of one object, as it goes up.</summary>
 /// <param name="Sequence">Outbox sequence.</param>

@@ -96,7 +96,7 @@ internal sealed partial class Multiplexer
                     return false;
                 bool sane;
                 lock (_lock)
-                    sane = _windows[(int)of].Arrived((long)total, NowUs);
+                    sane = _windows[(int)of].Arrived((long)total, NowUs, Probe);
                 Wake();
                 return sane;
             default:

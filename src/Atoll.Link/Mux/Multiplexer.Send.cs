@@ -248,7 +248,7 @@ internal sealed partial class Multiplexer
 
     private void Account(LinkClass of, int bytes, long now)
     {
-        _windows[(int)of].Sent(bytes, now);
+        _windows[(int)of].Sent(bytes, now, Probe.Resent);
         _traffic.AddSent(of, bytes);
     }
 

@@ -64,6 +64,9 @@ internal sealed partial class Multiplexer : IAsyncDisposable
     /// <summary>Streams that the other side opens.</summary>
     public ChannelReader<LinkStream> Accepted => _accepted.Reader;
 
+    /// <summary>What the operating system knows of the line.</summary>
+    public LineProbe Probe => _line is WebSocketLine line ? line.Probe : default;
+
     private long NowUs => (long)(_time.GetTimestamp() / (double)_time.TimestampFrequency * 1_000_000);
 
     /// <summary>Opens a stream; it may be written at once, before the other side accepted.</summary>

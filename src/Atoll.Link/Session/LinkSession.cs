@@ -16,6 +16,7 @@ public abstract class LinkSession
     private readonly int _pingAfterMs;
     private long _heard;
     private long _pingAt;
+    private long _doubtAt = long.MaxValue;
     private bool _pingDue;
     private bool _pongDue;
     private bool _started;
@@ -36,7 +37,7 @@ public abstract class LinkSession
     public LinkError Error { get; private set; }
 
     /// <summary>Time in milliseconds, of the clock that <see cref="Step"/> is given, at which it wants a <see cref="LinkInput.Tick"/>; <see cref="long.MaxValue"/> when closed.</summary>
-    public long NextTick => State == LinkState.Closed || !_started ? long.MaxValue : Math.Min(Math.Min(_pingAt, _heard + Options.DeadAfterMs), NextOwnTick);
+    public long NextTick => State == LinkState.Closed || !_started ? long.MaxValue : Math.Min(Math.Min(_pingAt, Math.Min(_doubtAt, _heard + Options.DeadAfterMs)), NextOwnTick);
 
     private protected LinkOptions Options { get; }
 
@@ -66,8 +67,8 @@ public abstract class LinkSession
                 else
                     HandleCommon(frame.Bytes.Span, nowMs);
                 break;
-            case LinkInput.Tick:
-                Tick(nowMs);
+            case LinkInput.Tick tick:
+                Tick(nowMs, tick.Unacknowledged);
                 Handle(input, nowMs);
                 break;
             case LinkInput.Close close:
@@ -191,17 +192,22 @@ public abstract class LinkSession
     private void Heard(long nowMs)
     {
         _heard = nowMs;
+        if (Options.DeadUnacknowledgedMs > 0)
+            _doubtAt = nowMs + Options.DeadUnacknowledgedMs;
         // A random tenth keeps thousands of sites from asking in step.
         _pingAt = nowMs + _pingAfterMs + _random.Next(_pingAfterMs / 10 + 1);
     }
 
-    private void Tick(long nowMs)
+    private void Tick(long nowMs, bool unacknowledged)
     {
-        if (nowMs - _heard >= Options.DeadAfterMs)
+        if (nowMs - _heard >= Options.DeadAfterMs || (unacknowledged && nowMs >= _doubtAt))
         {
             Fail(LinkError.Silent);
+            return;
         }
-        else if (nowMs >= _pingAt)
+        if (nowMs >= _doubtAt)
+            _doubtAt = nowMs + 500;
+        if (nowMs >= _pingAt)
         {
             _pingDue = true;
             // Asked again before giving up: once the first question may merely be late.

@@ -24,7 +24,8 @@ public abstract record LinkInput
     public sealed record LineActive : LinkInput;
 
     /// <summary>Either: time passed.</summary>
-    public sealed record Tick : LinkInput;
+    /// <param name="Unacknowledged">The operating system has sent the same bytes again and again, and the other side acknowledges none of them.</param>
+    public sealed record Tick(bool Unacknowledged = false) : LinkInput;
 
     /// <summary>Either: close for this reason; the other side is told.</summary>
     public sealed record Close(LinkError Error) : LinkInput;
@@ -100,6 +101,9 @@ public sealed record LinkOptions
 
     /// <summary>Silence in milliseconds after which the line is given up.</summary>
     public int DeadAfterMs { get; init; } = 13_500;
+
+    /// <summary>Silence in milliseconds after which the line is given up when nothing that is sent on it is acknowledged either; 0 goes by <see cref="DeadAfterMs"/> alone.</summary>
+    public int DeadUnacknowledgedMs { get; init; }
 
     /// <summary>Most bytes sent and not yet acknowledged, each way (one larger body may exceed it when it is alone).</summary>
     public int WindowBytes { get; init; } = 128 * 1024;

@@ -1,6 +1,6 @@
 namespace Atoll.Link;
 
-/// <summary>Bringing the outbox up: batches of the latest outcomes in outbox order, acknowledged one by one.</summary>
+/// <summary>Bringing the outbox up: batches of the latest outcomes in outbox order, those that yield last, acknowledged one by one.</summary>
 public sealed partial class SiteSession
 {
     private const int BatchRawBytes = 1024 * 1024;
@@ -11,6 +11,7 @@ public sealed partial class SiteSession
     private readonly RecentBodies _sentBodies;
     private readonly Dictionary<string, PendingOutcome> _pending = [];
     private readonly Queue<OutcomeRef> _queue = new();
+    private readonly Queue<OutcomeRef> _yielding = new();
     private readonly Queue<OutcomesInFlight> _inFlight = new();
     private readonly Dictionary<string, long> _acknowledged = [];
     private readonly List<string> _missing = [];
@@ -40,7 +41,7 @@ public sealed partial class SiteSession
         }
         if (!BatchFull)
         {
-            while (WindowOpen && _queue.TryDequeue(out OutcomeRef next))
+            while (WindowOpen && (_queue.TryDequeue(out OutcomeRef next) || _yielding.TryDequeue(out next)))
             {
                 int length = WriteOutcome(next, destination);
                 if (length > 0)
@@ -65,9 +66,9 @@ public sealed partial class SiteSession
             if (known && pending.Sequence >= outcome.Sequence)
                 continue;
             // What is in flight is acknowledged first; a newer outcome of it waits for that.
-            _pending[outcome.Uid] = new PendingOutcome(outcome.Sequence, pending.InFlight);
+            _pending[outcome.Uid] = new PendingOutcome(outcome.Sequence, pending.InFlight, outcome.Yields);
             if (!pending.InFlight)
-                _queue.Enqueue(outcome);
+                (outcome.Yields ? _yielding : _queue).Enqueue(outcome);
         }
     }
 
@@ -89,7 +90,7 @@ public sealed partial class SiteSession
         _outgoing = new OutgoingBody(FrameType.Outcome, head, payload);
         _batch.Outcomes.Add(outcome);
         _batch.Raw += outcome.Body.Length;
-        _pending[next.Uid] = new PendingOutcome(Math.Max(pending.Sequence, outcome.Sequence), true);
+        _pending[next.Uid] = pending with { Sequence = Math.Max(pending.Sequence, outcome.Sequence), InFlight = true };
         return WriteBody(destination);
     }
 
@@ -150,13 +151,13 @@ public sealed partial class SiteSession
         }
         else
         {
-            _pending[outcome.Uid] = new PendingOutcome(pending.Sequence, false);
-            _queue.Enqueue(new OutcomeRef(pending.Sequence, outcome.Uid));
+            _pending[outcome.Uid] = pending with { InFlight = false };
+            (pending.Yields ? _yielding : _queue).Enqueue(new OutcomeRef(pending.Sequence, outcome.Uid, pending.Yields));
         }
         return !missing;
     }
 
-    private readonly record struct PendingOutcome(long Sequence, bool InFlight);
+    private readonly record struct PendingOutcome(long Sequence, bool InFlight, bool Yields);
 
     private sealed class OutcomesInFlight
     {

@@ -92,7 +92,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
             await WebSocketUpgrade.RequestAsync(stream, address, LinkEndpoint.Path, there => Skew = there - time.GetUtcNow(), both.Token).ConfigureAwait(false);
             CheckDates(certificate, dates, address);
             WebSocket web = WebSocket.CreateFromStream(stream, new WebSocketCreationOptions { IsServer = false, KeepAliveInterval = TimeSpan.Zero });
-            return new WebSocketLine(web, stream);
+            return new WebSocketLine(web, stream, socket);
         }
         catch (Exception failure)
         {

@@ -46,7 +46,8 @@ public static class LinkEndpoint
         if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } receiveRate)
             receiveRate.MinDataRate = null;
         context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
-        if (context.Features.Get<IConnectionSocketFeature>() is { Socket: { } socket })
+        System.Net.Sockets.Socket? socket = context.Features.Get<IConnectionSocketFeature>()?.Socket;
+        if (socket is not null)
             SocketTuning.Apply(socket);
 
         context.Response.Headers.Connection = "Upgrade";
@@ -54,7 +55,7 @@ public static class LinkEndpoint
         context.Response.Headers.SecWebSocketAccept = WebSocketUpgrade.Accept(key);
         Stream stream = await upgrade.UpgradeAsync().ConfigureAwait(false);
         WebSocket web = WebSocket.CreateFromStream(stream, new WebSocketCreationOptions { IsServer = true, KeepAliveInterval = TimeSpan.Zero });
-        WebSocketLine line = new(web);
+        WebSocketLine line = new(web, null, socket);
         await using (line.ConfigureAwait(false))
             return await ParentLink.RunAsync(site, line, owner, options, traffic, acceptStream, time, random, cancellation).ConfigureAwait(false);
     }

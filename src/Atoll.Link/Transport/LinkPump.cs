@@ -139,7 +139,7 @@ internal sealed class LinkPump : IMuxSession, IAsyncDisposable
         }
         TakePosted();
         if (due)
-            Tell(new LinkInput.Tick());
+            Tell(new LinkInput.Tick(Mux.Probe.Unacknowledged));
     }
 
     /// <summary>Takes in what was posted, unless another thread has the session: it comes here when it has let go.</summary>

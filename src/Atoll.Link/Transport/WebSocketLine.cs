@@ -1,10 +1,14 @@
+using System.Net.Sockets;
 using System.Net.WebSockets;
 
 namespace Atoll.Link;
 
 /// <summary>A WebSocket as a byte stream: each write is one binary message, without compression; message ends mean nothing.</summary>
-internal sealed class WebSocketLine(WebSocket socket, Stream? below = null) : Stream
+internal sealed class WebSocketLine(WebSocket socket, Stream? below = null, Socket? connection = null) : Stream
 {
+    /// <summary>What the operating system knows of the connection.</summary>
+    public LineProbe Probe => LineProbe.Of(connection);
+
     public override bool CanRead => true;
 
     public override bool CanWrite => true;

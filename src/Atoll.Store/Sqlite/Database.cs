@@ -96,7 +96,7 @@ internal static class Database
 
     private static SqliteConnection Open(string path, SqliteStoreOptions options, SqliteOpenMode mode)
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Mode = mode, Pooling = false, DefaultTimeout = 30 }.ToString());
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = options.Vfs is null ? path : $"file:{path}?vfs={options.Vfs}", Mode = mode, Pooling = false, DefaultTimeout = 30 }.ToString());
         try
         {
             connection.Open();

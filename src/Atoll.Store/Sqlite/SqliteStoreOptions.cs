@@ -48,6 +48,9 @@ public sealed record SqliteStoreOptions
     /// <summary>Check the whole file when opening. Costs time in proportion to its size.</summary>
     public bool QuickCheck { get; init; }
 
+    /// <summary>Name of a VFS that is registered with SQLite; null is its own. For tests: a disk that loses what was not synced.</summary>
+    public string? Vfs { get; init; }
+
     /// <summary>False only in tests: commits are then not synced to the disk.</summary>
     public bool Durable { get; init; } = true;
 }

@@ -51,6 +51,13 @@ public sealed class ApiView : IDisposable
         }
     }
 
+    /// <summary>An answer that is no JSON, or nothing when nobody answers.</summary>
+    internal async Task<string> TextAsync(string path)
+    {
+        using HttpResponseMessage response = await _client.GetAsync(path);
+        return response.IsSuccessStatusCode ? await response.Content.ReadAsStringAsync() : "";
+    }
+
     internal async Task<JsonObject> SendAsync(HttpMethod method, string path, JsonNode? body, string type = "application/json")
     {
         using var request = new HttpRequestMessage(method, path);

@@ -105,6 +105,13 @@ public sealed class LocalRig : IAsyncLifetime
         return output;
     }
 
+    /// <summary>Takes up the administrator's kubeconfig anew: after a rotation of the CA.</summary>
+    internal void Reconnect()
+    {
+        Centre.Dispose();
+        Centre = ApiView.OfCentre(Kubeconfig);
+    }
+
     internal Task DownAsync() => AtollAsync("down", "--home", Home, "--agent", Built.Agent, "--instance", $"{Instance}");
 
     internal static Task<string> AtollAsync(params string[] arguments) => Programs.OkAsync(Built.Atoll, arguments);

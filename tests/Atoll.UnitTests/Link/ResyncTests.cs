@@ -7,7 +7,7 @@ namespace Atoll.UnitTests.Link;
 /// Two sessions back to back, without a line: what a reconnect costs when the parent cannot know what changed (versions are hashes,
 /// or its log no longer reaches back), and what a site does when much has vanished.
 /// </summary>
-public sealed class ResyncTests
+public sealed class ResyncTests(ITestOutputHelper output)
 {
     private const string Incarnation = "6f1c2a52-9f0e-4d5e-8a55-0d3c5e0a7d11";
 
@@ -28,7 +28,7 @@ public sealed class ResyncTests
         world.Run();
         Assert.Equal(changed, world.Received.Count);
         Assert.Equal(world.Scope, world.Held);
-        TestContext.Current.SendDiagnosticMessage($"{held} objects held, {changed} differ: {world.Bytes} bytes, of which {world.Received.Count * World.BodyBytes} of bodies");
+        output.WriteLine($"{held} objects held, {changed} differ: {world.Bytes} bytes, of which {world.Received.Count * World.BodyBytes} of bodies");
         Assert.InRange(world.Bytes, 1, most);
     }
 

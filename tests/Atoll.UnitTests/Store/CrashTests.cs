@@ -23,7 +23,7 @@ public sealed class CrashTests
     {
         string folder = Directory.CreateTempSubdirectory("atoll-crash-").FullName;
         string path = Path.Combine(folder, "a.db");
-        int rounds = Environment.GetEnvironmentVariable("ATOLL_SOAK") == "1" ? 500 : 20;
+        int rounds = Environment.GetEnvironmentVariable("ATOLL_SOAK") == "1" ? 1000 : 50;
         var random = new Random(20_260_101);
         long acknowledged = 0, revision = 0;
         for (int round = 0; round < rounds; round++)
