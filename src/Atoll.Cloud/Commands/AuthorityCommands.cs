@@ -14,7 +14,7 @@ internal static class AuthorityCommands
 {
     private static readonly Option<string> s_state = new("--state") { Description = "the centre's folder, as given to 'atoll server'", DefaultValueFactory = _ => "/var/lib/atoll/centre" };
 
-    public static Command Create() => new("ca", "Show and rotate the centre's certificate authority. Run it on the centre's machine.") { Show(), Rotate(), Retire() };
+    public static Command Create() => new("ca", "Show and rotate the centre's certificate authority. Run it on the centre's machine.\n\nExamples:\n  atoll ca show\n  atoll ca rotate") { Show(), Rotate(), Retire() };
 
     private static Command Show()
     {
@@ -51,7 +51,8 @@ internal static class AuthorityCommands
         {
             CertificateAuthority.Rotate(Folder(parsed), TimeProvider.System);
             CertificateAuthority authority = CertificateAuthority.OpenExisting(Folder(parsed), TimeProvider.System);
-            Console.WriteLine($"{authority.Name} signs now; {authority.RetiringName} is trusted until you run: atoll ca retire\nWho has not moved yet: atoll ca show");
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), $"{authority.Name} signs now; {authority.RetiringName} is trusted until you run: atoll ca retire\nWho has not moved yet: atoll ca show",
+                new JsonObject { ["signs"] = authority.Name, ["retiring"] = authority.RetiringName });
             return ExitCodes.Success;
         });
         return command;
@@ -67,7 +68,8 @@ internal static class AuthorityCommands
             if (authority.IsRotating && !parsed.GetValue(force) && await BehindAsync(parsed, authority, cancellation) is { Count: > 0 } behind)
                 throw new CommandException($"{behind.Count} sites still hold a certificate of {authority.RetiringName} and would have to join again: {string.Join(' ', behind.Take(20))}{(behind.Count > 20 ? " …" : "")}. Wait for them, or use --force.");
             CertificateAuthority.Retire(Folder(parsed), TimeProvider.System);
-            Console.WriteLine($"{authority.RetiringName} is trusted no more. Kubeconfigs and join tokens made before the rotation no longer work.");
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), $"{authority.RetiringName} is trusted no more. Kubeconfigs and join tokens made before the rotation no longer work.",
+                new JsonObject { ["signs"] = authority.Name, ["retired"] = authority.RetiringName });
             return ExitCodes.Success;
         });
         return command;
