@@ -96,10 +96,10 @@ internal sealed class Generator(Annotations annotations)
     [
         typeof(V1Namespace), typeof(V1Node), typeof(V1Pod), typeof(V1ConfigMap), typeof(V1Secret), typeof(V1ServiceAccount), typeof(V1Service), typeof(Corev1Event), typeof(V1Binding),
         typeof(V1Deployment), typeof(V1ReplicaSet), typeof(V1DaemonSet), typeof(V1StatefulSet), typeof(V1ControllerRevision), typeof(V1Job), typeof(V1Lease), typeof(Eventsv1Event),
-        typeof(V1RuntimeClass), typeof(V1PriorityClass), typeof(V1PodDisruptionBudget), typeof(V1Scale), typeof(V1Eviction), typeof(V1DeleteOptions), typeof(V1Status),
+        typeof(V1RuntimeClass), typeof(V1PriorityClass), typeof(V1PodDisruptionBudget), typeof(V1PersistentVolume), typeof(V1PersistentVolumeClaim), typeof(V1StorageClass), typeof(V1Scale), typeof(V1Eviction), typeof(V1DeleteOptions), typeof(V1Status),
         typeof(V1NamespaceList), typeof(V1NodeList), typeof(V1PodList), typeof(V1ConfigMapList), typeof(V1SecretList), typeof(V1ServiceAccountList), typeof(V1ServiceList), typeof(Corev1EventList),
         typeof(V1DeploymentList), typeof(V1ReplicaSetList), typeof(V1DaemonSetList), typeof(V1StatefulSetList), typeof(V1ControllerRevisionList), typeof(V1JobList), typeof(V1LeaseList), typeof(Eventsv1EventList),
-        typeof(V1RuntimeClassList), typeof(V1PriorityClassList), typeof(V1PodDisruptionBudgetList),
+        typeof(V1RuntimeClassList), typeof(V1PriorityClassList), typeof(V1PodDisruptionBudgetList), typeof(V1PersistentVolumeList), typeof(V1PersistentVolumeClaimList), typeof(V1StorageClassList),
     ];
 
     private static readonly string[] s_meta =
@@ -205,6 +205,7 @@ internal sealed class Generator(Annotations annotations)
             Regex.IsMatch(name, "^(Job|PodFailurePolicy|SuccessPolicy|UncountedTerminatedPods)") ? "batch.v1" :
             Regex.IsMatch(name, "^Lease") ? "coordination.v1" :
             Regex.IsMatch(name, "^(RuntimeClass(List)?|Overhead|Scheduling)$") ? "node.v1" :
+            Regex.IsMatch(name, "^StorageClass(List)?$") ? "storage.v1" :
             Regex.IsMatch(name, "^PriorityClass") ? "scheduling.v1" :
             Regex.IsMatch(name, "^(Scale|ScaleSpec|ScaleStatus)$") ? "autoscaling.v1" :
             Regex.IsMatch(name, "^(Eviction$|PodDisruptionBudget)") ? "policy.v1" : "core.v1";

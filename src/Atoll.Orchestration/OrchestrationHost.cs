@@ -16,6 +16,7 @@ using Atoll.Orchestration.ReplicaSets;
 using Atoll.Orchestration.Sharing;
 using Atoll.Orchestration.StatefulSets;
 using Atoll.Scheduling.Online;
+using Atoll.Orchestration.Volumes;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Orchestration;
@@ -103,5 +104,7 @@ public sealed class OrchestrationHost
         new ElasticQuotaController(cluster),
         new ReservationController(cluster),
         new SchedulerProfileController(cluster),
+        new ClaimController(cluster),
+        new VolumeController(cluster),
     ];
 }

@@ -20,6 +20,7 @@ namespace Atoll.Agent.Uplink;
 /// <item>a pod that came from the parent and is gone here: it was stopped (<c>stopped</c>);</item>
 /// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too;</item>
 /// <item>a node that the parent does not have yet: the node (<c>register</c>);</item>
+/// <item>a persistent volume that is erased (<c>erased</c>);</item>
 /// <item>an event: the event (<c>event</c>).</item>
 /// </list>
 /// Not thread-safe: the uplink holds its lock.
@@ -101,6 +102,8 @@ internal sealed class SiteOutbox
             return Make("pods", now.Key, "replace", Replacement(lost, now));
         if (type == Kinds.Node && (!held || item!.Orphan))
             return Make("nodes", now.Key, "register", now.Utf8);
+        if (type == Kinds.PersistentVolume)
+            return held && now.View(ApiJson.Default.PersistentVolume).Status?.Reason == StorageNames.Erased ? Make(item!.Kind, item.Name, "erased", s_empty) : null;
         return held && StatusOf(now.Utf8) is { } status ? Make(item!.Kind, item.Name, "status", status) : null;
     }
 

@@ -17,7 +17,7 @@ namespace Atoll.Agent.Uplink;
 /// </summary>
 internal sealed class SiteUplink : ISiteOwner
 {
-    private static readonly ResourceType[] s_down = [Kinds.Site, Kinds.Node, Kinds.Pod, Kinds.Namespace, Kinds.ConfigMap, Kinds.Secret, Kinds.ServiceAccount, Kinds.RuntimeClass, Kinds.PriorityClass];
+    private static readonly ResourceType[] s_down = [Kinds.Site, Kinds.Node, Kinds.Pod, Kinds.Namespace, Kinds.ConfigMap, Kinds.Secret, Kinds.ServiceAccount, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.PersistentVolumeClaim, Kinds.PersistentVolume];
 
     private readonly IStore _store;
     private readonly ApiServer _api;
@@ -36,7 +36,7 @@ internal sealed class SiteUplink : ISiteOwner
         _api = api;
         _logger = logger;
         _stateChanged = stateChanged;
-        _mirrors = [.. new[] { Kinds.Node, Kinds.Pod, Kinds.Event, Kinds.Site }.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
+        _mirrors = [.. new[] { Kinds.Node, Kinds.Pod, Kinds.Event, Kinds.Site, Kinds.PersistentVolume }.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
         _pods = _mirrors[1];
     }
 

@@ -241,7 +241,10 @@ public sealed class Volume
     public SecretVolumeSource? Secret { get; set; }
     public DownwardApiVolumeSource? DownwardAPI { get; set; }
     public ProjectedVolumeSource? Projected { get; set; }
+    public PersistentVolumeClaimVolumeSource? PersistentVolumeClaim { get; set; }
 }
+
+public sealed class PersistentVolumeClaimVolumeSource { public string ClaimName { get; set; } = ""; public bool? ReadOnly { get; set; } }
 
 public sealed class EmptyDirVolumeSource { public string? Medium { get; set; } public string? SizeLimit { get; set; } }
 

@@ -60,6 +60,15 @@ public static class Kinds
     /// <summary>scheduling.k8s.io/v1 PriorityClass.</summary>
     public static readonly ResourceType PriorityClass = new() { Group = "scheduling.k8s.io", Version = "v1", Kind = "PriorityClass", Plural = "priorityclasses", Namespaced = false, ShortNames = ["pc"] };
 
+    /// <summary>core/v1 PersistentVolume.</summary>
+    public static readonly ResourceType PersistentVolume = new() { Group = "", Version = "v1", Kind = "PersistentVolume", Plural = "persistentvolumes", Namespaced = false, ShortNames = ["pv"], Subresources = ["status"] };
+
+    /// <summary>core/v1 PersistentVolumeClaim.</summary>
+    public static readonly ResourceType PersistentVolumeClaim = new() { Group = "", Version = "v1", Kind = "PersistentVolumeClaim", Plural = "persistentvolumeclaims", Namespaced = true, ShortNames = ["pvc"], Subresources = ["status"] };
+
+    /// <summary>storage.k8s.io/v1 StorageClass.</summary>
+    public static readonly ResourceType StorageClass = new() { Group = "storage.k8s.io", Version = "v1", Kind = "StorageClass", Plural = "storageclasses", Namespaced = false, ShortNames = ["sc"] };
+
     /// <summary>policy/v1 PodDisruptionBudget.</summary>
     public static readonly ResourceType PodDisruptionBudget = new() { Group = "policy", Version = "v1", Kind = "PodDisruptionBudget", Plural = "poddisruptionbudgets", Namespaced = true, ShortNames = ["pdb"], Subresources = ["status"] };
 
@@ -96,9 +105,9 @@ public static class Kinds
     /// <summary>Every resource served, in discovery order.</summary>
     public static IReadOnlyList<ResourceType> All { get; } =
     [
-        Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Event,
+        Namespace, Node, Pod, ConfigMap, Secret, ServiceAccount, Service, Event, PersistentVolume, PersistentVolumeClaim,
         Deployment, ReplicaSet, DaemonSet, StatefulSet, ControllerRevision, Job,
-        Lease, EventsEvent, RuntimeClass, PriorityClass, PodDisruptionBudget, Site,
+        Lease, EventsEvent, RuntimeClass, PriorityClass, StorageClass, PodDisruptionBudget, Site,
         PodGroup, ElasticQuota, Reservation, SchedulerProfile,
         Flavour, CpuModel, Delivery,
         Capacity, DefragmentationPlan,

@@ -17,7 +17,7 @@ namespace Atoll.Cloud.Hub;
 internal sealed class Orphans(IResources resources, ILogger logger)
 {
     /// <summary>What one pod needs is taken in before it.</summary>
-    private static readonly ResourceType[] s_order = [Kinds.Namespace, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.ServiceAccount, Kinds.ConfigMap, Kinds.Secret, Kinds.Pod];
+    private static readonly ResourceType[] s_order = [Kinds.Namespace, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.ServiceAccount, Kinds.ConfigMap, Kinds.Secret, Kinds.PersistentVolume, Kinds.PersistentVolumeClaim, Kinds.Pod];
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Dictionary<string, HeldItem>> _offered = new(StringComparer.Ordinal);

@@ -20,7 +20,7 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
     /// <summary>Applies one outcome durably.</summary>
     public async Task ApplyAsync(KubeObject site, Outcome outcome, Func<ObjectKey, string, bool> holds, CancellationToken cancellation)
     {
-        ResourceType? type = outcome.Kind switch { "pods" => Kinds.Pod, "nodes" => Kinds.Node, "events" => Kinds.Event, "sites.edge.atoll.dev" => Kinds.Site, _ => null };
+        ResourceType? type = outcome.Kind switch { "pods" => Kinds.Pod, "nodes" => Kinds.Node, "events" => Kinds.Event, "sites.edge.atoll.dev" => Kinds.Site, "persistentvolumes" => Kinds.PersistentVolume, _ => null };
         JsonObject? body = Parse(outcome);
         if (type is null || body is null)
         {
@@ -33,8 +33,9 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
             "register" when type == Kinds.Node => await RegisterAsync(site, outcome, body, cancellation),
             "event" when type == Kinds.Event => await EventAsync(outcome, body, cancellation),
             _ when !holds(key, outcome.Uid) => null,
+            "erased" when type == Kinds.PersistentVolume => await ErasedAsync(outcome, cancellation),
             "status" when type == Kinds.Site => await LedAsync(outcome, body, cancellation),
-            "status" => await StatusAsync(key, outcome.Uid, body, cancellation),
+            "status" when type != Kinds.PersistentVolume => await StatusAsync(key, outcome.Uid, body, cancellation),
             "stopped" when type == Kinds.Pod => await StoppedAsync(key, outcome.Uid, body, cancellation),
             _ => ApiStatus.BadRequest($"unknown operation {outcome.Operation}"),
         };
@@ -82,6 +83,21 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         if (status.Count > 0)
             await StatusAsync(key, uid, status, cancellation);
         return (await resources.DeleteAsync(key.Type, ns, name, new DeleteOptions { GracePeriodSeconds = 0, Uid = uid }, cancellation)).Error;
+    }
+
+    // The volume goes: its node has nothing of it any more.
+    private async Task<ApiStatus?> ErasedAsync(Outcome outcome, CancellationToken cancellation)
+    {
+        ApiResult current = await resources.GetAsync(Kinds.PersistentVolume, null, outcome.Name, cancellation);
+        if (current.Object is not { IsDeleting: true } volume || volume.Uid != outcome.Uid || volume.Metadata.Finalizers?.IndexOf(StorageNames.ErasedByNode) is not (>= 0 and int index))
+            return current.Error;
+        var patch = new JsonArray
+        {
+            new JsonObject { ["op"] = "test", ["path"] = "/metadata/uid", ["value"] = volume.Uid },
+            new JsonObject { ["op"] = "test", ["path"] = $"/metadata/finalizers/{index}", ["value"] = StorageNames.ErasedByNode },
+            new JsonObject { ["op"] = "remove", ["path"] = $"/metadata/finalizers/{index}" },
+        };
+        return (await resources.PatchAsync(Kinds.PersistentVolume, null, volume.Name, PatchType.Json, patch, cancellation)).Error;
     }
 
     private async Task<ApiStatus?> RegisterAsync(KubeObject site, Outcome outcome, JsonObject node, CancellationToken cancellation)

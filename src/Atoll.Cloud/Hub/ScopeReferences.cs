@@ -15,7 +15,7 @@ public static class ScopeReferences
 {
     /// <summary>Resources that can be in a scope. The table below is acyclic over them.</summary>
     public static IReadOnlyList<ResourceType> Types { get; } =
-        [Kinds.Site, Kinds.Node, Kinds.Pod, Kinds.Namespace, Kinds.ConfigMap, Kinds.Secret, Kinds.ServiceAccount, Kinds.RuntimeClass, Kinds.PriorityClass];
+        [Kinds.Site, Kinds.Node, Kinds.Pod, Kinds.Namespace, Kinds.ConfigMap, Kinds.Secret, Kinds.ServiceAccount, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.PersistentVolumeClaim, Kinds.PersistentVolume];
 
     /// <summary>Adds what <paramref name="value"/> refers to; a reference may be added more than once.</summary>
     public static void Collect(ResourceType type, KubeObject value, ISet<ObjectKey> into)
@@ -25,6 +25,8 @@ public static class ScopeReferences
         else if (type == Kinds.ServiceAccount && value.View(ApiJson.Default.ServiceAccount).ImagePullSecrets is { } secrets)
             foreach (LocalObjectReference secret in secrets)
                 Add(Kinds.Secret, value.Namespace, secret.Name, into);
+        else if (type == Kinds.PersistentVolumeClaim)
+            AddCluster(Kinds.PersistentVolume, value.View(ApiJson.Default.PersistentVolumeClaim).Spec.VolumeName, into);
     }
 
     private static void CollectPod(string ns, PodSpec spec, ISet<ObjectKey> into)
@@ -39,6 +41,7 @@ public static class ScopeReferences
         {
             Add(Kinds.ConfigMap, ns, volume.ConfigMap?.Name, into);
             Add(Kinds.Secret, ns, volume.Secret?.SecretName, into);
+            Add(Kinds.PersistentVolumeClaim, ns, volume.PersistentVolumeClaim?.ClaimName, into);
             foreach (VolumeProjection source in volume.Projected?.Sources ?? [])
             {
                 Add(Kinds.ConfigMap, ns, source.ConfigMap?.Name, into);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 
@@ -41,6 +42,8 @@ public sealed class SiteScopes
             MoveNode(key.Key, now?.Metadata.Label(WellKnownSite), changes);
         else if (type == Kinds.Pod)
             MovePod(state, key, now is null ? null : fields.NodeOf(now), changes);
+        else if (type == Kinds.PersistentVolume)
+            MovePod(state, key, now is null ? null : StorageFacts.NodeOfProvisioned(now), changes); // Also without a pod: its node is to erase it.
         else if (type == Kinds.Site)
             Root(state, key, now is null ? null : key.Key, changes);
         Forget(key, state);

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Text.Json.Nodes;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Cloud.Certificates;
@@ -149,6 +151,14 @@ internal static class CentreServer
     private static async Task PublishAsync(CentreOptions options, CertificateAuthority authority, IResources resources, CancellationToken cancellation)
     {
         await JoinTokens.AdvertiseAsync(resources, [.. options.Advertise.Select(Text)], authority.CertificatePem, cancellation);
+        if ((await resources.ListAsync(Kinds.StorageClass, null, new ListOptions { Limit = 1 }, cancellation)).Items is { Count: 0 })
+            await resources.CreateAsync(Kinds.StorageClass, null, new JsonObject
+            {
+                ["apiVersion"] = Kinds.StorageClass.ApiVersion,
+                ["kind"] = Kinds.StorageClass.Kind,
+                ["metadata"] = new JsonObject { ["name"] = "local", ["annotations"] = new JsonObject { ["storageclass.kubernetes.io/is-default-class"] = "true" } },
+                ["provisioner"] = StorageNames.LocalProvisioner,
+            }, cancellation);
         (string certificate, string key) = authority.IssueClient("admin", Identity.Masters);
         CertificateAuthority.WriteFile(options.KubeconfigPath, KubeConfig.Write("atoll", options.Advertise[0], authority.CertificatePem, certificate, key, null), secret: true);
     }

@@ -127,13 +127,13 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
         foreach (VolumeMount mount in container.VolumeMounts ?? [])
         {
             Volume volume = pod.Spec.Volumes?.Find(v => v.Name == mount.Name) ?? throw new UnresolvedException($"volume \"{mount.Name}\" is not defined in the pod");
-            string source = volumes.PathOf(volume);
+            string source = volumes.PathOf(volume, pod.Metadata.Namespace ?? "");
             string? sub = !string.IsNullOrEmpty(mount.SubPathExpr) ? EnvironmentResolver.Expand(mount.SubPathExpr, env) : mount.SubPath;
             if (!string.IsNullOrEmpty(sub))
                 source = SubPaths.Bind(source, sub, Path.Combine(folders.SubPaths, container.Name, mounts.Count.ToString(CultureInfo.InvariantCulture)));
             bool projected = volume.ConfigMap is not null || volume.Secret is not null || volume.DownwardAPI is not null || volume.Projected is not null;
             string? propagation = mount.MountPropagation switch { "HostToContainer" => "rslave", "Bidirectional" => "rshared", _ => null };
-            mounts.Add(new InstanceMount(source, mount.MountPath, mount.ReadOnly == true || projected, propagation));
+            mounts.Add(new InstanceMount(source, mount.MountPath, mount.ReadOnly == true || projected || volume.PersistentVolumeClaim?.ReadOnly == true, propagation));
         }
         AddFile(mounts, Path.Combine(folders.Pod, "etc-hosts"), "/etc/hosts", HostFiles.Hosts(pod, addresses, hostname, File.Exists("/etc/hosts") ? File.ReadAllText("/etc/hosts") : ""));
         AddFile(mounts, Path.Combine(folders.Pod, "hostname"), "/etc/hostname", hostname + "\n");

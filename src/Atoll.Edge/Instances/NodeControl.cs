@@ -6,6 +6,7 @@ using Atoll.Api.Quantities;
 using Atoll.Api.Resources;
 using Atoll.Api.Streams;
 using Atoll.Edge.Content;
+using Atoll.Edge.Disks;
 using Atoll.Edge.Networks;
 using Atoll.Edge.Nodes;
 using Atoll.Edge.Runtimes;
@@ -37,6 +38,7 @@ public sealed partial class NodeControl
     private readonly ConcurrentDictionary<string, PodWorker> _byPart = new(StringComparer.Ordinal);
     private readonly HashSet<string> _reserved = new(StringComparer.Ordinal);
     private readonly Lock _starting = new();
+    private readonly LocalVolumes _volumes;
     private readonly NodeReporter _reporter;
     private readonly PodStreams _streams;
     private bool _ready;
@@ -67,7 +69,8 @@ public sealed partial class NodeControl
         _accounts = new ResourceMirror(resources, Kinds.ServiceAccount, time);
         _nodes = new ResourceMirror(resources, Kinds.Node, time, (_, now) => NodeChanged(now), fieldSelector: $"metadata.name={options.NodeName}");
         _classes = new ResourceMirror(resources, Kinds.RuntimeClass, time);
-        var references = new PodReferences(_configMaps, _secrets, _accounts);
+        _volumes = new LocalVolumes(resources, options.StateFolder, options.NodeName, time, _log, ClaimChanged);
+        var references = new PodReferences(_configMaps, _secrets, _accounts, _volumes);
         var events = new EventRecorder(resources, time, "kubelet", options.NodeName);
         _reporter = new NodeReporter(options, resources, runtime, images, events, time, random, this, _log);
         _services = new NodeServices
@@ -113,7 +116,7 @@ public sealed partial class NodeControl
         _stop = stop.Token;
         List<Task> loops =
         [
-            _pods.RunAsync(_stop), _configMaps.RunAsync(_stop), _secrets.RunAsync(_stop), _accounts.RunAsync(_stop), _nodes.RunAsync(_stop), _classes.RunAsync(_stop),
+            _pods.RunAsync(_stop), _configMaps.RunAsync(_stop), _secrets.RunAsync(_stop), _accounts.RunAsync(_stop), _nodes.RunAsync(_stop), _classes.RunAsync(_stop), _volumes.RunAsync(_stop),
             _services.Events.RunAsync(_stop), _services.Probes.RunAsync(_stop), LoopAsync(_reporter.RunAsync), LoopAsync(StartAsync), LoopAsync(WatchRuntimeAsync), LoopAsync(RotateLogsAsync),
         ];
         try
@@ -163,7 +166,7 @@ public sealed partial class NodeControl
         RuntimeProbe probe = await _runtime.ProbeAsync(cancellation).ConfigureAwait(false);
         _services.RuntimeName = probe.Name;
         await _reporter.FirstLook.WaitAsync(cancellation).ConfigureAwait(false);
-        foreach (ResourceMirror mirror in (ResourceMirror[])[_pods, _configMaps, _secrets, _accounts, _nodes, _classes])
+        foreach (ResourceMirror mirror in (ResourceMirror[])[_pods, _configMaps, _secrets, _accounts, _nodes, _classes, .. _volumes.Mirrors])
             await mirror.Synced.WaitAsync(cancellation).ConfigureAwait(false);
         Dictionary<string, List<Instance>> instances = await InstancesAsync(cancellation).ConfigureAwait(false);
         lock (_starting)
@@ -311,6 +314,13 @@ public sealed partial class NodeControl
         KubeObject about = now ?? old!;
         foreach (PodWorker worker in _workers.Values)
             if (worker.Object.Namespace == about.Namespace && PodReferences.Uses(worker.Object.View(ApiJson.Default.Pod).Spec, secret, about.Name))
+                worker.ReferencesChanged();
+    }
+
+    private void ClaimChanged(KubeObject claim)
+    {
+        foreach (PodWorker worker in _workers.Values)
+            if (worker.Object.Namespace == claim.Namespace && StorageFacts.Uses(worker.Object.View(ApiJson.Default.Pod).Spec, claim.Name))
                 worker.ReferencesChanged();
     }
 

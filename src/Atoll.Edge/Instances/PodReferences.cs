@@ -3,15 +3,19 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Edge.Disks;
 
 namespace Atoll.Edge.Instances;
 
 /// <summary>A reference that cannot be resolved now: <see cref="Exception.Message"/> is in Kubernetes' words. It may resolve later.</summary>
 internal sealed class UnresolvedException(string message) : Exception(message);
 
-/// <summary>Config maps and secrets as the site's API has them.</summary>
-internal sealed class PodReferences(ResourceMirror configMaps, ResourceMirror secrets, ResourceMirror serviceAccounts)
+/// <summary>Config maps, secrets and claims as the site's API has them.</summary>
+internal sealed class PodReferences(ResourceMirror configMaps, ResourceMirror secrets, ResourceMirror serviceAccounts, LocalVolumes volumes)
 {
+    /// <summary>The folder behind a claim. Throws <see cref="UnresolvedException"/> while there is none.</summary>
+    public string ClaimFolder(string ns, string claim) => volumes.FolderOf(ns, claim);
+
     public ConfigMap? ConfigMap(string ns, string name) => configMaps.Get(ns, name)?.View(ApiJson.Default.ConfigMap);
 
     public Secret? Secret(string ns, string name) => secrets.Get(ns, name)?.View(ApiJson.Default.Secret);

@@ -14,8 +14,11 @@ internal sealed class PodVolumes(string podFolder, PodReferences references, Tim
 
     private string Root => Path.Combine(podFolder, "volumes");
 
-    /// <summary>Where a volume lies on the host.</summary>
-    public string PathOf(Volume volume) => volume.HostPath is { } host ? host.Path : Path.Combine(Root, volume.Name);
+    /// <summary>Where a volume of a pod lies on the host.</summary>
+    public string PathOf(Volume volume, string ns) =>
+        volume.HostPath is { } host ? host.Path : volume.PersistentVolumeClaim is { } claim ? references.ClaimFolder(ns, claim.ClaimName) : OwnPath(volume);
+
+    private string OwnPath(Volume volume) => Path.Combine(Root, volume.Name);
 
     /// <summary>
     /// Makes all volumes, or brings projected ones up to date. Throws <see cref="UnresolvedException"/> with the first volume named that
@@ -45,34 +48,40 @@ internal sealed class PodVolumes(string podFolder, PodReferences references, Tim
         string ns = pod.Metadata.Namespace ?? "";
         var files = new Dictionary<string, ProjectedFile>(StringComparer.Ordinal);
         if (volume.EmptyDir is { } empty)
-            EmptyDir(PathOf(volume), empty, group);
+            EmptyDir(OwnPath(volume), empty, group);
         else if (volume.HostPath is { } host)
             HostPath(host);
+        else if (volume.PersistentVolumeClaim is { } claim)
+        {
+            string folder = references.ClaimFolder(ns, claim.ClaimName);
+            if (group is { } gid)
+                PodSystem.ChangeGroup(folder, gid);
+        }
         else if (volume.ConfigMap is { } map)
         {
             Add(files, references.ConfigMapData(ns, map.Name ?? ""), map.Name, map.Items, map.DefaultMode, map.Optional, secret: false);
-            AtomicFolder.Write(PathOf(volume), files, group, time);
+            AtomicFolder.Write(OwnPath(volume), files, group, time);
         }
         else if (volume.Secret is { } secret)
         {
             Add(files, references.SecretData(ns, secret.SecretName ?? ""), secret.SecretName, secret.Items, secret.DefaultMode, secret.Optional, secret: true);
-            string path = PathOf(volume);
+            string path = OwnPath(volume);
             Directory.CreateDirectory(path);
             AtomicFolder.Write(path, files, group, time);
         }
         else if (volume.DownwardAPI is { } downward)
         {
             AddDownward(files, pod, downward.Items, downward.DefaultMode, node, addresses);
-            AtomicFolder.Write(PathOf(volume), files, group, time);
+            AtomicFolder.Write(OwnPath(volume), files, group, time);
         }
         else if (volume.Projected is { } projected)
         {
             foreach (VolumeProjection source in projected.Sources ?? [])
                 AddProjection(files, pod, source, projected.DefaultMode, node, addresses);
-            AtomicFolder.Write(PathOf(volume), files, group, time);
+            AtomicFolder.Write(OwnPath(volume), files, group, time);
         }
         else
-            throw new UnresolvedException("this type of volume is not supported by this node; use emptyDir, configMap, secret, downwardAPI, projected or hostPath");
+            throw new UnresolvedException("this type of volume is not supported by this node; use emptyDir, configMap, secret, downwardAPI, projected, hostPath or persistentVolumeClaim");
     }
 
     private void AddProjection(Dictionary<string, ProjectedFile> files, Pod pod, VolumeProjection source, int? mode, NodeFacts node, IReadOnlyList<string> addresses)

@@ -87,6 +87,7 @@ internal sealed partial class Verbs
             return ApiStatus.Invalid(type, name, [contradiction]);
         Strategy.PrepareForCreate(stored, document);
         ObjectSchemas.ApplyDefaults(stored, document);
+        StorageAdmission.Admit(type, document, cacheOf);
         causes.AddRange(ObjectSchemas.Validate(stored, document, null, null));
         if (causes.Count > 0)
             return ApiStatus.Invalid(type, name, causes);

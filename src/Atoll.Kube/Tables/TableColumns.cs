@@ -70,6 +70,23 @@ internal static class TableColumns
             s_name, new("Value", "integer", "Priority of pods of this class."), new("Global-Default", "boolean", "True when pods without a class have this one."), s_age,
             new("PreemptionPolicy", "string", "Whether pods of this class may displace others."),
         ],
+        ["PersistentVolume"] =
+        [
+            s_name, new("Capacity", "string", "Size of the volume."), new("Access Modes", "string", "How the volume may be mounted."), new("Reclaim Policy", "string", "What happens when its claim goes."),
+            new("Status", "string", "Phase of the volume."), new("Claim", "string", "Claim that the volume is bound to."), new("StorageClass", "string", "Class of the volume."),
+            new("VolumeAttributesClass", "string", "Class of its attributes."), new("Reason", "string", "Why it is in its phase."), s_age, new("VolumeMode", "string", "File system or block device.", 1),
+        ],
+        ["PersistentVolumeClaim"] =
+        [
+            s_name, new("Status", "string", "Phase of the claim."), new("Volume", "string", "Volume that the claim is bound to."), new("Capacity", "string", "Size of that volume."),
+            new("Access Modes", "string", "How that volume may be mounted."), new("StorageClass", "string", "Class of the claim."), new("VolumeAttributesClass", "string", "Class of its attributes."),
+            s_age, new("VolumeMode", "string", "File system or block device.", 1),
+        ],
+        ["StorageClass"] =
+        [
+            s_name, new("Provisioner", "string", "Who makes volumes of this class."), new("ReclaimPolicy", "string", "What happens to a volume when its claim goes."),
+            new("VolumeBindingMode", "string", "When a claim is bound: at once, or with its first pod."), new("AllowVolumeExpansion", "boolean", "Whether volumes may grow."), s_age,
+        ],
         ["PodDisruptionBudget"] =
         [
             s_name, new("Min Available", "string", "The minimum number of pods that must be available."), new("Max Unavailable", "string", "The maximum number of pods that may be unavailable."),

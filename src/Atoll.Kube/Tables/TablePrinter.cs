@@ -80,6 +80,16 @@ public static class TablePrinter
             "Job" => [name, JobStatus(root), Completions(spec, status), Duration(status, now), age, .. Template(spec)],
             "RuntimeClass" => [name, root.Text("handler"), age],
             "PriorityClass" => [name, root.Number("value"), root.Flag("globalDefault"), age, root.Text("preemptionPolicy")],
+            "PersistentVolume" =>
+            [
+                StorageCells.Name(value, root), spec.At("capacity").Text("storage"), StorageCells.Modes(spec), spec.Text("persistentVolumeReclaimPolicy"), StorageCells.Phase(value, status), StorageCells.Claim(spec),
+                spec.Text("storageClassName"), "<unset>", status.Text("reason"), age, spec.Text("volumeMode"),
+            ],
+            "PersistentVolumeClaim" =>
+            [
+                name, StorageCells.Phase(value, status), spec.Text("volumeName"), status.At("capacity").Text("storage"), StorageCells.Modes(status), spec.Text("storageClassName"), "<unset>", age, spec.Text("volumeMode"),
+            ],
+            "StorageClass" => [StorageCells.Name(value, root), root.Text("provisioner"), root.Text("reclaimPolicy"), root.Text("volumeBindingMode"), root.Flag("allowVolumeExpansion"), age],
             "PodDisruptionBudget" => [name, OrNothing(spec.At("minAvailable")), OrNothing(spec.At("maxUnavailable")), status.Number("disruptionsAllowed"), age],
             "Site" =>
             [

@@ -51,6 +51,8 @@ internal sealed partial class PlacementLoop
         Follow(Kinds.ElasticQuota, _snapshot.UpsertQuota, _snapshot.RemoveQuota, ClusterEvents.Quotas | ClusterEvents.PodGone, resort: true);
         cluster.Of(Kinds.SchedulerProfile).Listen(ProfileChanged);
         cluster.Of(Kinds.Reservation).Listen(ReservationChanged);
+        foreach (ResourceType storage in (ResourceType[])[Kinds.PersistentVolumeClaim, Kinds.PersistentVolume, Kinds.StorageClass])
+            Follow(storage, now => { _snapshot.SetStorage(storage, now.Key, now); return true; }, key => _snapshot.SetStorage(storage, key, null), ClusterEvents.Storage);
         cluster.Nodes.Listen(NodeChanged, TakeNodes);
         cluster.Pods.Listen(PodChanged, TakePods);
     }

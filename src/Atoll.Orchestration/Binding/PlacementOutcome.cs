@@ -18,6 +18,9 @@ internal sealed class PlacementOutcome(Cluster cluster)
     public async Task<bool> BindAsync(Placement placement, CancellationToken cancellation)
     {
         KubeObject pod = placement.Pod;
+        foreach (VolumeChoice choice in placement.Volumes)
+            if (!await SetAsideAsync(choice, placement.Node!, cancellation).ConfigureAwait(false))
+                return false;
         var binding = new JsonObject
         {
             ["apiVersion"] = "v1",
@@ -59,6 +62,25 @@ internal sealed class PlacementOutcome(Cluster cluster)
         else
             cluster.Events.Warning(reservation, "FailedScheduling", message);
         return result.Ok;
+    }
+
+    // The volume is set aside for the claim, or the claim told where its volume is to be made: both by compare-and-set, so that
+    // of two pods that want one volume the second is planned again. The claim's controller does the rest.
+    private async Task<bool> SetAsideAsync(VolumeChoice choice, string node, CancellationToken cancellation)
+    {
+        if (cluster.Of(Kinds.PersistentVolumeClaim).Get(choice.Claim) is not { IsDeleting: false } claim)
+            return false;
+        if (choice.Volume is null)
+        {
+            var annotation = new JsonObject { ["metadata"] = new JsonObject { ["annotations"] = new JsonObject { [StorageNames.SelectedNode] = node } } };
+            return (await cluster.PatchAsync(Kinds.PersistentVolumeClaim, claim, annotation, true, cancellation).ConfigureAwait(false)).Ok;
+        }
+        if (cluster.Of(Kinds.PersistentVolume).Get(choice.Volume) is not { IsDeleting: false } volume)
+            return false;
+        if (volume.View(ApiJson.Default.PersistentVolume).Spec.ClaimRef is { } reference)
+            return reference.Uid == claim.Uid;
+        var mine = new JsonObject { ["spec"] = new JsonObject { ["claimRef"] = Volumes.ClaimController.Reference(claim) }, ["metadata"] = new JsonObject { ["annotations"] = new JsonObject { [StorageNames.BoundByController] = "yes" } } };
+        return (await cluster.PatchAsync(Kinds.PersistentVolume, volume, mine, true, cancellation).ConfigureAwait(false)).Ok;
     }
 
     /// <summary>

@@ -24,8 +24,9 @@ internal sealed class PlainFleet
 {
     private readonly Dictionary<string, Dictionary<string, string>> _namespaces = new(StringComparer.Ordinal);
 
-    public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces)
+    public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces, IReadOnlyList<KubeObject>? storage = null)
     {
+        Storage = new PlainStorage(storage ?? []);
         foreach (KubeObject node in nodes)
             Nodes[node.Name] = node.View(ApiJson.Default.Node);
         foreach (KubeObject ns in namespaces)
@@ -46,6 +47,8 @@ internal sealed class PlainFleet
     /// <summary>Reservations that have a node and have not expired.</summary>
     public List<KubeObject> Reservations { get; } = [];
 
+    public PlainStorage Storage { get; }
+
     /// <summary>Every reason of the first filter that keeps the pod off the node; empty when it may go there.</summary>
     public List<string> Reasons(KubeObject value, string nodeName)
     {
@@ -53,6 +56,8 @@ internal sealed class PlainFleet
         Node node = Nodes[nodeName];
         if (Static(spec, node) is { } never)
             return [never];
+        if ((Storage.Never(value) ?? Storage.Reason(value, node)) is { } volume)
+            return [volume];
         if (Pods.Exists(p => p.Node == nodeName && Ports(spec).Exists(mine => Ports(p.View.Spec).Exists(theirs => Clash(mine, theirs)))))
             return ["node(s) didn't have free ports for the requested pod ports"];
         List<string> missing = Missing(value, spec, nodeName);

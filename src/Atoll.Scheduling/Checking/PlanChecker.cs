@@ -21,7 +21,7 @@ public static class PlanChecker
     /// <param name="namespaces">Its namespaces, for terms that select them.</param>
     /// <param name="pending">The pods that the plan was asked for, in order.</param>
     /// <param name="plan">The plan.</param>
-    /// <param name="others">PodGroups, ElasticQuotas and Reservations, in any order; null for none.</param>
+    /// <param name="others">PodGroups, ElasticQuotas, Reservations, claims, volumes and storage classes, in any order; null for none.</param>
     public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan, IReadOnlyList<KubeObject>? others = null)
     {
         ArgumentNullException.ThrowIfNull(pending);
@@ -29,7 +29,7 @@ public static class PlanChecker
         var wrong = new List<string>();
         if (plan.Placements.Count != pending.Count)
             wrong.Add($"{pending.Count} pods were asked for and {plan.Placements.Count} answered.");
-        var fleet = new PlainFleet(nodes, pods, namespaces);
+        var fleet = new PlainFleet(nodes, pods, namespaces, others);
         fleet.Reservations.AddRange((others ?? []).Where(o => o.Kind == "Reservation" && o.View(ApiJson.Default.Reservation).Status is { Phase: not "Expired", NodeName: not null }));
         var doomed = new HashSet<string>(StringComparer.Ordinal);
         int[] order = [.. Enumerable.Range(0, Math.Min(pending.Count, plan.Placements.Count))];
@@ -81,9 +81,9 @@ public static class PlanChecker
             return $"{placement.Node}, without what is reserved there: {string.Join(", ", lacking)}.";
         List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
         if (reasons.Count == 0)
-            return null;
+            return fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]);
         reasons = Without(fleet, placement.Node!, IsLesser, () => fleet.Reasons(placement.Pod, placement.Node!));
-        return reasons.Count == 0 ? null : $"{placement.Node}: {string.Join(", ", reasons)}.";
+        return reasons.Count == 0 ? fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]) : $"{placement.Node}: {string.Join(", ", reasons)}.";
     }
 
     private static string? CheckRefused(PlainFleet fleet, PlainQuotas quotas, Placement placement, HashSet<string> doomed)
@@ -92,6 +92,8 @@ public static class PlanChecker
             return "it has neither a node nor a message.";
         if (fleet.Nodes.Count == 0)
             return placement.Message == "no nodes available to schedule pods" ? null : placement.Message;
+        if (fleet.Storage.Never(placement.Pod) is { } never)
+            return placement.Message.StartsWith($"0/{fleet.Nodes.Count} nodes are available: {never}.", StringComparison.Ordinal) && placement.Nominated is null ? null : placement.Message;
         if (quotas.Without(placement.Pod) is { } over)
             return !placement.Message.StartsWith($"0/{fleet.Nodes.Count} nodes are available: {fleet.Nodes.Count} {over}", StringComparison.Ordinal) ? $"it was told \"{placement.Message}\" where {over} is true."
                 : placement.Nominated is null ? null : CheckPromise(fleet, quotas, placement, doomed);

@@ -40,6 +40,9 @@ public enum ClusterEvents
     /// <summary>A reservation came, ended or changed.</summary>
     Reservations = 512,
 
+    /// <summary>A claim, a volume or a storage class came or changed.</summary>
+    Storage = 1024,
+
     /// <summary>Everything.</summary>
-    All = 1023,
+    All = 2047,
 }

@@ -40,6 +40,9 @@ internal sealed partial class PlanRun : IDisposable
         if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised) && _snapshot.RowOf(promised.Node) is >= 0 and int there)
             _working.Release(promised, there);
         PodClass pods = ClassOf(value, pod);
+        // Said before any node is looked at; a pod that goes would not help.
+        if (pods.Spec.Volumes?.Never is { } never)
+            return new Placement(value, null, $"0/{_snapshot.NodeCount} nodes are available: {never}. preemption: 0/{_snapshot.NodeCount} nodes are available: {_snapshot.NodeCount} Preemption is not helpful for scheduling.") { HelpedBy = ClusterEvents.Storage };
         PodGroup? group = _working.Quotas.IsEmpty && value.Metadata.Label(ElasticQuota.Label) is null ? null : GroupOf(value, pods);
         string? over = group is null ? null : _working.Quotas.Problem(group, pods.Spec.Requests, _working.Resources);
         pods.Sync();
@@ -88,7 +91,7 @@ internal sealed partial class PlanRun : IDisposable
     {
         SpecClass spec = pods.Spec;
         _working.Count(row, GroupOf(value, pods), spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, null, reservation);
-        return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation };
+        return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation, Volumes = spec.Volumes?.Take(row) ?? [] };
     }
 
     private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt)
@@ -137,6 +140,9 @@ internal sealed partial class PlanRun : IDisposable
         SchedulingProfile profile = _options.Profiles.GetValueOrDefault(pod.Spec.SchedulerName ?? "") ?? SchedulingProfile.Default;
         List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : Usual(value, profile);
         string key = KeyOf(pod.Spec);
+        VolumeNeeds? volumes = VolumeNeeds.Of(value.Namespace, pod.Spec, _snapshot, _working.TakenVolumes);
+        if (volumes is not null)
+            key = (volumes.Depends ? value.Uid : ClaimsOf(value.Namespace, pod.Spec)) + '\u0007' + key;
         string specKey = key;
         PodGroup? group = null;
         (string Name, int Row)[]? reserved = null;
@@ -150,11 +156,14 @@ internal sealed partial class PlanRun : IDisposable
         if (_classes.TryGetValue(key, out PodClass? known))
             return known;
         if (!_specs.TryGetValue(specKey, out SpecClass? spec))
-            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working, reserved));
+            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working, reserved, volumes));
         var made = new PodClass(spec, group ?? _snapshot.GroupOf(value, pod.Spec), spread, _working);
         _classes.Add(key, made);
         return made;
     }
+
+    private static string ClaimsOf(string ns, PodSpec spec) =>
+        ns + '/' + string.Join(',', (spec.Volumes ?? []).Select(v => v.PersistentVolumeClaim?.ClaimName).Where(c => c is not null));
 
     // Replicas that say nothing are spread over sites and, inside one, over nodes where that costs nothing else, as
     // Kubernetes' default constraints do.

@@ -94,6 +94,9 @@ public sealed partial class Snapshot
             Reserved = Reserved,
             _limits = _limits,
             _quotas = Quotas.Copy(),
+            Claims = Claims,
+            Volumes = Volumes,
+            StorageClasses = StorageClasses,
         };
     }
 

@@ -21,10 +21,11 @@ internal sealed class SpecClass
     private int _synced, _uses;
     private int[]? _tree;
 
-    public SpecClass(PodSpec spec, SchedulingProfile profile, Working working, (string Name, int Row)[]? reserved = null)
+    public SpecClass(PodSpec spec, SchedulingProfile profile, Working working, (string Name, int Row)[]? reserved = null, VolumeNeeds? volumes = null)
     {
         Reserved = reserved;
         Spec = spec;
+        Volumes = volumes;
         _profile = profile;
         _working = working;
         Requests = working.Resources.RequestsOf(spec);
@@ -45,6 +46,9 @@ internal sealed class SpecClass
 
     /// <summary>Reservations that the pods may use, with their rows, by name; null for none.</summary>
     public (string Name, int Row)[]? Reserved { get; }
+
+    /// <summary>What the pods' claims need; null when they have none.</summary>
+    public VolumeNeeds? Volumes { get; }
 
     public SchedulingProfile Profile => _profile;
 
@@ -122,7 +126,7 @@ internal sealed class SpecClass
             return closed.Cordon;
         if (!string.IsNullOrEmpty(Spec.NodeName) && Spec.NodeName != _working.Snapshot.Nodes[row]!.Name)
             return NodeMatch.WrongName;
-        return closed.Taint ?? (MatchesSelection(row) ? null : NodeMatch.Affinity);
+        return closed.Taint ?? (MatchesSelection(row) ? Volumes?.Reason(row) : NodeMatch.Affinity);
     }
 
     /// <summary>The parts of a candidate's own score.</summary>
@@ -190,7 +194,7 @@ internal sealed class SpecClass
                 last = gate;
                 open = NodeMatch.CordonReason(Spec, gate) is null && NodeMatch.TaintReason(Spec, gate) is null;
             }
-            if (open && MatchesSelection(row))
+            if (open && MatchesSelection(row) && Volumes?.Reason(row) is null)
                 rows[count++] = row;
         }
         return (rows, count);

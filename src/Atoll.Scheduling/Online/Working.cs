@@ -8,6 +8,7 @@ internal sealed class Working : IDisposable
 {
     private readonly Dictionary<int, List<(HostPorts Ports, PodRow? Promise)>> _ports = [];
     private List<Entry>? _journal;
+    private HashSet<string> _volumesBefore = [];
 
     public Working(Snapshot snapshot, int seed)
     {
@@ -51,6 +52,9 @@ internal sealed class Working : IDisposable
     /// <summary>Promises of the snapshot that the plan has taken back, because it plans their pods.</summary>
     public HashSet<PodRow> Released { get; } = [];
 
+    /// <summary>Volumes that the plan has set aside for claims.</summary>
+    public HashSet<string> TakenVolumes { get; } = new(StringComparer.Ordinal);
+
     /// <summary>True once any pod of the fleet or the plan says something of other pods.</summary>
     public bool AnyTerms { get; set; }
 
@@ -91,7 +95,7 @@ internal sealed class Working : IDisposable
     }
 
     /// <summary>From here on what is counted can be taken back, until <see cref="Keep"/>.</summary>
-    public void Mark() => _journal = [];
+    public void Mark() => (_journal, _volumesBefore) = ([], [.. TakenVolumes]);
 
     /// <summary>What was counted since <see cref="Mark"/> stays.</summary>
     public void Keep() => _journal = null;
@@ -109,6 +113,7 @@ internal sealed class Working : IDisposable
             Apply(entry, -entry.Sign);
         }
         _journal.Clear();
+        TakenVolumes.IntersectWith(_volumesBefore);
     }
 
     private void Apply(in Entry entry, int sign)

@@ -28,6 +28,9 @@ internal static class KindDefaults
             case "Node": Node(document); break;
             case "Secret": Secret(document); break;
             case "PriorityClass": PriorityClass(document); break;
+            case "PersistentVolume": PersistentVolume(document); break;
+            case "PersistentVolumeClaim": PersistentVolumeClaim(document); break;
+            case "StorageClass": StorageClass(document); break;
             case "ControllerRevision": document.Default("revision", 0); break;
         }
     }
@@ -83,6 +86,28 @@ internal static class KindDefaults
         foreach (KeyValuePair<string, JsonNode?> pair in plain)
             data[pair.Key] = Convert.ToBase64String(Encoding.UTF8.GetBytes(Json.AsText(pair.Value)!));
         document.Remove("stringData");
+    }
+
+    private static void PersistentVolume(JsonObject document)
+    {
+        document.Ensure("status")?.Default("phase", "Pending");
+        if (document.Ensure("spec") is not { } spec)
+            return;
+        spec.Default("persistentVolumeReclaimPolicy", "Retain");
+        spec.Default("volumeMode", "Filesystem");
+        spec.Object("hostPath")?.Default("type", "");
+    }
+
+    private static void PersistentVolumeClaim(JsonObject document)
+    {
+        document.Ensure("status")?.Default("phase", "Pending");
+        document.Ensure("spec")?.Default("volumeMode", "Filesystem");
+    }
+
+    private static void StorageClass(JsonObject document)
+    {
+        document.Default("reclaimPolicy", "Delete");
+        document.Default("volumeBindingMode", document.Text("provisioner") == Api.Core.StorageNames.LocalProvisioner ? "WaitForFirstConsumer" : "Immediate");
     }
 
     private static void PriorityClass(JsonObject document)

@@ -29,6 +29,9 @@ internal static class KindRules
             case "Service": ServiceRules.Service(document, errors); break;
             case "Node": Node(document, old, errors); break;
             case "PriorityClass": PriorityClass(document, old, errors); break;
+            case "PersistentVolume": StorageRules.Volume(document, old, errors); break;
+            case "PersistentVolumeClaim": StorageRules.Claim(document, old, errors); break;
+            case "StorageClass": StorageRules.Class(document, old, errors); break;
             case "PodDisruptionBudget": Budget(document.Object("spec"), spec, errors); break;
             case "RuntimeClass": RuntimeClass(document, old, errors); break;
             case "Lease": Lease(document.Object("spec"), spec, errors); break;

@@ -15,13 +15,7 @@ internal static class SchedulingRules
         FieldPath nodePath = path.Child("affinity", "nodeAffinity");
         const string required = "requiredDuringSchedulingIgnoredDuringExecution", preferred = "preferredDuringSchedulingIgnoredDuringExecution";
         if (node.Object(required) is { } must)
-        {
-            FieldPath at = nodePath.Child(required, "nodeSelectorTerms");
-            if (must.Array("nodeSelectorTerms") is null or { Count: 0 })
-                errors.Required(at, "must have at least one node selector term");
-            foreach ((int i, JsonObject term) in must.Objects("nodeSelectorTerms"))
-                NodeTerm(term, at.Index(i), errors);
-        }
+            NodeTerms(must, nodePath.Child(required), errors);
         foreach ((int i, JsonObject wish) in node.Objects(preferred))
         {
             FieldPath at = nodePath.Child(preferred).Index(i);
@@ -43,6 +37,16 @@ internal static class SchedulingRules
             }
         }
         Spread(spec, path, errors);
+    }
+
+    /// <summary>A node selector: at least one term.</summary>
+    public static void NodeTerms(JsonObject? selector, FieldPath path, FieldErrors errors)
+    {
+        FieldPath at = path.Child("nodeSelectorTerms");
+        if (selector.Array("nodeSelectorTerms") is null or { Count: 0 })
+            errors.Required(at, "must have at least one node selector term");
+        foreach ((int i, JsonObject term) in selector.Objects("nodeSelectorTerms"))
+            NodeTerm(term, at.Index(i), errors);
     }
 
     private static void Toleration(JsonObject toleration, FieldPath at, FieldErrors errors)

@@ -6,7 +6,7 @@ namespace Atoll.Kube.Schema.Rules;
 internal static class VolumeRules
 {
     /// <summary>What the edge mounts. Another source would leave the pod waiting for ever, so it is refused with the list.</summary>
-    private static readonly string[] s_supported = ["configMap", "downwardAPI", "emptyDir", "hostPath", "projected", "secret"];
+    private static readonly string[] s_supported = ["configMap", "downwardAPI", "emptyDir", "hostPath", "persistentVolumeClaim", "projected", "secret"];
 
     /// <summary>The names of the volumes.</summary>
     public static HashSet<string> Volumes(JsonObject? spec, FieldPath path, FieldErrors errors)
@@ -46,6 +46,8 @@ internal static class VolumeRules
             else if (host.Text("path")!.Split('/').Contains(".."))
                 errors.Invalid(at.Child("hostPath", "path"), host.Text("path")!, "must not contain '..'");
         }
+        if (volume.Object("persistentVolumeClaim") is { } claim && string.IsNullOrEmpty(claim.Text("claimName")))
+            errors.Required(at.Child("persistentVolumeClaim", "claimName"));
         if (volume.Object("secret") is { } secret && string.IsNullOrEmpty(secret.Text("secretName")))
             errors.Required(at.Child("secret", "secretName"));
         if (volume.Object("configMap") is { } map && string.IsNullOrEmpty(map.Text("name")))
