@@ -54,7 +54,7 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
         }
         foreach (RigSite node in All)
             await ReadyAsync(node);
-        await Until.TrueAsync("all three vote", 30, async () => (await LedAsync()).EndsWith($"{One.Name}, {Two.Name}, {Three.Name}.", StringComparison.Ordinal), () => rig.LogAsync($"site-{One.Name}"));
+        await Until.TrueAsync("all three vote", 30, async () => await LedAsync() is var led && All.All(n => led.Contains(n.Name, StringComparison.Ordinal)), () => rig.LogAsync($"site-{One.Name}"));
     }
 
     public async ValueTask DisposeAsync()
