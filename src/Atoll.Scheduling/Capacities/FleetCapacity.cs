@@ -98,7 +98,7 @@ public sealed class FleetCapacity
     /// How many more instances could be sold after so many moves of running pods to other nodes of their region: at least this
     /// many, by a plan that can be carried out.
     /// </summary>
-    public long GainOf(int migrations) => PlanOf(migrations, 1, 400, TimeProvider.System).Effects[0] is var effect ? effect.After - effect.Before : 0;
+    public long GainOf(int migrations, double seconds = 1) => PlanOf(migrations, seconds, 400, TimeProvider.System).Effects[0] is var effect ? effect.After - effect.Before : 0;
 
     /// <summary>The plan behind <see cref="GainOf"/>, found within so many seconds and rounds of search.</summary>
     public FleetMovePlan PlanOf(int migrations, double seconds, int effort, TimeProvider time) =>

@@ -44,7 +44,7 @@ internal sealed class FleetSearch
             return;
         for (int n = 0; n < _model.Rows.Length; n++)
         {
-            if ((n & 255) == 0 && clock() >= 0.5)
+            if ((n & 255) == 255 && clock() >= 0.5)
                 break;
             if (_model.Pods[n].Count > 0 && _emptying.Find(n, _goal.MostMoves) is { } group)
                 _first.Add((group.Score, n));
@@ -76,9 +76,10 @@ internal sealed class FleetSearch
             _queue.Enqueue(_first[i].Node, Order(_first[i].Score, _first[i].Node, noise));
         foreach (int node in (int[])[.. _room.Touched])
             Offer(node, noise);
-        while (_moves.Count < _goal.MostMoves && _queue.TryDequeue(out int node, out (double Score, int Node) was))
+        // Looked at now and then, so that a small fleet gets its plan however late the machine is.
+        for (int groups = 1; _moves.Count < _goal.MostMoves && _queue.TryDequeue(out int node, out (double Score, int Node) was); groups++)
         {
-            if (clock() >= 1)
+            if ((groups & 63) == 0 && clock() >= 1)
                 return;
             if (_emptying.Find(node, _goal.MostMoves - _moves.Count) is not { } group)
                 continue;

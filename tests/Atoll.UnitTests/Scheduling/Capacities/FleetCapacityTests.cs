@@ -41,11 +41,11 @@ public sealed class FleetCapacityTests
         fleet.UpsertNode(Node("c", "west", "s3", 6, 32));
         fleet.UpsertPod(Pod("p", "a", 2, "ReplicaSet"));
         Assert.Equal(2, new FleetCapacity(fleet, s_4c8g).Total().Sellable);
-        Assert.Equal((1L, 1L), (new FleetCapacity(fleet, s_4c8g).GainOf(1), new FleetCapacity(fleet, s_4c8g).GainOf(50)));
+        Assert.Equal((1L, 1L), (new FleetCapacity(fleet, s_4c8g).GainOf(1, 3600), new FleetCapacity(fleet, s_4c8g).GainOf(50, 3600)));
         fleet.UpsertPod(Pod("p", "a", 2, "DaemonSet"));
-        Assert.Equal(0, new FleetCapacity(fleet, s_4c8g).GainOf(50));
+        Assert.Equal(0, new FleetCapacity(fleet, s_4c8g).GainOf(50, 3600));
         fleet.UpsertPod(Pod("p", "a", 2, "ReplicaSet"));
-        Assert.Equal(0, new FleetCapacity(fleet, s_4c8g, site: "s1").GainOf(50)); // There is no other node in the question.
+        Assert.Equal(0, new FleetCapacity(fleet, s_4c8g, site: "s1").GainOf(50, 3600)); // There is no other node in the question.
     }
 
     [Fact]
@@ -64,7 +64,7 @@ public sealed class FleetCapacityTests
         Plan plan = Scheduler.Plan(fleet, pending, seed);
         Assert.Equal(sellable, plan.Placements.Count(p => p.Node is not null));
         foreach (int moves in (int[])[1, 3])
-            Assert.InRange(new FleetCapacity(fleet, flavour).GainOf(moves), 0, new FleetCapacity(fleet, flavour).Total().Pooled - sellable);
+            Assert.InRange(new FleetCapacity(fleet, flavour).GainOf(moves, 3600), 0, new FleetCapacity(fleet, flavour).Total().Pooled - sellable);
     }, iter: 300);
 
     [Theory]

@@ -19,13 +19,13 @@ public sealed class FleetDefragmenterTests
     {
         KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east"), Node("c", 6, 32, "west")];
         KubeObject[] pods = [Pod("p", "a", 1), Pod("q", "a", 1)];
-        FleetMovePlan plan = Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10));
+        FleetMovePlan plan = Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 });
         Assert.Equal([("p", "a", "b"), ("q", "a", "b")], plan.Moves.Select(m => (m.Pod.Name, m.From, m.To)).OrderBy(m => m.Name, StringComparer.Ordinal));
         FleetEffect effect = Assert.Single(plan.Effects);
         Assert.Equal(("4c8g", 2L, 3L, 3L), (effect.Flavour, effect.Before, effect.After, effect.Bound));
         Assert.Equal((1 - 8 / 14.0, 1 - 12 / 14.0), (effect.RateBefore, effect.RateAfter));
-        Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 1)).Moves); // One move alone wins nothing.
-        Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10) { WithinSite = true }).Moves);
+        Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 1) { Seconds = 3600 }).Moves); // One move alone wins nothing.
+        Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10) { WithinSite = true, Seconds = 3600 }).Moves);
     }
 
     [Theory]
@@ -45,8 +45,8 @@ public sealed class FleetDefragmenterTests
     public void Some_pods_stay_where_they_are(string more)
     {
         KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east")];
-        Assert.Single(Plan(nodes, [Pod("p", "a", 1)], new FleetGoal([(s_4c8g, 1)], 10)).Moves);
-        var goal = new FleetGoal([(s_4c8g, 1)], 10) { DoNotMove = new LabelSelector { MatchLabels = new() { ["stay"] = "here" } } };
+        Assert.Single(Plan(nodes, [Pod("p", "a", 1)], new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 }).Moves);
+        var goal = new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600, DoNotMove = new LabelSelector { MatchLabels = new() { ["stay"] = "here" } } };
         Assert.Empty(Plan(nodes, [Pod("p", "a", 1, more)], goal).Moves);
     }
 
@@ -54,9 +54,9 @@ public sealed class FleetDefragmenterTests
     public void Nodes_that_take_nothing_new_are_left_alone_and_images_are_weighed()
     {
         KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east", """{"spec":{"unschedulable":true}}"""), Node("c", 6, 32, "east", """{"spec":{"taints":[{"key":"k","effect":"NoSchedule"}]}}""")];
-        Assert.Empty(Plan(nodes, [Pod("p", "a", 1)], new FleetGoal([(s_4c8g, 1)], 10)).Moves);
+        Assert.Empty(Plan(nodes, [Pod("p", "a", 1)], new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 }).Moves);
         nodes = [Node("a", 4, 32, "east", """{"status":{"images":[{"names":["i:1"],"sizeBytes":1000}]}}"""), Node("b", 6, 32, "east")];
-        FleetMove move = Assert.Single(Plan(nodes, [Pod("p", "a", 1, """{"spec":{"containers":[{"name":"c","image":"i:1","resources":{"requests":{"cpu":"1"}}}]}}""")], new FleetGoal([(s_4c8g, 1)], 10)).Moves);
+        FleetMove move = Assert.Single(Plan(nodes, [Pod("p", "a", 1, """{"spec":{"containers":[{"name":"c","image":"i:1","resources":{"requests":{"cpu":"1"}}}]}}""")], new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 }).Moves);
         Assert.Equal((1000L, "b-site"), (move.Bytes, move.ToSite));
     }
 
@@ -65,7 +65,7 @@ public sealed class FleetDefragmenterTests
     {
         var random = new Random(seed);
         (KubeObject[] nodes, KubeObject[] pods) = Draw(random, random.Next(2, 30), random.Next(60), maxCores: 16);
-        var goal = new FleetGoal([(Flavour.Parse($"{random.Next(1, 6)}c{random.Next(1, 9)}g"), random.Next(4)), (Flavour.Parse($"{random.Next(1, 12)}c4g"), 1)], random.Next(1, 20)) { WithinSite = random.Next(2) == 0, Seconds = 60, Effort = 30, Seed = (ulong)random.Next() };
+        var goal = new FleetGoal([(Flavour.Parse($"{random.Next(1, 6)}c{random.Next(1, 9)}g"), random.Next(4)), (Flavour.Parse($"{random.Next(1, 12)}c4g"), 1)], random.Next(1, 20)) { WithinSite = random.Next(2) == 0, Seconds = 3600, Effort = 30, Seed = (ulong)random.Next() };
         FleetMovePlan plan = Plan(nodes, pods, goal);
         Assert.InRange(plan.Moves.Length, 0, goal.MostMoves);
         long before = 0, after = 0;
@@ -94,7 +94,7 @@ public sealed class FleetDefragmenterTests
             (KubeObject[] nodes, KubeObject[] pods) = Draw(random, random.Next(2, 5), random.Next(3, 8), maxCores: 9);
             Flavour flavour = Flavour.Parse($"{random.Next(2, 6)}c{random.Next(1, 5)}g");
             int moves = random.Next(1, 4);
-            FleetEffect effect = Plan(nodes, pods, new FleetGoal([(flavour, 1)], moves) { Seconds = 60 }).Effects[0];
+            FleetEffect effect = Plan(nodes, pods, new FleetGoal([(flavour, 1)], moves) { Seconds = 3600 }).Effects[0];
             long most = Exhaustive(nodes, [.. pods], flavour, moves);
             Assert.InRange(effect.After, 0, most);
             reached += effect.After - effect.Before;
