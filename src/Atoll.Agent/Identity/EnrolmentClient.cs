@@ -39,6 +39,7 @@ internal static class EnrolmentClient
     private static async Task<(string Server, X509Certificate2 Authority)> FindAsync(IReadOnlyList<string> servers, string pin, CancellationToken cancellation)
     {
         var failures = new List<string>();
+        Exception? cause = null;
         foreach (string server in servers)
             try
             {
@@ -47,8 +48,9 @@ internal static class EnrolmentClient
             catch (InvalidOperationException e)
             {
                 failures.Add(e.Message);
+                cause = e.InnerException;
             }
-        throw new InvalidOperationException(string.Join("; ", failures));
+        throw new InvalidOperationException(string.Join("; ", failures), cause);
     }
 
     // TLS does not send a root along, so it is asked for; whoever answers, only the certificate that the token pins is taken.

@@ -46,6 +46,24 @@ public abstract class LifeTests(string runtime)
     }
 
     [Fact]
+    public async Task Who_looks_at_an_instance_while_it_is_removed_is_not_stopped_by_that()
+    {
+        await using var bed = await RuntimeBed.OpenAsync(runtime);
+        var spec = bed.Spec("sleep", "1000");
+        Assert.True((await bed.Runtime.StartAsync(spec, CancellationToken.None)).Ok);
+        // As a removal has it for a moment: the monitor is gone, and so is the folder.
+        string folder = Path.Join(bed.Options.StateFolder, "instances", spec.Id), aside = Path.Join(bed.Folder, "aside");
+        Directory.Move(folder, aside);
+        Posix.Kill(int.Parse(await File.ReadAllTextAsync(Path.Join(bed.Folder, "run/c", spec.Id, "conmon.pid"))), Posix.SIGKILL);
+        var lost = await bed.ExitedAsync(spec.Id);
+        Assert.Equal(InstancePhase.Unknown, lost.Phase);
+        Assert.Equal(spec.Id, Assert.Single(await bed.Runtime.ListAsync(CancellationToken.None)).Id);
+        Directory.Move(aside, folder);
+        Assert.True((await bed.Runtime.RemoveAsync(spec.Id, CancellationToken.None)).Ok);
+        Assert.Empty(await bed.Runtime.ListAsync(CancellationToken.None));
+    }
+
+    [Fact]
     public async Task After_a_reboot_instances_are_known_and_can_be_made_again()
     {
         await using var bed = await RuntimeBed.OpenAsync(runtime);

@@ -133,9 +133,10 @@ public sealed partial class ContainerRuntime
         Delete(Path.Join(folders.RuntimeRoot, id));
         var folder = folders.Instance(id);
         foreach (var part in (string[])["upper", "work", "l", "root"]) Delete(Path.Join(folder, part));
-        if (File.Exists(folders.Exit(id))) File.Delete(folders.Exit(id)); // A reboot may have taken its folder.
         Delete(folder);
         if (records.TryRemove(id, out _)) changes.Tell(id);
+        // Last: who looks meanwhile sees that it ended, not that its monitor vanished. A reboot may have taken the folder.
+        if (File.Exists(folders.Exit(id))) File.Delete(folders.Exit(id));
         watched.TryRemove(id, out _);
         RemoveEmptyParents(cgroup);
     }

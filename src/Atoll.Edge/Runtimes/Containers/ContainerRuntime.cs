@@ -114,9 +114,16 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
     {
         var file = new FileInfo(folders.Exit(id));
         if (!file.Exists) return null;
-        return int.TryParse(File.ReadAllText(file.FullName), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var code)
-            ? (new DateTimeOffset(file.LastWriteTimeUtc, TimeSpan.Zero), code)
-            : null;
+        try
+        {
+            return int.TryParse(File.ReadAllText(file.FullName), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var code)
+                ? (new DateTimeOffset(file.LastWriteTimeUtc, TimeSpan.Zero), code)
+                : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null; // Removed in between.
+        }
     }
 
     /// <summary>The monitor is gone and left nothing (killed, or the machine went down): remember since when, and end what it left.</summary>
@@ -126,7 +133,14 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
         foreach (var pid in cgroups.Processes(record.Cgroup)) Posix.Kill(pid, Posix.SIGKILL);
         if (record.Main.Alive) Posix.Kill(record.Main.Pid, Posix.SIGKILL);
         var lost = record with { LostAt = time.GetUtcNow() };
-        if (records.TryUpdate(record.Id, lost, record)) lost.Write(folders.Record(record.Id), durable: false);
+        try
+        {
+            if (records.TryUpdate(record.Id, lost, record)) lost.Write(folders.Record(record.Id), durable: false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It is being removed while it is looked at, or the disk is full: a later agent would find the same out anew.
+        }
         return lost;
     }
 
