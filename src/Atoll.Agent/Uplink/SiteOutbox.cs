@@ -51,7 +51,7 @@ internal sealed class SiteOutbox
     public void ForgetAcknowledged() => _acked.Clear();
 
     /// <summary>The hash of the outcome that an acknowledgement means, or null when a newer one has replaced it.</summary>
-    public ulong? HashOf(OutcomeRef reference) => _entries.TryGetValue(reference.Uid, out Entry? entry) && entry.Sequence == reference.Sequence ? entry.Hash : null;
+    public ulong? HashOf(OutcomeRef reference) => _entries.TryGetValue(reference.Uid, out Entry? entry) && (entry.Sequence == reference.Sequence || ProtocolFaults.Is(ProtocolFault.OlderAcknowledgement)) ? entry.Hash : null;
 
     /// <summary>The object behind a UID changed, or (null) is gone: returns its open outcome, if there is one now.</summary>
     public OutcomeRef? Update(ResourceType type, string uid, KubeObject? now)
@@ -93,7 +93,7 @@ internal sealed class SiteOutbox
     {
         bool held = _held.TryGetValue(uid, out HeldItem? item);
         if (now is null)
-            return held && type == Kinds.Pod ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
+            return held && type == Kinds.Pod && !ProtocolFaults.Is(ProtocolFault.StoppedUntold) ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
         if (type == Kinds.Event)
             return Make("events", now.Key, "event", now.Utf8);
         if (type == Kinds.Pod && now.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true)

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
@@ -17,8 +16,6 @@ namespace Atoll.Agent.Uplink;
 /// </summary>
 internal sealed class SiteUplink : ISiteOwner
 {
-    private static readonly ResourceType[] s_down = [Kinds.Site, Kinds.Node, Kinds.Pod, Kinds.Namespace, Kinds.ConfigMap, Kinds.Secret, Kinds.ServiceAccount, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.PersistentVolumeClaim, Kinds.PersistentVolume];
-
     private readonly IStore _store;
     private readonly ApiServer _api;
     private readonly ILogger _logger;
@@ -26,9 +23,7 @@ internal sealed class SiteUplink : ISiteOwner
     private readonly ResourceMirror[] _mirrors;
     private readonly ResourceMirror _pods;
     private readonly Lock _lock = new();
-    private readonly SiteOutbox _outbox = new();
-    private readonly Dictionary<string, ResourceType> _typeOf = new(StringComparer.Ordinal);
-    private LinkSequence _sequence = LinkSequence.None;
+    private readonly UplinkState _state = new();
 
     public SiteUplink(IStore store, ApiServer api, IResources resources, TimeProvider time, ILogger logger, Action<LinkState, LinkError, Uri> stateChanged)
     {
@@ -49,22 +44,18 @@ internal sealed class SiteUplink : ISiteOwner
         get
         {
             lock (_lock)
-                return _sequence.Revision > 0;
+                return _state.Sequence.Revision > 0;
         }
     }
 
     /// <summary>Reads the link's records; called once, first.</summary>
     public async Task OpenAsync(CancellationToken cancellation)
     {
-        foreach (StoreEntry entry in await AllAsync(LinkRecords.HeldPrefix, cancellation))
-        {
-            string uid = LinkRecords.Uid(LinkRecords.HeldPrefix, entry.Key);
-            _outbox.Hold(LinkRecords.ReadHeld(uid, entry.Value.Span));
-        }
-        foreach (StoreEntry entry in await AllAsync(LinkRecords.AckedPrefix, cancellation))
-            _outbox.Acknowledge(LinkRecords.Uid(LinkRecords.AckedPrefix, entry.Key), LinkRecords.ReadHash(entry.Value.Span));
+        foreach (ReadOnlyMemory<byte> prefix in (ReadOnlyMemory<byte>[])[LinkRecords.HeldPrefix, LinkRecords.AckedPrefix])
+            foreach (StoreEntry entry in (await _store.RangeAsync(prefix, LinkRecords.EndOf(prefix), 0, 0, cancellation)).Entries)
+                _state.Load(entry.Key, entry.Value);
         if (await _store.GetAsync(LinkRecords.SequenceKey, cancellation) is { } sequence)
-            _sequence = LinkRecords.ReadSequence(sequence.Value.Span);
+            _state.Load(sequence.Key, sequence.Value);
     }
 
     /// <summary>Follows the site's own objects until cancelled.</summary>
@@ -77,7 +68,10 @@ internal sealed class SiteUplink : ISiteOwner
             await mirrors;
             return;
         }
-        await SweepAsync(cancellation);
+        List<StoreWrite> writes;
+        lock (_lock)
+            writes = _state.Sweep();
+        await WriteAsync(writes, cancellation);
         await mirrors;
     }
 
@@ -86,69 +80,35 @@ internal sealed class SiteUplink : ISiteOwner
     {
         await Task.WhenAll(_mirrors.Select(m => m.Synced)).WaitAsync(cancellation);
         lock (_lock)
-            return new SiteHoldings(_sequence, [.. _outbox.Held.Values], HasBodies: false);
+            return new SiteHoldings(_state.Sequence, [.. _state.Outbox.Held.Values], HasBodies: false);
     }
 
     /// <inheritdoc/>
     public ValueTask<IReadOnlyList<OutcomeRef>> LoadOutboxAsync(CancellationToken cancellation)
     {
         lock (_lock)
-            return ValueTask.FromResult(_outbox.Open());
+            return ValueTask.FromResult(_state.Outbox.Open());
     }
 
     /// <inheritdoc/>
     public async ValueTask ApplyAsync(ScopeBatch batch, CancellationToken cancellation)
     {
-        var upserts = new List<ImportObject>(batch.Upserts.Count);
-        var deletes = new List<ImportDelete>(batch.Removals.Count);
-        var writes = new List<StoreWrite>();
-        foreach (LinkItem item in batch.Upserts)
-        {
-            ResourceType? type = TypeOf(item.Kind);
-            if (type is null || JsonNode.Parse(item.Body.Span) is not JsonObject document)
-            {
-                // A kind of a newer parent: held, so that it is not sent again, and not acted on.
-                _logger.LogWarning("Object {Name} of the unknown kind {Kind} is kept aside", item.Name, item.Kind);
-                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
-                continue;
-            }
-            upserts.Add(new ImportObject(type, document, KeepLocalStatus: type == Kinds.Pod || type == Kinds.Node || type == Kinds.Site));
-            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
-        }
+        ImportBatch import;
         lock (_lock)
-        {
-            foreach (string uid in batch.Removals)
-            {
-                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), null));
-                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
-                if (_outbox.Held.TryGetValue(uid, out HeldItem? held) && TypeOf(held.Kind) is { } type)
-                    deletes.Add(Delete(type, held));
-            }
-            foreach (string uid in batch.Orphans)
-                if (_outbox.Held.TryGetValue(uid, out HeldItem? held))
-                    writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), LinkRecords.Write(held with { Orphan = true })));
-        }
-        if (batch.Sequence != _sequence)
-            writes.Add(new StoreWrite(LinkRecords.SequenceKey, LinkRecords.Write(batch.Sequence)));
-        Remember(batch);
-        ImportResult result = await _api.ImportAsync(new ImportBatch { Upserts = upserts, Deletes = deletes, Writes = writes }, cancellation);
+            import = _state.Take(batch, item => _logger.LogWarning("Object {Name} of the unknown kind {Kind} is kept aside", item.Name, item.Kind));
+        ImportResult result = await _api.ImportAsync(import, cancellation);
         if (result.Error is { } error)
             throw new InvalidOperationException($"a batch of the parent could not be stored: {error}");
         lock (_lock)
-            _sequence = batch.Sequence;
+            _state.Applied(batch);
     }
 
     /// <inheritdoc/>
     public async ValueTask OutcomesAcknowledgedAsync(IReadOnlyList<OutcomeRef> outcomes, CancellationToken cancellation)
     {
-        var writes = new List<StoreWrite>(outcomes.Count);
+        List<StoreWrite> writes;
         lock (_lock)
-            foreach (OutcomeRef outcome in outcomes)
-                if (_outbox.HashOf(outcome) is { } hash)
-                {
-                    _outbox.Acknowledge(outcome.Uid, hash);
-                    writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, outcome.Uid), LinkRecords.WriteHash(hash)));
-                }
+            writes = _state.Acknowledged(outcomes);
         if (writes.Count > 0)
             await _store.TransactAsync(new StoreTransaction([], writes), cancellation);
     }
@@ -157,14 +117,12 @@ internal sealed class SiteUplink : ISiteOwner
     public async ValueTask ForeignHistoryAsync(ParentWelcome welcome, CancellationToken cancellation)
     {
         _logger.LogWarning("The parent's store has another history than the one followed so far: everything that runs here is kept, and told anew");
-        List<StoreWrite> writes = [];
+        List<StoreWrite> writes;
         IReadOnlyList<OutcomeRef> open;
         lock (_lock)
         {
-            foreach (string uid in _outbox.Acked)
-                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
-            _outbox.ForgetAcknowledged();
-            open = _outbox.Open();
+            writes = _state.ForgetAcknowledged();
+            open = _state.Outbox.Open();
         }
         await WriteAsync(writes, cancellation);
         Link?.Post(open);
@@ -180,14 +138,14 @@ internal sealed class SiteUplink : ISiteOwner
     public Outcome? ReadOutcome(string uid)
     {
         lock (_lock)
-            return _outbox.Read(uid);
+            return _state.Outbox.Read(uid);
     }
 
     /// <inheritdoc/>
     public bool IsRunning(string uid)
     {
         lock (_lock)
-            return _outbox.Held.TryGetValue(uid, out HeldItem? held) && TypeOf(held.Kind) == Kinds.Pod && _pods.Get(held.Name) is { } pod && pod.Uid == uid && Runs(pod);
+            return _state.Outbox.Held.TryGetValue(uid, out HeldItem? held) && held.Kind == Kinds.Pod.GroupResource && _pods.Get(held.Name) is { } pod && pod.Uid == uid && Runs(pod);
     }
 
     /// <inheritdoc/>
@@ -195,66 +153,15 @@ internal sealed class SiteUplink : ISiteOwner
 
     private static bool Runs(KubeObject pod) => pod.Metadata.DeletionTimestamp is null && pod.View(ApiJson.Default.Pod).Status?.Phase is not ("Succeeded" or "Failed");
 
-    // In memory first: what the mirrors report of this very batch must already be known as held.
-    private void Remember(ScopeBatch batch)
-    {
-        lock (_lock)
-        {
-            foreach (LinkItem item in batch.Upserts)
-                _outbox.Hold(Held(item));
-            foreach (string uid in batch.Removals)
-            {
-                _outbox.Release(uid);
-                _outbox.ForgetAcknowledged(uid);
-                if (_typeOf.TryGetValue(uid, out ResourceType? type))
-                    _outbox.Update(type, uid, null);
-            }
-            foreach (string uid in batch.Orphans)
-                if (_outbox.Held.TryGetValue(uid, out HeldItem? held))
-                    _outbox.Hold(held with { Orphan = true });
-        }
-    }
-
     private void Changed(ResourceType type, KubeObject? old, KubeObject? now)
     {
-        OutcomeRef? replaced = null, open = null;
+        (OutcomeRef? replaced, OutcomeRef? open) found;
         lock (_lock)
-        {
-            // The same name with another UID: the old identity is gone.
-            if (old is not null && old.Uid != now?.Uid)
-                replaced = _outbox.Update(type, old.Uid, null);
-            if (now is not null)
-            {
-                _typeOf[now.Uid] = type;
-                open = _outbox.Update(type, now.Uid, now);
-            }
-            if (old is not null && old.Uid != now?.Uid && replaced is null)
-                _typeOf.Remove(old.Uid);
-        }
-        if (replaced is { } r)
+            found = _state.Changed(type, old, now);
+        if (found.replaced is { } r)
             Link?.Post([r]);
-        if (open is { } o)
+        if (found.open is { } o)
             Link?.Post([o]);
-    }
-
-    // After a restart: pods that were stopped and removed here while the parent did not hear it, and acknowledgements of
-    // objects that no longer exist.
-    private async Task SweepAsync(CancellationToken cancellation)
-    {
-        var writes = new List<StoreWrite>();
-        lock (_lock)
-        {
-            foreach (HeldItem held in _outbox.Held.Values)
-                if (TypeOf(held.Kind) == Kinds.Pod && !_typeOf.ContainsKey(held.Uid))
-                    _outbox.Update(Kinds.Pod, held.Uid, null);
-            foreach (string uid in (string[])[.. _outbox.Acked])
-                if (!_outbox.Held.ContainsKey(uid) && !_typeOf.ContainsKey(uid))
-                {
-                    _outbox.ForgetAcknowledged(uid);
-                    writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
-                }
-        }
-        await WriteAsync(writes, cancellation);
     }
 
     private async Task WriteAsync(List<StoreWrite> writes, CancellationToken cancellation)
@@ -262,17 +169,4 @@ internal sealed class SiteUplink : ISiteOwner
         for (int i = 0; i < writes.Count; i += 500)
             await _store.TransactAsync(new StoreTransaction([], writes.GetRange(i, Math.Min(500, writes.Count - i))), cancellation);
     }
-
-    private async Task<IReadOnlyList<StoreEntry>> AllAsync(ReadOnlyMemory<byte> prefix, CancellationToken cancellation) =>
-        (await _store.RangeAsync(prefix, LinkRecords.EndOf(prefix), 0, 0, cancellation)).Entries;
-
-    private static HeldItem Held(LinkItem item) => new(item.Kind, item.Name, item.Uid, item.Version);
-
-    private static ImportDelete Delete(ResourceType type, HeldItem held)
-    {
-        int slash = held.Name.IndexOf('/', StringComparison.Ordinal);
-        return slash < 0 ? new ImportDelete(type, null, held.Name, held.Uid) : new ImportDelete(type, held.Name[..slash], held.Name[(slash + 1)..], held.Uid);
-    }
-
-    private static ResourceType? TypeOf(string kind) => Array.Find(s_down, t => t.GroupResource == kind);
 }

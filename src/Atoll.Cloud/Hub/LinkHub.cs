@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
@@ -29,15 +28,8 @@ internal sealed class LinkHub
     private readonly ResourceMirror[] _mirrors;
     private readonly ConcurrentDictionary<string, LinkTraffic> _traffic = new(StringComparer.Ordinal);
     private readonly Lock _lock = new();
-    private readonly SiteScopes _scopes = new();
+    private readonly HubState _state;
     private readonly Dictionary<string, HubSession> _sessions = new(StringComparer.Ordinal);
-    private readonly List<ScopeChange> _changes = [];
-
-    /// <summary>Whatever sites were given before this start is not above it, unless the store was put back to an older state.</summary>
-    private readonly long _start;
-
-    /// <summary>Identities of sites whose sequence is known to be of this history, whatever it is.</summary>
-    private readonly HashSet<string> _followed = new(StringComparer.Ordinal);
 
     public LinkHub(IResources resources, Func<ImportBatch, CancellationToken, ValueTask<ImportResult>> import, Func<(string Incarnation, long Revision)> position, TimeProvider time, ILoggerFactory loggers)
     {
@@ -49,7 +41,7 @@ internal sealed class LinkHub
         _adoption = new Adoption(resources, import, time, _logger);
         _orphans = new Orphans(resources, _logger);
         _states = new SiteStates(resources, _orphans, time, _logger);
-        _start = position().Revision;
+        _state = new HubState(position().Revision);
         _mirrors = [.. ScopeReferences.Types.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
         Sites = _mirrors[0];
     }
@@ -97,18 +89,18 @@ internal sealed class LinkHub
     public string? SiteOfNode(string? node)
     {
         lock (_lock)
-            return _scopes.SiteOfNode(node);
+            return _state.Scopes.SiteOfNode(node);
     }
 
     /// <summary>Names of a site's nodes.</summary>
     public IReadOnlyList<string> NodesOf(string site)
     {
         lock (_lock)
-            return _scopes.NodesOf(site);
+            return _state.Scopes.NodesOf(site);
     }
 
     /// <summary>The newest item of an identity. Takes no lock: sessions ask for it under theirs.</summary>
-    public ScopeItem? Find(string uid) => _scopes.Find(uid);
+    public ScopeItem? Find(string uid) => _state.Scopes.Find(uid);
 
     /// <summary>Registers a session and gives it the site's whole scope; the session before it, if any, is superseded.</summary>
     public async ValueTask<LinkScope> OpenAsync(HubSession session, SiteHello hello, CancellationToken cancellation)
@@ -120,14 +112,7 @@ internal sealed class LinkHub
         {
             _sessions.TryGetValue(session.Site.Name, out before);
             _sessions[session.Site.Name] = session;
-            LinkSequence position = Position();
-            // The site follows a history that this store has lost: what it knows and the centre does not is not to be removed,
-            // not even once the centre's own revisions have passed the lost ones.
-            bool lost = hello.Sequence.Incarnation == position.Incarnation && hello.Sequence.Revision > _start && !_followed.Contains(session.Site.Uid);
-            if (!lost)
-                _followed.Add(session.Site.Uid);
-            // The mirrors may be behind the store: whatever they bring from here on is news, however old its revision.
-            scope = new LinkScope(position, [.. _scopes.ItemsOf(session.Site.Name).Select(i => new ItemVersion(i.Uid, i.Version))], lost, ChangesAfter: 0);
+            scope = _state.Open(session.Site.Name, session.Site.Uid, hello, Position());
         }
         if (hello.Orphans == 0)
             _orphans.Offer(session.Site.Name, []);
@@ -147,7 +132,7 @@ internal sealed class LinkHub
     public void Synced(HubSession session)
     {
         lock (_lock)
-            _followed.Add(session.Site.Uid);
+            _state.Follows(session.Site.Uid);
     }
 
     /// <summary>The site told what it keeps without this centre knowing it.</summary>
@@ -181,12 +166,12 @@ internal sealed class LinkHub
             ? _adoption.AdoptAsync(session.Site.Name, o, SiteOfNode, Held, cancellation)
             : _outcomes.ApplyAsync(session.Site, o, Holds, cancellation)));
 
-        ObjectKey? Held(string uid) => _scopes.Find(uid) is { } item && Holds(item.Key, uid) ? item.Key : null;
+        ObjectKey? Held(string uid) => _state.Scopes.Find(uid) is { } item && Holds(item.Key, uid) ? item.Key : null;
 
         bool Holds(ObjectKey key, string uid)
         {
             lock (_lock)
-                return _scopes.Holds(session.Site.Name, key, uid);
+                return _state.Scopes.Holds(session.Site.Name, key, uid);
         }
     }
 
@@ -195,7 +180,7 @@ internal sealed class LinkHub
     private bool HoldsUid(string site, string uid)
     {
         lock (_lock)
-            return _scopes.Find(uid) is { } item && _scopes.Holds(site, item.Key, uid);
+            return _state.Scopes.Find(uid) is { } item && _state.Scopes.Holds(site, item.Key, uid);
     }
 
     private LinkSequence Position()
@@ -209,8 +194,8 @@ internal sealed class LinkHub
         HubSession? ended = null;
         lock (_lock)
         {
-            _changes.Clear();
-            _scopes.Apply(type, old, now, _changes);
+            foreach ((string site, Link.ScopeChange change) in _state.Changed(type, old, now))
+                _sessions.GetValueOrDefault(site)?.Post(change);
             if (type == Kinds.Node && (now ?? old)!.Metadata.Label(WellKnown.SiteLabel) is { } home && (old is null || now is null))
                 _states.Wake(home);
             if (type == Kinds.Site)
@@ -221,33 +206,7 @@ internal sealed class LinkHub
                 if (spec?.Orphans is { Count: > 0 } || (spec?.Revoked == true && old?.View(ApiJson.Default.Site).Spec.Revoked != true))
                     _states.Wake(now!.Name);
             }
-            if (_changes.Count > 0)
-                Distribute(long.Parse((now ?? old)!.ResourceVersion, CultureInfo.InvariantCulture));
         }
         ended?.Close(LinkError.Revoked);
-    }
-
-    private void Distribute(long revision)
-    {
-        foreach (IGrouping<string, ScopeChange> group in _changes.GroupBy(c => c.Site))
-        {
-            if (!_sessions.TryGetValue(group.Key, out HubSession? session))
-                continue;
-            // The last word on an identity counts: it may leave under one key and enter under another in one change.
-            var upserts = new Dictionary<string, ItemVersion>(StringComparer.Ordinal);
-            var removals = new HashSet<string>(StringComparer.Ordinal);
-            foreach (ScopeChange change in group)
-                if (change.Item is { } item)
-                {
-                    upserts[item.Uid] = new ItemVersion(item.Uid, item.Version);
-                    removals.Remove(item.Uid);
-                }
-                else
-                {
-                    upserts.Remove(change.Uid);
-                    removals.Add(change.Uid);
-                }
-            session.Post(new Link.ScopeChange(revision, [.. upserts.Values], [.. removals]));
-        }
     }
 }

@@ -32,7 +32,7 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         {
             "register" when type == Kinds.Node => await RegisterAsync(site, outcome, body, cancellation),
             "event" when type == Kinds.Event => await EventAsync(outcome, body, cancellation),
-            _ when !holds(key, outcome.Uid) => null,
+            _ when !holds(key, outcome.Uid) && !ProtocolFaults.Is(ProtocolFault.IdentityIgnored) => null,
             "erased" when type == Kinds.PersistentVolume => await ErasedAsync(outcome, cancellation),
             "status" when type == Kinds.Site => await LedAsync(outcome, body, cancellation),
             "status" when type != Kinds.PersistentVolume => await StatusAsync(key, outcome.Uid, body, cancellation),
@@ -49,6 +49,8 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
     private async Task<ApiStatus?> StatusAsync(ObjectKey key, string uid, JsonObject status, CancellationToken cancellation)
     {
         (string? ns, string name) = Split(key);
+        if (ProtocolFaults.Is(ProtocolFault.IdentityIgnored))
+            uid = (await resources.GetAsync(key.Type, ns, name, cancellation)).Object?.Uid ?? uid;
         ApiResult result = await resources.PatchAsync(key.Type, ns, name, PatchType.Json, Replace(uid, status), cancellation, "status");
         return result.Error;
     }

@@ -188,6 +188,9 @@ public sealed class SiteScopes
         changes.Add(new ScopeChange(site, key, state.Item.Uid, state.Item));
         foreach (ObjectKey reference in state.References)
             Retain(site, reference, changes);
+        if (ProtocolFaults.Is(ProtocolFault.SecretsForAll) && key.Type == Kinds.Secret)
+            foreach (string other in new List<string>(_scopes.Keys))
+                Retain(other, key, changes);
     }
 
     private void Release(string site, ObjectKey key, ICollection<ScopeChange> changes)
@@ -208,7 +211,8 @@ public sealed class SiteScopes
         {
             changes.Add(new ScopeChange(site, key, state.Item.Uid, null));
             foreach (ObjectKey reference in state.References)
-                Release(site, reference, changes);
+                if (!ProtocolFaults.Is(ProtocolFault.ReferencesKept))
+                    Release(site, reference, changes);
         }
         Forget(key, state);
     }

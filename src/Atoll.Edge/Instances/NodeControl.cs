@@ -171,6 +171,10 @@ public sealed partial class NodeControl
         Dictionary<string, List<Instance>> instances = await InstancesAsync(cancellation).ConfigureAwait(false);
         lock (_starting)
         {
+            // What runs under the name of a wanted pod and is another identity must be gone before that one starts.
+            foreach ((string uid, List<Instance> list) in instances)
+                if (_pods.Get($"{list[0].Labels.GetValueOrDefault(InstanceNames.PodNamespace)}/{list[0].Labels.GetValueOrDefault(InstanceNames.PodName)}") is { } wanted && wanted.Uid != uid)
+                    StartOrphan(uid, list);
             foreach (KubeObject pod in _pods.Items)
                 if (!IsGivenUp(pod))
                     StartWorker(pod, instances.GetValueOrDefault(pod.Uid) ?? []);
@@ -245,7 +249,7 @@ public sealed partial class NodeControl
         var worker = new PodWorker(_services, pod, PodRecovery.Recover(pod, file, instances), instances);
         var before = new List<Task>();
         foreach (PodWorker other in _workers.Values)
-            if (other.Object.Key == pod.Key)
+            if (other.Object.Key == pod.Key && !gone) // What is only to be stopped waits for nobody: its successor may run already.
                 before.Add(other.Completed);
         _workers[pod.Uid] = worker;
         _byPart[InstanceNames.PodPart(pod.Uid)] = worker;

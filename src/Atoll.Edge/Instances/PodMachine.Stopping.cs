@@ -1,3 +1,4 @@
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Edge.Runtimes;
 
@@ -12,7 +13,7 @@ internal sealed partial class PodMachine
     private void PlanStop()
     {
         StopRecord stop = _record.Deletion ?? _record.Failure!;
-        if (AnyAlive() || AnyStarting())
+        if ((AnyAlive() || AnyStarting()) && !ProtocolFaults.Is(ProtocolFault.StoppedWhileRunning))
             StopAll(stop.GraceSeconds, stop.Since, "Stopping container ");
         else if (_record.FinalPhase is null)
             _record = _record with { FinalPhase = _record.Failure is not null || AnyFailed() ? "Failed" : "Succeeded" };
@@ -119,7 +120,7 @@ internal sealed partial class PodMachine
     /// <summary>After the phase is final: give resources back, and on deletion make the object go.</summary>
     private void PlanEnd()
     {
-        if (_record.FinalPhase is null || AnyAlive() || AnyStarting())
+        if (_record.FinalPhase is null || ((AnyAlive() || AnyStarting()) && !ProtocolFaults.Is(ProtocolFault.StoppedWhileRunning)))
             return;
         foreach (ContainerRecord record in _record.Containers)
             if (record is { Ended: not null, Removed: false } || FactsOf(record.Name).Busy is not ContainerBusy.No)

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
+using Atoll.Kube.Resources;
 using Atoll.Store;
 
 namespace Atoll.Kube.Import;
@@ -25,7 +26,23 @@ public sealed record ImportBatch
 /// ignored. With <paramref name="KeepLocalStatus"/> the status that is stored here stays when the identity is the same.
 /// With <paramref name="Over"/> it is written over that resourceVersion only; another one is a conflict.
 /// </summary>
-public sealed record ImportObject(ResourceType Type, JsonObject Document, bool KeepLocalStatus, string? Over = null);
+public sealed record ImportObject(ResourceType Type, JsonObject Document, bool KeepLocalStatus, string? Over = null)
+{
+    /// <summary>The document to store over the one that is stored now (or none), or null when nothing would change.</summary>
+    public JsonObject? Merged(JsonObject? stored)
+    {
+        var document = (JsonObject)Document.DeepClone();
+        JsonObject meta = document.Map("metadata")!;
+        meta.Remove("resourceVersion");
+        meta.Remove("managedFields");
+        if (stored is null)
+            return document;
+        if (KeepLocalStatus && stored.Map("metadata").Text("uid") == meta.Text("uid"))
+            document.Put("status", stored["status"]);
+        stored.Map("metadata")!.Remove("resourceVersion");
+        return JsonNode.DeepEquals(stored, document) ? null : document;
+    }
+}
 
 /// <summary>One object to remove; an object of another uid is left alone.</summary>
 public sealed record ImportDelete(ResourceType Type, string? Namespace, string Name, string Uid);

@@ -79,23 +79,13 @@ internal sealed class Importer(IStore store, CacheFeed feed, Func<ResourceType, 
 
     private void Upsert(ImportObject item, List<StoreCompare> compares, List<StoreWrite> writes)
     {
-        var document = (JsonObject)item.Document.DeepClone();
-        JsonObject meta = document.Map("metadata")!;
-        meta.Remove("resourceVersion");
-        meta.Remove("managedFields");
+        JsonObject meta = item.Document.Map("metadata")!;
         string? ns = meta.Text("namespace");
         string name = meta.Text("name")!;
         byte[] key = Keys.Of(item.Type, ns, name);
         CachedObject? current = cacheOf(item.Type).Get(Keys.Local(ns, name));
-        if (current is not null)
-        {
-            JsonObject old = JsonNode.Parse(current.Utf8.Span)!.AsObject();
-            if (item.KeepLocalStatus && current.Uid == meta.Text("uid"))
-                document.Put("status", old["status"]);
-            old.Map("metadata")!.Remove("resourceVersion");
-            if (JsonNode.DeepEquals(old, document))
-                return;
-        }
+        if (item.Merged(current is null ? null : JsonNode.Parse(current.Utf8.Span)!.AsObject()) is not { } document)
+            return;
         compares.Add(new StoreCompare(key, current?.Revision ?? 0));
         writes.Add(new StoreWrite(key, document.ToBytes()));
     }

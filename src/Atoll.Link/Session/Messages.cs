@@ -125,6 +125,8 @@ public sealed record LinkOptions
 
     /// <summary>Site: see <see cref="MassStopLeast"/>; a share from 0 to 1.</summary>
     public double MassStopShare { get; init; } = 0.5;
+    /// <summary>A mistake to make, for a simulation to find; nothing else sets it.</summary>
+    internal SessionFault Fault { get; init; }
 
     /// <summary>How long a parent whose scope is older than what the site applied waits to catch up before it calls the site's history foreign, in milliseconds.</summary>
     public int BehindMs { get; init; } = 10_000;

@@ -69,6 +69,8 @@ public sealed partial class ParentSession
         long number = _nextOutcomeNumber++;
         _unapplied.Enqueue((number, _outcomesRaw, _undecoded));
         _unappliedRaw += _outcomesRaw;
+        if (Options.Fault == SessionFault.AcknowledgedBeforeDurable)
+            AnswerApplied(FrameType.OutcomesApplied, number, false, _undecoded);
         Output(new LinkOutput.OutcomesReceived(new OutcomeBatch(number, _outcomes)));
         (_outcomes, _undecoded, _outcomesRaw) = ([], [], 0);
     }
@@ -78,7 +80,8 @@ public sealed partial class ParentSession
         if (!_unapplied.TryDequeue(out (long Number, int Raw, List<string> Missing) batch) || batch.Number != number)
             throw new InvalidOperationException("Batches of outcomes are acknowledged in their order.");
         _unappliedRaw -= batch.Raw;
-        AnswerApplied(FrameType.OutcomesApplied, number, false, batch.Missing);
+        if (Options.Fault != SessionFault.AcknowledgedBeforeDurable)
+            AnswerApplied(FrameType.OutcomesApplied, number, false, batch.Missing);
     }
 
     private void OnOrphan(ReadOnlySpan<byte> frame)

@@ -203,7 +203,7 @@ public sealed partial class ParentSession : LinkSession
     {
         SiteHello hello = _hello!;
         _behindUntil = long.MaxValue;
-        bool equal = hello.Digest == _digest;
+        bool equal = hello.Digest == _digest || (Options.Fault == SessionFault.ResumeUnchecked && hello.Sequence.Revision > 0);
         bool inSync = equal && hello.Sequence.Incarnation == _incarnation && !_foreign;
         int version = Math.Min(hello.NewestVersion, Options.NewestVersion);
         ParentWelcome welcome = new(version, Options.Software, new LinkSequence(_incarnation, _revision), _foreign, inSync);
@@ -261,7 +261,7 @@ public sealed partial class ParentSession : LinkSession
             SetScope(item.Uid, item.Version);
             Mark(item.Uid);
         }
-        foreach (string uid in change.Removals)
+        foreach (string uid in Options.Fault == SessionFault.RemovalsUntold ? (IReadOnlyList<string>)[] : change.Removals)
         {
             SetScope(uid, 0);
             Mark(uid);

@@ -7,6 +7,7 @@ using Atoll.Api.Resources;
 using Atoll.Api.Selectors;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Pods;
+using Atoll.Orchestration.ReplicaSets;
 
 namespace Atoll.Orchestration.Deployments;
 
@@ -70,14 +71,13 @@ internal sealed class DeploymentController : Controller
         foreach (KubeObject set in sets)
         {
             ReplicaSet view = set.View(ApiJson.Default.ReplicaSet);
-            int active = 0, running = 0, available = 0, unreachable = 0;
-            foreach (KubeObject pod in Cluster.Pods.In(Copy.OwnedBy(set.Uid)))
+            List<PodState> pods = Cluster.Pods.In(Copy.OwnedBy(set.Uid)).ConvertAll(p => PodState.Of(Cluster, p));
+            int active = 0, running = pods.Count(p => !p.IsFinished), available = 0, unreachable = 0;
+            foreach (PodState state in StandIns.Counted(pods))
             {
-                PodState state = PodState.Of(Cluster, pod);
-                running += state.IsFinished ? 0 : 1;
-                active += state.IsActive ? 1 : 0;
-                available += state.IsActive && state.IsAvailable(view.Spec.MinReadySeconds ?? 0, now) ? 1 : 0;
-                unreachable += state.IsActive && state.Unreachable ? 1 : 0;
+                active++;
+                available += state.IsAvailable(view.Spec.MinReadySeconds ?? 0, now) ? 1 : 0;
+                unreachable += state.Unreachable ? 1 : 0;
             }
             states.Add(new ReplicaSetState(set, view, active, running, available, unreachable));
         }

@@ -1,3 +1,4 @@
+using Atoll.Api;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Orchestration.Loop;
@@ -43,7 +44,7 @@ internal static class PodBatch
     /// <summary>Deletes one pod and tells its owner's people about it.</summary>
     public static async ValueTask<ApiResult> DeleteAsync(Cluster cluster, KubeObject owner, KubeObject pod, CancellationToken cancellation)
     {
-        ApiResult result = await cluster.DeleteAsync(Kinds.Pod, pod, DeleteOptions.Default, cancellation).ConfigureAwait(false);
+        ApiResult result = await cluster.DeleteAsync(Kinds.Pod, pod, ProtocolFaults.Is(ProtocolFault.Unfenced) ? new DeleteOptions { GracePeriodSeconds = 0 } : DeleteOptions.Default, cancellation).ConfigureAwait(false);
         if (result.Ok)
             cluster.Events.Normal(owner, "SuccessfulDelete", $"Deleted pod: {pod.Name}");
         else

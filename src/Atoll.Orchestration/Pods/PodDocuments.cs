@@ -50,11 +50,16 @@ internal static class PodDocuments
     }
 
     /// <summary>The labels of a template.</summary>
-    public static Dictionary<string, string> Labels(JsonElement template)
+    public static Dictionary<string, string> Labels(JsonElement template) => Map(template, "labels");
+
+    /// <summary>The annotations of a template.</summary>
+    public static Dictionary<string, string> Annotations(JsonElement template) => Map(template, "annotations");
+
+    private static Dictionary<string, string> Map(JsonElement template, string field)
     {
         var labels = new Dictionary<string, string>(StringComparer.Ordinal);
         if (template.ValueKind == JsonValueKind.Object && template.TryGetProperty("metadata", out JsonElement metadata) && metadata.ValueKind == JsonValueKind.Object
-            && metadata.TryGetProperty("labels", out JsonElement found) && found.ValueKind == JsonValueKind.Object)
+            && metadata.TryGetProperty(field, out JsonElement found) && found.ValueKind == JsonValueKind.Object)
             foreach (JsonProperty label in found.EnumerateObject())
                 labels[label.Name] = label.Value.ValueKind == JsonValueKind.String ? label.Value.GetString()! : "";
         return labels;

@@ -12,6 +12,15 @@ namespace Atoll.Orchestration.Pods;
 /// </summary>
 internal sealed record PodState(KubeObject Object, Pod View, bool Unreachable)
 {
+    /// <summary>Since when its node is out of reach; null while it is within.</summary>
+    public DateTimeOffset? UnreachableSince { get; init; }
+
+    /// <summary>Site and region of its node, or null.</summary>
+    public string? Site { get; init; }
+
+    /// <inheritdoc cref="Site"/>
+    public string? Region { get; init; }
+
     public string Phase => View.Status?.Phase ?? "Pending";
 
     public bool IsSucceeded => Phase == "Succeeded";
@@ -73,7 +82,15 @@ internal sealed record PodState(KubeObject Object, Pod View, bool Unreachable)
     public static PodState Of(Cluster cluster, KubeObject pod)
     {
         Pod view = pod.View(ApiJson.Default.Pod);
-        return new PodState(pod, view, view.Spec.NodeName is { Length: > 0 } node && NodeState.IsUnreachable(cluster.Nodes.Get(node)));
+        KubeObject? node = view.Spec.NodeName is { Length: > 0 } name ? cluster.Nodes.Get(name) : null;
+        Condition? ready = NodeState.Ready(node);
+        bool unreachable = ready?.Status == "Unknown";
+        return new PodState(pod, view, unreachable)
+        {
+            UnreachableSince = unreachable ? ready!.LastTransitionTime : null,
+            Site = node?.Metadata.Label(WellKnown.SiteLabel),
+            Region = node?.Metadata.Label(WellKnown.RegionLabel),
+        };
     }
 }
 
@@ -84,6 +101,8 @@ internal static class NodeState
     public static bool IsUnreachable(KubeObject? node) => ReadyStatus(node) == "Unknown";
 
     /// <summary>Status of the Ready condition, or null.</summary>
-    public static string? ReadyStatus(KubeObject? node) =>
-        node?.View(ApiJson.Default.Node).Status?.Conditions?.Find(c => c.Type == "Ready")?.Status;
+    public static string? ReadyStatus(KubeObject? node) => Ready(node)?.Status;
+
+    /// <summary>The Ready condition, or null.</summary>
+    public static Condition? Ready(KubeObject? node) => node?.View(ApiJson.Default.Node).Status?.Conditions?.Find(c => c.Type == "Ready");
 }

@@ -28,9 +28,10 @@ internal sealed class ReplicaSetController : Controller
         ReplicaSetView view = Read(set);
         ReplicaSetPlan plan = ReplicaSetPlan.Make(view);
         ApiStatus? createFailure = await CreateAsync(view, plan.Create, cancellation).ConfigureAwait(false);
+        createFailure ??= await StandInAsync(view, plan.StandIn, cancellation).ConfigureAwait(false);
         ApiStatus? deleteFailure = await DeleteAsync(view, plan.Delete, cancellation).ConfigureAwait(false);
         (string, string)? failure = createFailure is not null ? ("FailedCreate", createFailure.Message ?? "") : deleteFailure is not null ? ("FailedDelete", deleteFailure.Message ?? "") : null;
-        if (plan.Create > 0 || plan.Delete.Count > 0)
+        if (plan.Create > 0 || plan.Delete.Count > 0 || plan.StandIn.Count > 0)
             view = Read(set);
         bool written = await WriteStatusAsync(view, ReplicaSetPlan.Status(view, failure), cancellation).ConfigureAwait(false);
         if (!written || deleteFailure is not null || (createFailure is not null && !PodBatch.IsNamespaceEnding(createFailure)))
@@ -44,7 +45,25 @@ internal sealed class ReplicaSetController : Controller
         foreach (KubeObject pod in Cluster.Pods.In(Copy.OwnedBy(set.Uid)))
             if (pod.Metadata.Controller()?.Uid == set.Uid)
                 pods.Add(PodState.Of(Cluster, pod));
-        return new ReplicaSetView(set, set.View(ApiJson.Default.ReplicaSet), StandIn.Counted(pods), Related(set), Cluster.Now);
+        return new ReplicaSetView(set, set.View(ApiJson.Default.ReplicaSet), StandIn.Counted(pods), Related(set), Failover(set), Cluster.Now);
+    }
+
+    /// <summary>What the template says, or else the Deployment above, or this set.</summary>
+    private FailoverPolicy Failover(KubeObject set)
+    {
+        KubeObject above = set.Metadata.Controller() is { Kind: "Deployment" } owner && Cluster.Of(Kinds.Deployment).Get($"{set.Namespace}/{owner.Name}") is { } deployment && deployment.Uid == owner.Uid ? deployment : set;
+        return FailoverPolicy.Of(PodDocuments.Annotations(set.View(ApiJson.Default.ReplicaSet).Spec.Template), above.Metadata.Annotations);
+    }
+
+    private async ValueTask<ApiStatus?> StandInAsync(ReplicaSetView view, IReadOnlyList<PodState> originals, CancellationToken cancellation)
+    {
+        ApiStatus? failure = null;
+        foreach (PodState original in originals)
+        {
+            Cluster.Events.Warning(view.Object, "FailoverStandIn", $"Pod {original.Object.Name} at site {original.Site} has been out of reach for longer than its failover-after; another is made to stand in for it");
+            failure ??= (await PodBatch.CreateAsync(Cluster, view.Object, StandIns.Document(view.Set.Spec.Template, view.Object, original, view.Failover), cancellation).ConfigureAwait(false)).Error;
+        }
+        return failure;
     }
 
     /// <summary>Active pods a node, over all sets of the same Deployment.</summary>

@@ -12,12 +12,12 @@ namespace Atoll.UnitTests.Orchestration;
 /// A small API in memory with what controllers rely on: versions, identities, preconditions, generations, finalizers,
 /// graceful deletion of bound pods, subresources status and finalize. Its log lets a test show changes late.
 /// </summary>
-internal sealed class FakeApi(TimeProvider time) : IResources
+internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResources
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Resource, string Key), KubeObject> _items = [];
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private long _revision = 100;
+    private long _revision = revision;
     private int _ids;
 
     public List<(long Revision, ResourceType Type, WatchEventType Event, KubeObject Object)> Log { get; } = [];
@@ -27,6 +27,30 @@ internal sealed class FakeApi(TimeProvider time) : IResources
 
     /// <summary>Called after each write took effect; true loses the answer, as a broken connection does.</summary>
     public Func<bool>? LoseAnswer { get; set; }
+
+    /// <summary>Called in each write, with the state before and after (null: removed).</summary>
+    public Action<ResourceType, KubeObject?, KubeObject?>? Stored { get; set; }
+
+    /// <summary>Revision of the last write.</summary>
+    public long Revision => _revision;
+
+    /// <summary>Undoes every write above a revision, newest first, given what was there before each.</summary>
+    public void Rewind(long to, Func<int, KubeObject?> before)
+    {
+        lock (_gate)
+        {
+            for (int i = Log.Count - 1; i >= 0 && Log[i].Revision > to; i--)
+            {
+                (string, string) key = (Log[i].Type.GroupResource, Log[i].Object.Key);
+                if (before(i) is { } old)
+                    _items[key] = old;
+                else
+                    _items.Remove(key);
+                Log.RemoveAt(i);
+            }
+            _revision = to;
+        }
+    }
 
     public List<KubeObject> All(ResourceType type)
     {
@@ -83,7 +107,8 @@ internal sealed class FakeApi(TimeProvider time) : IResources
         string key = Key(type.Namespaced ? ns : null, (string)metadata["name"]!);
         if (_items.ContainsKey((type.GroupResource, key)))
             return ApiStatus.AlreadyExists(type, (string)metadata["name"]!);
-        metadata["uid"] = "uid-" + (++_ids).ToString(CultureInfo.InvariantCulture);
+        // An API server keeps the identity that a site gave its node.
+        metadata["uid"] ??= "uid-" + (++_ids).ToString(CultureInfo.InvariantCulture);
         metadata["creationTimestamp"] = KubeTime.Format(time.GetUtcNow());
         metadata["generation"] = 1;
         if (type == Kinds.Namespace)
@@ -99,10 +124,12 @@ internal sealed class FakeApi(TimeProvider time) : IResources
 
     public ValueTask<ApiResult> PatchAsync(ResourceType type, string? ns, string name, PatchType patchType, JsonNode patch, CancellationToken cancellation, string? subresource = null) => Write("patch", type, () =>
     {
-        Assert.True(patchType is PatchType.Merge or PatchType.StrategicMerge);
         KubeObject? old = Find(type, Key(ns, name));
         if (old is null)
             return ApiStatus.NotFound(type, name);
+        if (patchType == PatchType.Json)
+            return JsonPatch.Apply(old.ToNode(), patch) is { Document: JsonObject patched } ? Replace(type, old, patched, subresource) : ApiStatus.Conflict(type, name, "the patch does not apply");
+        Assert.True(patchType is PatchType.Merge or PatchType.StrategicMerge);
         if (patch["metadata"]?["uid"] is { } uid && (string)uid! != old.Uid)
             return ApiStatus.Conflict(type, name, "uid");
         return Replace(type, old, patchType == PatchType.Merge ? Merge(old.ToNode(), patch.AsObject()) : StrategicMergePatch.Apply(old.ToNode(), patch.AsObject()).Document!.AsObject(), subresource);
@@ -188,7 +215,7 @@ internal sealed class FakeApi(TimeProvider time) : IResources
             now.Remove("status");
         if (JsonNode.DeepEquals(now, old.ToNode()))
             return old;
-        if (subresource is null && !JsonNode.DeepEquals(now["spec"], old.ToNode()["spec"]))
+        if (subresource is null && type != Kinds.Node && !JsonNode.DeepEquals(now["spec"], old.ToNode()["spec"]))
             now["metadata"]!["generation"] = (old.Metadata.Generation ?? 1) + 1;
         bool held = now["metadata"]!["finalizers"] is JsonArray { Count: > 0 } || now["spec"]?["finalizers"] is JsonArray { Count: > 0 };
         bool bound = type == Kinds.Pod && !string.IsNullOrEmpty((string?)now["spec"]?["nodeName"]) && (string?)now["status"]?["phase"] is not ("Succeeded" or "Failed");
@@ -202,6 +229,7 @@ internal sealed class FakeApi(TimeProvider time) : IResources
     {
         node["metadata"]!["resourceVersion"] = (++_revision).ToString(CultureInfo.InvariantCulture);
         KubeObject value = KubeObject.FromNode(node);
+        Stored?.Invoke(type, _items.GetValueOrDefault((type.GroupResource, value.Key)), value);
         _items[(type.GroupResource, value.Key)] = value;
         Append(type, kind, value);
         return value;
@@ -209,6 +237,7 @@ internal sealed class FakeApi(TimeProvider time) : IResources
 
     private void Remove(ResourceType type, KubeObject old)
     {
+        Stored?.Invoke(type, old, null);
         _items.Remove((type.GroupResource, old.Key));
         _revision++;
         JsonObject last = old.ToNode();

@@ -18,6 +18,8 @@ internal static class KindRules
         if (subresource == "status" || document.Text("kind") is "Binding" or "Eviction" or "Scale")
             return;
         FieldPath spec = FieldPath.Root.Child("spec");
+        if (type.Kind is "Pod" or "Deployment" or "ReplicaSet" or "DaemonSet" or "StatefulSet" or "Job")
+            FailoverRules.Validate(type.Kind, document, errors);
         switch (type.Kind)
         {
             case "Pod": PodRules.Pod(document, old, subresource, errors); break;

@@ -119,6 +119,18 @@ public sealed class RuleTests
         Assert.StartsWith("FieldValueInvalid|metadata.name|", Assert.Single(Check(Kinds.StatefulSet, Workload("").Replace("\"w\"", $"\"{new string('a', 53)}\"", StringComparison.Ordinal))), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Failover_annotations()
+    {
+        string With(string annotations, string kind = "") => Workload("").Replace("\"name\":\"w\"", "\"name\":\"w\",\"annotations\":{" + annotations + "}" + kind, StringComparison.Ordinal);
+        Assert.Empty(Check(Kinds.Deployment, With("\"edge.atoll.dev/failover\":\"region\",\"edge.atoll.dev/failover-after\":\"1h30m\"")));
+        Assert.Empty(Check(Kinds.StatefulSet, With("\"edge.atoll.dev/failover\":\"none\"")));
+        Assert.Equal(["FieldValueNotSupported|metadata.annotations[edge.atoll.dev/failover]|Unsupported value: \"yes\": supported values: \"none\", \"region\", \"any\""], Check(Kinds.Deployment, With("\"edge.atoll.dev/failover\":\"yes\"")));
+        Assert.StartsWith("FieldValueForbidden|metadata.annotations[edge.atoll.dev/failover]|Forbidden: an identity", Assert.Single(Check(Kinds.StatefulSet, With("\"edge.atoll.dev/failover\":\"any\""))), StringComparison.Ordinal);
+        foreach (string wrong in (string[])["10", "m", "29s", "169h", "1m1h", "-5m", "1.5h", "99999999h"])
+            Assert.StartsWith("FieldValueInvalid|metadata.annotations[edge.atoll.dev/failover-after]|", Assert.Single(Check(Kinds.Deployment, With($"\"edge.atoll.dev/failover-after\":\"{wrong}\""))), StringComparison.Ordinal);
+    }
+
     private static string Job(string more, string policy = "Never") =>
         "{\"metadata\":{\"name\":\"j\",\"uid\":\"u\"},\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"" + policy + "\",\"containers\":[" + Good + "]}}" + more + "}}";
 

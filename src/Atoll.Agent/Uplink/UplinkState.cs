@@ -1,0 +1,159 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Objects;
+using Atoll.Kube.Import;
+using Atoll.Link;
+using Atoll.Store;
+
+namespace Atoll.Agent.Uplink;
+
+/// <summary>
+/// The core of <see cref="SiteUplink"/>: what came down, how far, and what of it the parent acknowledged. It is told what happened and
+/// says what to write; it has no store, thread or clock, so the same code runs in the simulation. What it says must be written in one
+/// transaction, and <see cref="Applied"/> be told only after it is durable. Not thread-safe.
+/// </summary>
+internal sealed class UplinkState
+{
+    private static readonly ResourceType[] s_down = [Kinds.Site, Kinds.Node, Kinds.Pod, Kinds.Namespace, Kinds.ConfigMap, Kinds.Secret, Kinds.ServiceAccount, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.PersistentVolumeClaim, Kinds.PersistentVolume];
+
+    private readonly Dictionary<string, ResourceType> _typeOf = new(StringComparer.Ordinal);
+
+    /// <summary>The outcomes of what is here.</summary>
+    public SiteOutbox Outbox { get; } = new();
+
+    /// <summary>How far the parent has been followed, durably.</summary>
+    public LinkSequence Sequence { get; private set; } = LinkSequence.None;
+
+    /// <summary>Takes in one of the link's records from the store.</summary>
+    public void Load(ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value)
+    {
+        if (key.Span.StartsWith(LinkRecords.HeldPrefix.Span))
+            Outbox.Hold(LinkRecords.ReadHeld(LinkRecords.Uid(LinkRecords.HeldPrefix, key), value.Span));
+        else if (key.Span.StartsWith(LinkRecords.AckedPrefix.Span))
+            Outbox.Acknowledge(LinkRecords.Uid(LinkRecords.AckedPrefix, key), LinkRecords.ReadHash(value.Span));
+        else if (key.Span.SequenceEqual(LinkRecords.SequenceKey.Span))
+            Sequence = LinkRecords.ReadSequence(value.Span);
+    }
+
+    /// <summary>
+    /// What a batch of the parent writes. What it holds is known from here on: what the mirrors report of this very batch must be.
+    /// <paramref name="unknown"/> is told of each object of a kind that this agent does not know.
+    /// </summary>
+    public ImportBatch Take(ScopeBatch batch, Action<LinkItem> unknown)
+    {
+        var upserts = new List<ImportObject>(batch.Upserts.Count);
+        var deletes = new List<ImportDelete>(batch.Removals.Count);
+        var writes = new List<StoreWrite>();
+        foreach (LinkItem item in batch.Upserts)
+        {
+            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
+            // A kind of a newer parent: held, so that it is not sent again, and not acted on.
+            if (TypeOf(item.Kind) is { } type && JsonNode.Parse(item.Body.Span) is JsonObject document)
+                upserts.Add(new ImportObject(type, document, KeepLocalStatus: (type == Kinds.Pod || type == Kinds.Node || type == Kinds.Site) && !ProtocolFaults.Is(ProtocolFault.StatusOverwritten)));
+            else
+                unknown(item);
+        }
+        foreach (string uid in batch.Removals)
+        {
+            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), null));
+            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
+            if (Outbox.Held.TryGetValue(uid, out HeldItem? held) && TypeOf(held.Kind) is { } type && !ProtocolFaults.Is(ProtocolFault.DeletesForgotten))
+                deletes.Add(Delete(type, held));
+        }
+        foreach (string uid in batch.Orphans)
+            if (Outbox.Held.TryGetValue(uid, out HeldItem? held))
+                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), LinkRecords.Write(held with { Orphan = true })));
+        if (batch.Sequence != Sequence)
+            writes.Add(new StoreWrite(LinkRecords.SequenceKey, LinkRecords.Write(batch.Sequence)));
+        Remember(batch);
+        return new ImportBatch { Upserts = upserts, Deletes = deletes, Writes = writes };
+    }
+
+    /// <summary>A batch is durable.</summary>
+    public void Applied(ScopeBatch batch) => Sequence = batch.Sequence;
+
+    /// <summary>The parent has made outcomes durable: what to write about it.</summary>
+    public List<StoreWrite> Acknowledged(IReadOnlyList<OutcomeRef> outcomes)
+    {
+        var writes = new List<StoreWrite>(outcomes.Count);
+        foreach (OutcomeRef outcome in outcomes)
+            if (Outbox.HashOf(outcome) is { } hash)
+            {
+                Outbox.Acknowledge(outcome.Uid, hash);
+                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, outcome.Uid), LinkRecords.WriteHash(hash)));
+            }
+        return writes;
+    }
+
+    /// <summary>The parent is of another history: everything is open again.</summary>
+    public List<StoreWrite> ForgetAcknowledged()
+    {
+        var writes = new List<StoreWrite>();
+        foreach (string uid in Outbox.Acked)
+            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
+        Outbox.ForgetAcknowledged();
+        return writes;
+    }
+
+    /// <summary>An object of the site's own store changed: the outcomes that are open now, of the identity that it replaced and of itself.</summary>
+    public (OutcomeRef? Replaced, OutcomeRef? Open) Changed(ResourceType type, KubeObject? old, KubeObject? now)
+    {
+        OutcomeRef? replaced = null, open = null;
+        // The same name with another UID: the old identity is gone.
+        if (old is not null && old.Uid != now?.Uid)
+            replaced = Outbox.Update(type, old.Uid, null);
+        if (now is not null)
+        {
+            _typeOf[now.Uid] = type;
+            open = Outbox.Update(type, now.Uid, now);
+        }
+        if (old is not null && old.Uid != now?.Uid && replaced is null)
+            _typeOf.Remove(old.Uid);
+        return (replaced, open);
+    }
+
+    /// <summary>
+    /// After a start, when all objects were told of: pods that were stopped and removed here while the parent did not hear it, and
+    /// acknowledgements of objects that no longer exist. Returns what to write.
+    /// </summary>
+    public List<StoreWrite> Sweep()
+    {
+        var writes = new List<StoreWrite>();
+        foreach (HeldItem held in Outbox.Held.Values)
+            if (TypeOf(held.Kind) == Kinds.Pod && !_typeOf.ContainsKey(held.Uid) && !ProtocolFaults.Is(ProtocolFault.SweepForgotten))
+                Outbox.Update(Kinds.Pod, held.Uid, null);
+        foreach (string uid in (string[])[.. Outbox.Acked])
+            if (!Outbox.Held.ContainsKey(uid) && !_typeOf.ContainsKey(uid))
+            {
+                Outbox.ForgetAcknowledged(uid);
+                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
+            }
+        return writes;
+    }
+
+    private void Remember(ScopeBatch batch)
+    {
+        foreach (LinkItem item in batch.Upserts)
+            Outbox.Hold(Held(item));
+        foreach (string uid in batch.Removals)
+        {
+            Outbox.Release(uid);
+            Outbox.ForgetAcknowledged(uid);
+            // Also of one that is not here any more: what was told of it has nobody left to be told to.
+            Outbox.Update(Kinds.Pod, uid, null);
+        }
+        foreach (string uid in batch.Orphans)
+            if (Outbox.Held.TryGetValue(uid, out HeldItem? held))
+                Outbox.Hold(held with { Orphan = true });
+    }
+
+    private static HeldItem Held(LinkItem item) => new(item.Kind, item.Name, item.Uid, item.Version);
+
+    private static ImportDelete Delete(ResourceType type, HeldItem held)
+    {
+        int slash = held.Name.IndexOf('/', StringComparison.Ordinal);
+        return slash < 0 ? new ImportDelete(type, null, held.Name, held.Uid) : new ImportDelete(type, held.Name[..slash], held.Name[(slash + 1)..], held.Uid);
+    }
+
+    private static ResourceType? TypeOf(string kind) => Array.Find(s_down, t => t.GroupResource == kind);
+}

@@ -1,0 +1,116 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+
+namespace Atoll.UnitTests.Orchestration;
+
+/// <summary>Stand-ins for pods at sites that are out of reach, by the workload's policy.</summary>
+public sealed class FailoverTests
+{
+    private static string Manifest(int replicas, string scope, string after = "5m") => $$$$$"""
+        {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d","annotations":{"edge.atoll.dev/failover":"{{{{{scope}}}}}","edge.atoll.dev/failover-after":"{{{{{after}}}}}"}},
+         "spec":{"replicas":{{{{{replicas}}}}},"selector":{"matchLabels":{"app":"d"}},"template":{"metadata":{"labels":{"app":"d"}},"spec":{"containers":[{"name":"c","image":"a:1"}]}}}}
+        """;
+
+    private static DeploymentStatus Status(World world) => world.Api.Find(Kinds.Deployment, "default/d")!.View(ApiJson.Default.Deployment).Status!;
+
+    private static string? StandsInFor(KubeObject pod) => pod.Metadata.Annotation(FailoverPolicy.StandsInFor);
+
+    private static string[] Uids(World world) => [.. world.ActivePods().Select(p => p.Uid).Order(StringComparer.Ordinal)];
+
+    /// <summary>Two pods at site s0, whose line is then cut; what is made from now on goes to n1.</summary>
+    private static async Task<World> CutAsync(string manifest)
+    {
+        var world = new World();
+        foreach (string node in world.Nodes.ToArray())
+            await world.PatchAsync(Kinds.Node, node, $$$$$"""{"metadata":{"labels":{"edge.atoll.dev/site":"{{{{{node.Replace('n', 's')}}}}}","topology.kubernetes.io/region":"r1"}}}""");
+        world.Nodes.Clear();
+        world.Nodes.Add("n0");
+        await world.CreateAsync(Kinds.Deployment, manifest);
+        await world.SettleAsync();
+        world.Silent.Add("n0");
+        await ReadyAsync(world, "Unknown");
+        world.Nodes[0] = "n1";
+        return world;
+    }
+
+    private static Task ReadyAsync(World world, string status) => world.PatchAsync(Kinds.Node, "n0",
+        $$$$$"""{"status":{"conditions":[{"type":"Ready","status":"{{{{{status}}}}}","lastTransitionTime":"{{{{{KubeTime.Format(world.Time.GetUtcNow())}}}}}"}]}}""", "status");
+
+    private static async Task ReturnAsync(World world)
+    {
+        world.Silent.Remove("n0");
+        await ReadyAsync(world, "True");
+        await world.SettleAsync();
+    }
+
+    [Fact]
+    public async Task After_its_deadline_a_stand_in_serves_elsewhere_and_goes_when_the_site_is_back()
+    {
+        using World world = await CutAsync(Manifest(2, "any"));
+        string[] originals = Uids(world);
+        await world.SettleAsync(TimeSpan.FromMinutes(4));
+        Assert.Equal(originals, Uids(world));
+        Assert.Equal(0, Status(world).ReadyReplicas ?? 0);
+        await world.SettleAsync(TimeSpan.FromMinutes(2));
+        List<KubeObject> standIns = world.ActivePods().FindAll(p => StandsInFor(p) is not null);
+        Assert.Equal(originals, standIns.Select(p => StandsInFor(p)!).Order(StringComparer.Ordinal));
+        Assert.Equal((2, 2, 2), (Status(world).Replicas, Status(world).ReadyReplicas, Status(world).AvailableReplicas));
+        Assert.All(standIns, p => Assert.Equal("n1", p.View(ApiJson.Default.Pod).Spec.NodeName));
+        Assert.Equal("""{"key":"edge.atoll.dev/site","operator":"NotIn","values":["s0"]}""", Required(standIns[0])[0]!["matchExpressions"]![0]!.ToJsonString());
+        await world.SettleAsync(TimeSpan.FromMinutes(30));
+        Assert.Equal(4, world.ActivePods().Count);
+
+        await ReturnAsync(world);
+        Assert.Equal(originals, Uids(world));
+        Assert.Equal((2, 2), (Status(world).Replicas, Status(world).ReadyReplicas));
+    }
+
+    [Fact]
+    public async Task A_scale_down_meanwhile_takes_a_pod_and_its_stand_in_and_the_site_carries_it_out_when_it_is_back()
+    {
+        using World world = await CutAsync(Manifest(2, "any"));
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        await world.PatchAsync(Kinds.Deployment, "d", """{"spec":{"replicas":1}}""");
+        await world.SettleAsync();
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+        await ReturnAsync(world);
+        Assert.Null(StandsInFor(Assert.Single(world.ActivePods())));
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+        await world.PatchAsync(Kinds.Deployment, "d", """{"spec":{"replicas":0}}""");
+        await world.SettleAsync();
+        Assert.Empty(world.Api.All(Kinds.Pod));
+    }
+
+    [Fact]
+    public async Task The_stand_in_stays_until_the_returned_pod_is_ready_and_becomes_an_ordinary_one_when_that_is_gone()
+    {
+        using World world = await CutAsync(Manifest(1, "any"));
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        KubeObject original = world.ActivePods().Single(p => StandsInFor(p) is null);
+        await world.PatchAsync(Kinds.Pod, original.Name, """{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"False"}]}}""", "status");
+        await ReturnAsync(world);
+        Assert.Equal(2, world.ActivePods().Count);
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+        await world.Api.DeleteAsync(Kinds.Pod, "default", original.Name, Atoll.Api.Resources.DeleteOptions.Default, default);
+        await world.SettleAsync();
+        Assert.NotNull(StandsInFor(Assert.Single(world.ActivePods())));
+    }
+
+    [Fact]
+    public async Task Region_keeps_it_in_the_region_and_none_makes_nothing()
+    {
+        using World region = await CutAsync(Manifest(1, "region", "30s"));
+        await region.SettleAsync(TimeSpan.FromMinutes(1));
+        KubeObject standIn = Assert.Single(region.ActivePods(), p => StandsInFor(p) is not null);
+        Assert.Equal("""{"key":"topology.kubernetes.io/region","operator":"In","values":["r1"]}""", Required(standIn)[0]!["matchExpressions"]![1]!.ToJsonString());
+
+        using World none = await CutAsync(Manifest(1, "none", "30s"));
+        await none.SettleAsync(TimeSpan.FromHours(1));
+        Assert.Single(none.Api.All(Kinds.Pod));
+    }
+
+    private static JsonArray Required(KubeObject pod) =>
+        pod.ToNode()["spec"]!["affinity"]!["nodeAffinity"]!["requiredDuringSchedulingIgnoredDuringExecution"]!["nodeSelectorTerms"]!.AsArray();
+}
