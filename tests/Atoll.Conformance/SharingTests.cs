@@ -43,7 +43,7 @@ public sealed class SharingTests(Cluster cluster)
         await kubectl.UntilAsync("cpu: 10m   cpu: 5m   cpu: 15m", "get", "elasticquotas");
         Assert.Contains("Its guarantee holds.", await kubectl.OkAsync("describe", "eq", "q"), StringComparison.Ordinal);
         await kubectl.OkAsync("patch", "eq", "q", "--type=merge", "-p", """{"spec":{"max":{"cpu":"20m"}}}""");
-        await kubectl.OkAsync("wait", "--for=condition=Ready", "pod/b", "--timeout=60s");
+        await kubectl.UntilAsync("Running", "get", "pod", "b", "-o", "jsonpath={.status.phase} {.status.conditions[*].message}");
     }
 
     [Theory]
