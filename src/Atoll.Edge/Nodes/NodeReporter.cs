@@ -88,6 +88,7 @@ internal sealed class NodeReporter
             }
             _firstLook.TrySetResult();
             await Waiting.ForAsync(_soon, _options.Node.Period, _time, cancellation).ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
         }
     }
 

@@ -14,7 +14,7 @@ public sealed class ProtobufReaderTests
     private const string Younger =
         "ClusterTrustBundleProjection.user ConfigMapVolumeSource.defaultUser DownwardAPIVolumeFile.user DownwardAPIVolumeSource.defaultUser " +
         "EmptyDirVolumeSource.mode EnvVarSource.fileKeyRef GRPCAction.mode HTTPGetAction.protocol JobSpec.scheduling KeyToPath.user NodeSpec.podPreemptionPolicy " +
-        "NodeStatus.declaredFeatures NodeSystemInfo.runningInUserNamespace PodSpec.evictionResponders PodSpec.schedulingGroup PodStatus.allocatedResources " +
+        "NodeStatus.declaredFeatures NodeSystemInfo.runningInUserNamespace PersistentVolumeClaimStatus.healthStatus PodSpec.evictionResponders PodSpec.schedulingGroup PodStatus.allocatedResources " +
         "PodStatus.extendedResourceClaimStatus PodStatus.nodeAllocatableResourceClaimStatuses PodStatus.resources PodStatus.volumeHealth ProjectedVolumeSource.defaultUser " +
         "ResourceHealth.message SecretVolumeSource.defaultUser ServiceAccountTokenProjection.user VolumeMount.bindMountOptions VolumeMountStatus.volumeStatus VolumeProjection.podCertificate";
 
