@@ -22,7 +22,7 @@ public sealed partial class Snapshot
         {
             _use = new Dictionary<string, long[]>(StringComparer.Ordinal);
             foreach (PodRow pod in Pods().Values)
-                CountUse(pod, 1);
+                CountTenant(pod, 1);
         }
         return new FairShares(Resources, _capacity, _use);
     }
@@ -33,6 +33,11 @@ public sealed partial class Snapshot
     private void CountUse(PodRow pod, int sign)
     {
         _quotas?.Count(pod.Group, pod.Requests, sign);
+        CountTenant(pod, sign);
+    }
+
+    private void CountTenant(PodRow pod, int sign)
+    {
         if (_use is null)
             return;
         string tenant = TenantOf(pod.Group.Namespace, pod.Group.Labels);

@@ -291,11 +291,13 @@ public sealed class PlacementLoopTests
     public async Task A_pod_beyond_its_quota_waits_for_the_quota()
     {
         await NodeAsync("n", cpu: "4");
-        await MakeAsync(Kinds.ElasticQuota, """{"metadata":{"name":"q"},"spec":{"max":{"cpu":"1"}}}""");
+        await MakeAsync(Kinds.ElasticQuota, """{"metadata":{"name":"q"},"spec":{"max":{"cpu":"2"}}}""");
+        await PodAsync("there", cpu: "1");
+        await StepAsync();
         await PodAsync("p", cpu: "2");
         await StepAsync();
-        Assert.StartsWith("0/1 nodes are available: 1 elastic quota default/q is used up (cpu: 0 used + 2 asked > 1 at most).", Told("p"), StringComparison.Ordinal);
-        await _api.PatchAsync(Kinds.ElasticQuota, "default", "q", PatchType.Merge, JsonNode.Parse("""{"spec":{"max":{"cpu":"2"}}}""")!, default);
+        Assert.StartsWith("0/1 nodes are available: 1 elastic quota default/q is used up (cpu: 1 used + 2 asked > 2 at most).", Told("p"), StringComparison.Ordinal);
+        await _api.PatchAsync(Kinds.ElasticQuota, "default", "q", PatchType.Merge, JsonNode.Parse("""{"spec":{"max":{"cpu":"3"}}}""")!, default);
         await StepAsync();
         Assert.Equal("n", NodeOf("p"));
     }
