@@ -46,6 +46,8 @@ namespace Atoll.Api;
 [JsonSerializable(typeof(Reservation))]
 [JsonSerializable(typeof(SchedulerProfile))]
 [JsonSerializable(typeof(FlavourDefinition))]
+[JsonSerializable(typeof(Allocation))]
+[JsonSerializable(typeof(NodeEdge))]
 [JsonSerializable(typeof(CpuModel))]
 [JsonSerializable(typeof(Delivery))]
 [JsonSerializable(typeof(Capacity))]

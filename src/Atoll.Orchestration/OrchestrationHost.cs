@@ -14,6 +14,7 @@ using Atoll.Orchestration.Namespaces;
 using Atoll.Orchestration.Nodes;
 using Atoll.Orchestration.ReplicaSets;
 using Atoll.Orchestration.Sharing;
+using Atoll.Orchestration.Sites;
 using Atoll.Orchestration.StatefulSets;
 using Atoll.Scheduling.Online;
 using Atoll.Orchestration.Volumes;
@@ -106,5 +107,6 @@ public sealed class OrchestrationHost
         new SchedulerProfileController(cluster),
         new ClaimController(cluster),
         new VolumeController(cluster),
+        new SiteResourceController(cluster, fleet),
     ];
 }

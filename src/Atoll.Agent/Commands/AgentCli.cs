@@ -5,6 +5,7 @@ using Atoll.Agent.Host;
 using Atoll.Agent.Identity;
 using Atoll.Api.Enrolment;
 using Atoll.Api.Quantities;
+using Atoll.Edge.Devices;
 using Atoll.Link;
 using Atoll.Store.Sqlite;
 
@@ -84,6 +85,7 @@ internal static class AgentCli
     {
         var subnet = new Option<string>("--pod-subnet") { Description = "addresses of this node's pods", DefaultValueFactory = _ => "10.88.0.0/24" };
         var share = new Option<double>("--capacity-share") { Description = "share of the machine that this node may sell, above 0 up to 1", DefaultValueFactory = _ => 1 };
+        var devices = new Option<string?>("--devices") { Description = "JSON file that declares the node's devices (GPUs, accelerators) with their attributes; see docs/how-to/sell-hardware.md" };
         var address = new Option<string?>("--node-address") { Description = "address of this node (default: the one of its default route)" };
         var mirror = new Option<string[]>("--mirror") { Description = "REGISTRY=URL: ask this address before the registry; may be given again" };
         var insecure = new Option<string[]>("--insecure-registry") { Description = "registry (host[:port]) to be spoken to over plain HTTP; may be given again" };
@@ -100,7 +102,7 @@ internal static class AgentCli
             Examples:
               atoll-agent run --state /var/lib/atoll/agent
               atoll-agent run --lan 192.168.7.12:6445          a node of a site of several
-            """) { s_state, s_nodeName, subnet, share, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead };
+            """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead };
         command.SetAction(async (parsed, cancellation) =>
         {
             double part = parsed.GetValue(share);
@@ -116,6 +118,7 @@ internal static class AgentCli
                 NodeName = parsed.GetRequiredValue(s_nodeName),
                 PodSubnet = network,
                 CapacityShare = part,
+                Devices = parsed.GetValue(devices) is { } file ? DeclaredDevices.Load(file) : [],
                 NodeAddress = parsed.GetValue(address),
                 Mirrors = Mirrors(parsed.GetValue(mirror) ?? []),
                 InsecureRegistries = new HashSet<string>(parsed.GetValue(insecure) ?? []),

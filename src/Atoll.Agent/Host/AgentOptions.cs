@@ -1,4 +1,5 @@
 using System.Net;
+using Atoll.Edge.Devices;
 using Atoll.Link;
 
 namespace Atoll.Agent.Host;
@@ -20,6 +21,9 @@ internal sealed record AgentOptions
 
     /// <summary>Share of the machine that this node may sell.</summary>
     public double CapacityShare { get; init; } = 1;
+
+    /// <summary>Devices that this node has.</summary>
+    public IReadOnlyList<DeclaredDevice> Devices { get; init; } = [];
 
     /// <summary>Address of the node; null asks the route table.</summary>
     public string? NodeAddress { get; init; }

@@ -40,6 +40,9 @@ public sealed class NodeStatus
     public List<NodeAddress>? Addresses { get; set; }
     public NodeSystemInfo? NodeInfo { get; set; }
     public List<ContainerImage>? Images { get; set; }
+
+    /// <summary>Atoll's own: what the node is made of.</summary>
+    public NodeEdge? Edge { get; set; }
 }
 
 public sealed class NodeAddress { public string Type { get; set; } = ""; public string Address { get; set; } = ""; }

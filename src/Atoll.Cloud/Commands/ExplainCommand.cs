@@ -69,6 +69,10 @@ internal static class ExplainCommand
         var fleet = new Snapshot();
         foreach (KubeObject item in await ListAsync(api, Kinds.Namespace, cancellation))
             fleet.UpsertNamespace(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.CpuModel, cancellation))
+            fleet.UpsertCpuModel(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Site, cancellation))
+            fleet.UpsertSite(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.Node, cancellation))
             fleet.UpsertNode(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))

@@ -2,6 +2,7 @@ using System.Globalization;
 using Atoll.Api.Core;
 using Atoll.Api.Quantities;
 using Atoll.Api.Selectors;
+using Atoll.Edge.Devices;
 
 namespace Atoll.Edge.Instances;
 
@@ -34,19 +35,26 @@ internal static class Admission
     {
         if (allocatable.TryGetValue("pods", out Quantity pods) && others.Count + 1 > pods.Value)
             return ("OutOfpods", Text("pods", 1, others.Count, pods.Value));
+        if (others.Count > 0 && (IsWhole(pod) || others.Any(IsWhole)))
+            return ("NodeNotEmpty", IsWhole(pod) ? "The pod takes a whole node, and other pods run here" : "A pod that takes the whole node runs here");
         foreach (string name in PodResources.Names(pod.Spec))
         {
-            Quantity wanted = PodResources.PodRequest(pod.Spec, name);
-            if (wanted == Quantity.Zero)
+            Quantity wanted = Wanted(pod, name);
+            // Normalised cores are counted as cores; what the site has as a whole is its parent's to count.
+            if (wanted == Quantity.Zero || name == WellKnown.Compute || name.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal))
                 continue;
             Quantity capacity = allocatable.GetValueOrDefault(name), used = Quantity.Zero;
             foreach (Pod other in others)
-                used += PodResources.PodRequest(other.Spec, name);
+                used += Wanted(other, name);
             if (used + wanted > capacity)
                 return ($"OutOf{name}", name == "cpu" ? Text(name, wanted.Milli, used.Milli, capacity.Milli) : Text(name, wanted.Value, used.Value, capacity.Value));
         }
         return null;
     }
+
+    private static Quantity Wanted(Pod pod, string name) => name == "cpu" ? GivenParts.Cores(pod) : PodResources.PodRequest(pod.Spec, name);
+
+    private static bool IsWhole(Pod pod) => pod.Spec.RuntimeClassName == "metal";
 
     private static string Text(string resource, long requested, long used, long capacity) =>
         string.Create(CultureInfo.InvariantCulture, $"Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}");

@@ -6,7 +6,11 @@ using Atoll.Api.Quantities;
 namespace Atoll.Edge.Instances;
 
 /// <summary>Node facts that downward references read.</summary>
-internal sealed record NodeFacts(string NodeName, string HostIp, long AllocatableCpuMilli, long AllocatableMemoryBytes);
+internal sealed record NodeFacts(string NodeName, string HostIp, long AllocatableCpuMilli, long AllocatableMemoryBytes)
+{
+    /// <summary>What the node is made of.</summary>
+    public NodeEdge? Parts { get; init; }
+}
 
 /// <summary>The downward API: fields of the pod and resources of its containers as text.</summary>
 internal static class FieldRefs

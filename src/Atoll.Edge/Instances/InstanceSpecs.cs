@@ -1,6 +1,7 @@
 using System.Globalization;
 using Atoll.Api.Core;
 using Atoll.Edge.Content;
+using Atoll.Edge.Devices;
 using Atoll.Edge.Runtimes;
 
 namespace Atoll.Edge.Instances;
@@ -13,6 +14,9 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
     public InstanceSpec Make(Pod pod, Container container, int attempt, ImageInfo image, NodeFacts node, PodFolders folders, IReadOnlyList<string> addresses, string? netns)
     {
         Dictionary<string, string> env = EnvironmentResolver.Resolve(pod, container, references, node, addresses);
+        (IReadOnlyList<string> devices, IReadOnlyDictionary<string, string> deviceEnv) = GivenParts.Devices(pod, container, options.Node.Devices);
+        foreach (KeyValuePair<string, string> pair in deviceEnv)
+            env[pair.Key] = pair.Value;
         string hostname = HostFiles.Hostname(pod, Environment.MachineName);
         PodSecurityContext podSecurity = pod.Spec.SecurityContext ?? new PodSecurityContext();
         SecurityContext security = container.SecurityContext ?? new SecurityContext();
@@ -42,7 +46,8 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
             HostIpc = pod.Spec.HostIPC == true,
             Sysctls = (podSecurity.Sysctls ?? []).ToDictionary(s => s.Name, s => s.Value),
             CgroupParent = Cgroup,
-            Limits = PodResources.Limits(pod.Spec, container, options.PidsLimit, node.AllocatableMemoryBytes),
+            Limits = GivenParts.Limits(pod, container, PodResources.Limits(pod.Spec, container, options.PidsLimit, node.AllocatableMemoryBytes), node.Parts),
+            Devices = devices,
             LogPath = folders.Log(container.Name, attempt),
             Tty = container.Tty == true,
             Stdin = container.Stdin == true,

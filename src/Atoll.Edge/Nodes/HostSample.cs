@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Atoll.Api.Core;
 
 namespace Atoll.Edge.Nodes;
 
@@ -14,11 +15,15 @@ internal sealed record HostSample
     public long DiskTotalBytes { get; init; }
     public long DiskFreeBytes { get; init; }
     public long HugePages2MiB { get; init; }
+    public long HugePages1GiB { get; init; }
+
+    /// <summary>Processor and NUMA nodes, amounts of the whole machine times the node's share.</summary>
+    public NodeEdge? Parts { get; init; }
     public long PidsMax { get; init; }
     public long PidsUsed { get; init; }
 
     /// <summary>Reads /proc, /sys and the file system of the folder.</summary>
-    public static HostSample Read(string folder)
+    public static HostSample Read(string folder, double share = 1)
     {
         long total = 0, available = 0, huge = 0;
         foreach (string line in File.ReadLines("/proc/meminfo"))
@@ -32,7 +37,7 @@ internal sealed record HostSample
         foreach (string line in File.ReadLines("/proc/cpuinfo"))
             if (line.StartsWith("processor", StringComparison.Ordinal))
                 cpus++;
-        const string Huge = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+        const string Huge = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", Gigantic = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages";
         if (File.Exists(Huge))
             huge = Number(File.ReadAllText(Huge));
         Directory.CreateDirectory(folder);
@@ -46,6 +51,8 @@ internal sealed record HostSample
             DiskTotalBytes = disk.TotalSize,
             DiskFreeBytes = disk.AvailableFreeSpace,
             HugePages2MiB = huge,
+            HugePages1GiB = File.Exists(Gigantic) ? Number(File.ReadAllText(Gigantic)) : 0,
+            Parts = HostParts.Read("/", share),
             PidsMax = Number(File.ReadAllText("/proc/sys/kernel/pid_max")),
             PidsUsed = load.Length > 3 && load[3].Split('/') is [_, string all] ? Number(all) : 0,
         };

@@ -1,3 +1,5 @@
+using Atoll.Edge.Devices;
+
 namespace Atoll.Edge.Nodes;
 
 /// <summary>What the Node object says that cannot be read from the host.</summary>
@@ -29,6 +31,9 @@ public sealed record NodeOptions
 
     /// <summary>Memory kept for the system.</summary>
     public string ReservedMemory { get; init; } = "0";
+
+    /// <summary>Devices that the node has.</summary>
+    public IReadOnlyList<DeclaredDevice> Devices { get; init; } = [];
 
     /// <summary>Most pods at once.</summary>
     public int MaxPods { get; init; } = 110;

@@ -7,6 +7,7 @@ using Atoll.Api.Objects;
 using Atoll.Api.Quantities;
 using Atoll.Api.Resources;
 using Atoll.Edge.Content;
+using Atoll.Edge.Devices;
 using Atoll.Edge.Instances;
 using Atoll.Edge.Runtimes;
 using Microsoft.Extensions.Logging;
@@ -50,7 +51,7 @@ internal sealed class NodeReporter
         _disk = new PressureGauge(node.DiskPressureBelow, node.DiskPressureOverAbove);
         _memory = new PressureGauge(node.MemoryPressureBelowBytes, node.MemoryPressureOverAboveBytes);
         _pids = new PressureGauge(node.PidPressureBelow, node.PidPressureBelow * 2.0);
-        Sample = () => HostSample.Read(options.StateFolder);
+        Sample = () => HostSample.Read(options.StateFolder, node.CapacityShare);
         Facts = new NodeFacts(options.NodeName, options.HostIp ?? HostIdentity.RouteAddress() ?? "127.0.0.1", 0, 0);
     }
 
@@ -118,13 +119,20 @@ internal sealed class NodeReporter
             ["pods"] = Quantity.FromValue(node.MaxPods),
             ["hugepages-2Mi"] = Quantity.FromValue((long)(sample.HugePages2MiB * node.CapacityShare) * 2 * 1024 * 1024),
         };
+        if (sample.HugePages1GiB > 0)
+            capacity["hugepages-1Gi"] = Quantity.FromValue((long)(sample.HugePages1GiB * node.CapacityShare) << 30);
+        foreach (KeyValuePair<string, Quantity> amount in DeclaredDevices.Amounts(node.Devices))
+            capacity[amount.Key] = amount.Value;
         Capacity = capacity;
         Allocatable = new Dictionary<string, Quantity>(capacity, StringComparer.Ordinal)
         {
             ["cpu"] = Floor(cpu - Quantity.Parse(node.ReservedCpu)),
             ["memory"] = Floor(memory - Quantity.Parse(node.ReservedMemory)),
         };
-        Facts = Facts with { AllocatableCpuMilli = Allocatable["cpu"].Milli, AllocatableMemoryBytes = Allocatable["memory"].Value };
+        NodeEdge? parts = sample.Parts;
+        if (node.Devices.Count > 0)
+            parts = new NodeEdge { CpuModel = parts?.CpuModel, CpuLevel = parts?.CpuLevel, Numa = parts?.Numa, Devices = [.. node.Devices.Select(d => d.Device)] };
+        Facts = Facts with { Parts = parts, AllocatableCpuMilli = Allocatable["cpu"].Milli, AllocatableMemoryBytes = Allocatable["memory"].Value };
 
         static Quantity Floor(Quantity value) => value < Quantity.Zero ? Quantity.Zero : value;
     }
@@ -178,6 +186,12 @@ internal sealed class NodeReporter
         }
         if (node.Region is { Length: > 0 } region)
             labels["topology.kubernetes.io/region"] = region;
+        if (Facts.Parts?.CpuLevel is { } level)
+        {
+            labels[Flavours.CpuLevelPrefix + "level"] = level;
+            foreach (string label in HostParts.Labels(level))
+                labels[label] = "true";
+        }
         foreach (KeyValuePair<string, string> label in node.Labels)
             labels[label.Key] = label.Value;
         return new JsonObject
@@ -199,6 +213,7 @@ internal sealed class NodeReporter
         {
             ["capacity"] = Quantities(Capacity),
             ["allocatable"] = Quantities(Allocatable),
+            ["edge"] = Facts.Parts is null ? null : JsonSerializer.SerializeToNode(Facts.Parts, ApiJson.Default.NodeEdge),
             ["conditions"] = Conditions(runtime),
             ["addresses"] = new JsonArray(new JsonObject { ["type"] = "InternalIP", ["address"] = Facts.HostIp }, new JsonObject { ["type"] = "Hostname", ["address"] = _options.NodeName }),
             ["images"] = images,
@@ -222,7 +237,7 @@ internal sealed class NodeReporter
     {
         var json = new JsonObject();
         foreach (KeyValuePair<string, Quantity> pair in values)
-            json[pair.Key] = pair.Key is "cpu" or "pods" ? pair.Value.ToString() : pair.Key == "memory" ? (pair.Value.Value / 1024).ToString(CultureInfo.InvariantCulture) + "Ki" : pair.Value.ToBinaryString();
+            json[pair.Key] = pair.Key is "cpu" or "pods" or WellKnown.GpuMilli || (pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key != WellKnown.GpuMemory) ? pair.Value.ToString() : pair.Key == "memory" ? (pair.Value.Value / 1024).ToString(CultureInfo.InvariantCulture) + "Ki" : pair.Value.ToBinaryString();
         return json;
     }
 

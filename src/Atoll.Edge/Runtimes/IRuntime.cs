@@ -96,6 +96,15 @@ public sealed record InstanceLimits
     /// <summary>Processes; 0 is no limit.</summary>
     public long PidsLimit { get; init; }
 
+    /// <summary>Processors that it may run on, as the kernel lists them; empty is all.</summary>
+    public string CpusetCpus { get; init; } = "";
+
+    /// <summary>NUMA nodes whose memory it may use; empty is all.</summary>
+    public string CpusetMems { get; init; } = "";
+
+    /// <summary>Most bytes of huge pages by page size as cgroups name it, such as <c>2MB</c>.</summary>
+    public IReadOnlyList<KeyValuePair<string, long>> HugePages { get; init; } = [];
+
     /// <summary>oom_score_adj of the main process, -1000..1000.</summary>
     public int OomScoreAdj { get; init; }
 }
@@ -165,6 +174,9 @@ public sealed record InstanceSpec
 
     /// <summary>Share the host's process namespace.</summary>
     public bool HostPid { get; init; }
+
+    /// <summary>Device nodes of the host that the instance gets.</summary>
+    public IReadOnlyList<string> Devices { get; init; } = [];
 
     /// <summary>Share the host's IPC namespace.</summary>
     public bool HostIpc { get; init; }

@@ -53,6 +53,8 @@ internal sealed partial class PlacementLoop
         cluster.Of(Kinds.Reservation).Listen(ReservationChanged);
         foreach (ResourceType storage in (ResourceType[])[Kinds.PersistentVolumeClaim, Kinds.PersistentVolume, Kinds.StorageClass])
             Follow(storage, now => { _snapshot.SetStorage(storage, now.Key, now); return true; }, key => _snapshot.SetStorage(storage, key, null), ClusterEvents.Storage);
+        Follow(Kinds.CpuModel, m => _snapshot.UpsertCpuModel(m) != ClusterEvents.None, name => _snapshot.RemoveCpuModel(name), ClusterEvents.NodeAllocatable);
+        Follow(Kinds.Site, s => _snapshot.UpsertSite(s) != ClusterEvents.None, _snapshot.RemoveSite, ClusterEvents.NodeAllocatable);
         cluster.Nodes.Listen(NodeChanged, TakeNodes);
         cluster.Pods.Listen(PodChanged, TakePods);
     }
@@ -165,7 +167,7 @@ internal sealed partial class PlacementLoop
                 if (_reservations.TryGetValue(pod.Uid, out KubeObject? reservation))
                     _snapshot.UpsertReservation(reservation, placement.Node);
                 else
-                    _snapshot.UpsertPod(pod, placement.Node, placement.Reservation);
+                    _snapshot.UpsertPod(pod, placement.Node, placement.Reservation, placement.Allocation);
             }
             taken.Add(placement);
         }

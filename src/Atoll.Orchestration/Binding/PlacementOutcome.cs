@@ -28,8 +28,13 @@ internal sealed class PlacementOutcome(Cluster cluster)
             ["metadata"] = new JsonObject { ["name"] = pod.Name, ["namespace"] = pod.Namespace, ["uid"] = pod.Uid },
             ["target"] = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Node", ["name"] = placement.Node },
         };
+        var annotations = new JsonObject();
         if (placement.Reservation is not null)
-            binding["metadata"]!["annotations"] = new JsonObject { [Reservation.Annotation] = placement.Reservation };
+            annotations[Reservation.Annotation] = placement.Reservation;
+        if (placement.Allocation is { } allocation)
+            annotations[Allocation.Annotation] = allocation.ToString();
+        if (annotations.Count > 0)
+            binding["metadata"]!["annotations"] = annotations;
         ApiResult result = await cluster.Api.CreateAsync(Kinds.Pod, pod.Namespace, binding, cancellation, pod.Name, "binding").ConfigureAwait(false);
         if (result.Ok)
         {

@@ -14,6 +14,9 @@ internal sealed record PlainPod(KubeObject Object, string Node, bool Promised)
     public Pod View => Object.View(ApiJson.Default.Pod);
 
     public int Priority => View.Spec.Priority ?? 0;
+
+    /// <summary>Parts that it was given.</summary>
+    public Allocation? Given { get; init; } = Allocation.Of(Object);
 }
 
 /// <summary>
@@ -23,10 +26,17 @@ internal sealed record PlainPod(KubeObject Object, string Node, bool Promised)
 internal sealed class PlainFleet
 {
     private readonly Dictionary<string, Dictionary<string, string>> _namespaces = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SiteSpec> _sites = new(StringComparer.Ordinal);
+    private readonly List<CpuModelSpec> _models = [];
 
-    public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces, IReadOnlyList<KubeObject>? storage = null)
+    public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces, IReadOnlyList<KubeObject>? others = null)
     {
-        Storage = new PlainStorage(storage ?? []);
+        Storage = new PlainStorage(others ?? []);
+        foreach (KubeObject more in others ?? [])
+            if (more.Kind == "Site")
+                _sites[more.Name] = more.View(ApiJson.Default.Site).Spec;
+            else if (more.Kind == "CPUModel")
+                _models.Add(more.View(ApiJson.Default.CpuModel).Spec);
         foreach (KubeObject node in nodes)
             Nodes[node.Name] = node.View(ApiJson.Default.Node);
         foreach (KubeObject ns in namespaces)
@@ -63,7 +73,8 @@ internal sealed class PlainFleet
         List<string> missing = Missing(value, spec, nodeName);
         if (missing.Count > 0)
             return missing;
-        string? reason = Spread(value, spec, node) ?? Near(value, spec, node);
+        string? reason = Whole(spec, nodeName) ?? (IsWhole(spec) ? null : PlainParts.Reason(value, node, CoresAt(spec, nodeName), Beside(nodeName), p => CoresAt(p.View.Spec, p.Node))) ?? OfSite(value, spec, node)
+            ?? Spread(value, spec, node) ?? Near(value, spec, node);
         return reason is null ? [] : [reason];
     }
 
@@ -135,6 +146,66 @@ internal sealed class PlainFleet
 
     public IEnumerable<PlainPod> On(string node) => Pods.Where(p => p.Node == node);
 
+    /// <summary>What is wrong with the parts that a pod was given on a node; null when they are as asked for.</summary>
+    public string? CheckParts(KubeObject value, string node, Allocation? given) =>
+        IsWhole(value.View(ApiJson.Default.Pod).Spec) ? null
+        : PlainParts.Check(value, Nodes[node], given, CoresAt(value.View(ApiJson.Default.Pod).Spec, node), Beside(node), p => CoresAt(p.View.Spec, p.Node));
+
+    private static bool IsWhole(PodSpec spec) => spec.RuntimeClassName == "metal";
+
+    private List<PlainPod> Beside(string node) => [.. On(node)];
+
+    private string? Whole(PodSpec spec, string node) => IsWhole(spec) && On(node).Any() ? "node(s) were not empty and a whole node was asked for" : null;
+
+    /// <summary>Thousandths of a core of a node that a pod takes: its cores, and its normalised ones by what a core is worth there.</summary>
+    private long CoresAt(PodSpec spec, string node)
+    {
+        string model = Nodes.TryGetValue(node, out Node? found) ? found.Status?.Edge?.CpuModel ?? "" : "";
+        CpuModelSpec? entry = _models.Where(m => m.Match == model || (m.Match.EndsWith('*') && model.StartsWith(m.Match.TrimEnd('*'), StringComparison.Ordinal))).MaxBy(m => m.Match.Length);
+        long factor = model.Length == 0 || entry is null ? 1000 : (long)Math.Round(entry.Factor * 1000);
+        return (long)(Need(spec, "cpu") + ((Need(spec, WellKnown.Compute) * 1000 + factor - 1) / factor));
+    }
+
+    /// <summary>What a pod takes of a node, in thousandths.</summary>
+    private Int128 Takes(PodSpec spec, string node, string resource) =>
+        IsWhole(spec) ? Int128.Max(Has(Nodes[node], resource), resource == "cpu" ? CoresAt(spec, node) : Need(spec, resource)) : resource == "cpu" ? CoresAt(spec, node) : Need(spec, resource);
+
+    private string? OfSite(KubeObject value, PodSpec spec, Node node)
+    {
+        string site = node.Metadata.Labels?.GetValueOrDefault(WellKnown.SiteLabel) ?? "";
+        SiteSpec? pool = _sites.GetValueOrDefault(site);
+        List<string> nodes = [.. Nodes.Where(n => site.Length > 0 && n.Value.Metadata.Labels?.GetValueOrDefault(WellKnown.SiteLabel) == site).Select(n => n.Key)];
+        foreach (string name in Names(spec).Where(n => n.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal) && Need(spec, n) > 0))
+        {
+            Int128 used = 0;
+            foreach (PlainPod pod in Pods.Where(p => nodes.Contains(p.Node)))
+                used += Need(pod.View.Spec, name);
+            if (used + Need(spec, name) > Quantity.Parse(pool?.Resources?.GetValueOrDefault(name)).Milli)
+                return $"Insufficient {name}";
+        }
+        bool may = value.Metadata.Label(WellKnown.CreatedByLabel) == "site" || value.Metadata.Label(WellKnown.ServiceLabel) is not null || value.Metadata.Controller()?.Kind == "DaemonSet";
+        foreach (KeyValuePair<string, string> kept in may ? [] : pool?.Headroom ?? [])
+        {
+            Int128 need = Takes(spec, node.Metadata.Name!, kept.Key), free = 0;
+            foreach (string name in nodes.Where(n => Nodes[n].Spec.Unschedulable != true && !Taints(Nodes[n]).Exists(t => t.Effect is "NoSchedule" or "NoExecute")))
+                free += Int128.Max(0, Has(Nodes[name], kept.Key) - Taken(name, kept.Key));
+            if (need > 0 && Quantity.Parse(kept.Value) > Quantity.Zero && free - need < Quantity.Parse(kept.Value).Milli)
+                return "node(s) were in sites that keep the rest for replacements";
+        }
+        return null;
+    }
+
+    private Int128 Taken(string node, string resource)
+    {
+        Int128 taken = 0;
+        foreach (PlainPod pod in On(node))
+            taken += Takes(pod.View.Spec, node, resource);
+        return taken;
+    }
+
+    private static IEnumerable<string> Names(PodSpec spec) =>
+        spec.Containers.Concat(spec.InitContainers ?? []).SelectMany(c => (c.Resources?.Requests?.Keys.AsEnumerable() ?? []).Concat(c.Resources?.Limits?.Keys.AsEnumerable() ?? [])).Concat(spec.Overhead?.Keys.AsEnumerable() ?? []).Distinct(StringComparer.Ordinal);
+
     /// <summary>True when a pod may use a reservation.</summary>
     public static bool IsOwner(KubeObject reservation, KubeObject pod) => reservation.View(ApiJson.Default.Reservation).Spec.Owners?.Exists(o =>
         (string.IsNullOrEmpty(o.Namespace) || o.Namespace == pod.Namespace) && (o.Selector is null || o.Selector.IsEmpty || o.Selector.Matches(pod.Metadata.Labels))) == true;
@@ -173,15 +244,15 @@ internal sealed class PlainFleet
         }
 
         var missing = new List<string>();
-        if (On(node).Count() + 1 + (Kept("pods") / 1000) > Has(Nodes[node], "pods") / 1000)
+        if (On(node).Count() + 1 + (Kept("pods") / 1000) > Has(Nodes[node], "pods") / 1000 || On(node).Any(p => IsWhole(p.View.Spec)))
             missing.Add("Too many pods");
-        IEnumerable<string> names = spec.Containers.Concat(spec.InitContainers ?? []).SelectMany(c => (c.Resources?.Requests?.Keys.AsEnumerable() ?? []).Concat(c.Resources?.Limits?.Keys.AsEnumerable() ?? [])).Concat(spec.Overhead?.Keys.AsEnumerable() ?? []);
-        foreach (string name in names.Distinct(StringComparer.Ordinal))
+        foreach (string name in Names(spec).Select(n => n == WellKnown.Compute ? "cpu" : n).Distinct(StringComparer.Ordinal))
         {
-            Int128 need = Need(spec, name), taken = Kept(name);
-            foreach (PlainPod pod in On(node))
-                taken += Need(pod.View.Spec, name);
-            if (need > 0 && need > Has(Nodes[node], name) - taken)
+            // What the site has as a whole is no node's.
+            if (name.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal))
+                continue;
+            Int128 need = name == "cpu" ? CoresAt(spec, node) : Need(spec, name);
+            if (need > 0 && need > Has(Nodes[node], name) - Taken(node, name) - Kept(name))
                 missing.Add($"Insufficient {name}");
         }
         return missing;

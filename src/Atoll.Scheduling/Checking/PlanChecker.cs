@@ -21,7 +21,7 @@ public static class PlanChecker
     /// <param name="namespaces">Its namespaces, for terms that select them.</param>
     /// <param name="pending">The pods that the plan was asked for, in order.</param>
     /// <param name="plan">The plan.</param>
-    /// <param name="others">PodGroups, ElasticQuotas, Reservations, claims, volumes and storage classes, in any order; null for none.</param>
+    /// <param name="others">PodGroups, ElasticQuotas, Reservations, claims, volumes and storage classes, Sites and CPUModels, in any order; null for none.</param>
     public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan, IReadOnlyList<KubeObject>? others = null)
     {
         ArgumentNullException.ThrowIfNull(pending);
@@ -54,7 +54,7 @@ public static class PlanChecker
             if (problem is not null)
                 wrong.Add($"{placement.Pod.Key}: {problem}");
             if ((placement.Node ?? placement.Nominated) is { } node && fleet.Nodes.ContainsKey(node))
-                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null) { Reservation = placement.Reservation });
+                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null) { Reservation = placement.Reservation, Given = placement.Allocation });
         }
         return wrong;
     }
@@ -81,7 +81,7 @@ public static class PlanChecker
             return $"{placement.Node}, without what is reserved there: {string.Join(", ", lacking)}.";
         List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
         if (reasons.Count == 0)
-            return fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]);
+            return fleet.CheckParts(placement.Pod, placement.Node!, placement.Allocation) ?? fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]);
         reasons = Without(fleet, placement.Node!, IsLesser, () => fleet.Reasons(placement.Pod, placement.Node!));
         return reasons.Count == 0 ? fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]) : $"{placement.Node}: {string.Join(", ", reasons)}.";
     }

@@ -17,7 +17,9 @@ public static class SiteRoom
         ArgumentNullException.ThrowIfNull(fleet);
         ArgumentNullException.ThrowIfNull(pod);
         using var working = new Working(fleet, seed: 0);
-        var spec = new SpecClass(pod.View(ApiJson.Default.Pod).Spec, SchedulingProfile.Default, working);
+        PodSpec asked = pod.View(ApiJson.Default.Pod).Spec;
+        var spec = new SpecClass(asked, SchedulingProfile.Default, working, wants: PodWants.Of(pod, asked));
+        Online.PodGroup group = fleet.GroupOf(pod, asked);
         var rooms = new Dictionary<string, int>(StringComparer.Ordinal);
         for (int k = 0; k < spec.Count; k++)
         {
@@ -26,9 +28,22 @@ public static class SiteRoom
                 continue;
             int has = rooms.GetValueOrDefault(site);
             if (has < limit)
-                rooms[site] = has + (int)Math.Min(limit - has, Units(spec, working, row));
+                rooms[site] = has + (int)Math.Min(limit - has, spec.Special is null ? Units(spec, working, row) : Fill(spec, group, working, row, limit - has));
         }
         return rooms;
+    }
+
+    // What is no sum is found by filling: parts that fit, and what is left of the site.
+    private static int Fill(SpecClass spec, Online.PodGroup group, Working working, int row, int limit)
+    {
+        int count = 0;
+        for (; count < limit && spec.HasRoom(row) && (spec.Ports.IsEmpty || !working.PortsTaken(spec.Ports, row)) && spec.Special!.Reason(row) is null; count++)
+        {
+            if (spec.Special.Choose(row) is { } claim)
+                working.Claim(row, claim);
+            working.Count(row, group, spec.DemandAt(row), spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1);
+        }
+        return count;
     }
 
     private static long Units(SpecClass spec, Working working, int row)

@@ -32,11 +32,21 @@ internal sealed record PodRow(KubeObject Pod, string Node, PodGroup Group, long[
 
     public string Uid => Pod.Uid;
 
+    /// <summary>What it asks for beyond its requests; null for nearly all.</summary>
+    public PodWants? Wants { get; init; }
+
+    /// <summary>The parts of its node that it was given.</summary>
+    public Allocation? Allocation { get; init; }
+
+    /// <summary>True when what it takes depends on its node.</summary>
+    public bool IsDependent => Wants?.Whole == true || Requests[ResourceNames.Compute] > 0;
+
     public bool Equals(PodRow? other) => ReferenceEquals(this, other);
 
     public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
 
     public bool CountsAs(PodRow other) =>
         Node == other.Node && Group.Key == other.Group.Key && Requests.AsSpan().SequenceEqual(other.Requests) && Ports.SameAs(other.Ports)
-        && Priority == other.Priority && Since == other.Since && Nominated == other.Nominated && Reservation == other.Reservation && ScoredCpu == other.ScoredCpu && ScoredMemory == other.ScoredMemory;
+        && Priority == other.Priority && Since == other.Since && Nominated == other.Nominated && Reservation == other.Reservation && ScoredCpu == other.ScoredCpu && ScoredMemory == other.ScoredMemory
+        && Wants == other.Wants && (ReferenceEquals(Allocation, other.Allocation) || Allocation?.ToString() == other.Allocation?.ToString());
 }

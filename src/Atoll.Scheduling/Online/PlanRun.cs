@@ -87,11 +87,25 @@ internal sealed partial class PlanRun : IDisposable
 
     public void Dispose() => _working.Dispose();
 
-    private Placement Take(KubeObject value, PodClass pods, int row, string? reservation = null)
+    private Placement Take(KubeObject value, PodClass pods, int row, string? reservation = null, Func<PodRow, bool>? gone = null)
     {
         SpecClass spec = pods.Spec;
-        _working.Count(row, GroupOf(value, pods), spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, null, reservation);
-        return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation, Volumes = spec.Volumes?.Take(row) ?? [] };
+        Allocation? allocation = null;
+        long[] demand = spec.FullRequests;
+        if (spec.Special is { } special)
+        {
+            demand = special.DemandAt(row);
+            if (special.Choose(row, gone) is { } claim)
+            {
+                _working.Claim(row, claim);
+                if (claim.Cells.Length + claim.Devices.Length > 0)
+                    allocation = _snapshot.Parts[row]!.Describe(claim);
+            }
+            if (!spec.Whole && demand[ResourceNames.Cpu] != spec.FullRequests[ResourceNames.Cpu])
+                (allocation ??= new Allocation()).CpuMilli = demand[ResourceNames.Cpu];
+        }
+        _working.Count(row, GroupOf(value, pods), demand, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, null, reservation);
+        return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation, Allocation = allocation, Volumes = spec.Volumes?.Take(row) ?? [] };
     }
 
     private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt)
@@ -107,9 +121,9 @@ internal sealed partial class PlanRun : IDisposable
             return new Placement(value, null, message) { HelpedBy = help };
         // Only promises to lesser pods were in the way: the room is there.
         if (outcome.Direct)
-            return Take(value, pods, outcome.Row, pods.Spec.ReservationAt(outcome.Row));
+            return Take(value, pods, outcome.Row, pods.Spec.ReservationAt(outcome.Row), p => p.Nominated && p.Priority < (pod.Spec.Priority ?? 0));
         SpecClass spec = pods.Spec;
-        _working.Count(outcome.Row, group, spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise);
+        _working.Count(outcome.Row, group, spec.DemandAt(outcome.Row), spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise);
         return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
     }
 
@@ -139,7 +153,8 @@ internal sealed partial class PlanRun : IDisposable
     {
         SchedulingProfile profile = _options.Profiles.GetValueOrDefault(pod.Spec.SchedulerName ?? "") ?? SchedulingProfile.Default;
         List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : Usual(value, profile);
-        string key = KeyOf(pod.Spec);
+        PodWants? wants = PodWants.Of(value, pod.Spec);
+        string key = KeyOf(pod.Spec) + wants?.Key;
         VolumeNeeds? volumes = VolumeNeeds.Of(value.Namespace, pod.Spec, _snapshot, _working.TakenVolumes);
         if (volumes is not null)
             key = (volumes.Depends ? value.Uid : ClaimsOf(value.Namespace, pod.Spec)) + '\u0007' + key;
@@ -156,7 +171,7 @@ internal sealed partial class PlanRun : IDisposable
         if (_classes.TryGetValue(key, out PodClass? known))
             return known;
         if (!_specs.TryGetValue(specKey, out SpecClass? spec))
-            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working, reserved, volumes));
+            _specs.Add(specKey, spec = new SpecClass(pod.Spec, profile, _working, reserved, volumes, wants));
         var made = new PodClass(spec, group ?? _snapshot.GroupOf(value, pod.Spec), spread, _working);
         _classes.Add(key, made);
         return made;

@@ -38,7 +38,7 @@ internal sealed class Preemption(Working working)
         if (!_found.TryGetValue((pods, priority), out Found? found))
             _found.Add((pods, priority), found = new Found());
         // What one pod takes can matter to limits and quotas anywhere.
-        if (pods.Limits.Count > 0 || !working.Quotas.IsEmpty)
+        if (pods.Limits.Count > 0 || !working.Quotas.IsEmpty || pods.Spec.Special is { IsSiteWide: true })
             found.Looks.Clear();
         for (; found.Synced < working.Log.Count; found.Synced++)
             found.Looks.Remove(working.Log[found.Synced].Row);
@@ -76,7 +76,7 @@ internal sealed class Preemption(Working working)
     private PodRow Promise(KubeObject value, PodClass pods, PodGroup group, int row, int priority)
     {
         SpecClass spec = pods.Spec;
-        var promise = new PodRow(value, working.Snapshot.Nodes[row]!.Name, group, spec.Requests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, priority, default, Nominated: true);
+        var promise = new PodRow(value, working.Snapshot.Nodes[row]!.Name, group, spec.FullRequests, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, priority, default, Nominated: true) { Wants = PodWants.Of(value, spec.Spec) };
         if (!_promises.TryGetValue(row, out List<PodRow>? here))
             _promises.Add(row, here = []);
         here.Add(promise);
@@ -134,12 +134,12 @@ internal sealed class Preemption(Working working)
                     leaving.Add(promise);
         if (lower.Count + leaving.Count == 0)
             return new Look(null, NoVictims);
-        var gone = new Gone(working, _for, _doomed);
+        var gone = new Gone(working, row, _for, _doomed);
         foreach (PodRow pod in lower)
             gone.Add(pod, 1);
         foreach (PodRow pod in leaving)
             gone.Add(pod, 1);
-        if (gone.Reason(pods, row) is { } reason)
+        if (gone.Reason(pods) is { } reason)
             return new Look(null, reason);
         lower.Sort(MoreImportant);
         (List<PodRow> guarded, List<PodRow> free) = ByBudget(lower);
@@ -154,7 +154,7 @@ internal sealed class Preemption(Working working)
             foreach (PodRow pod in those)
             {
                 gone.Add(pod, -1);
-                if (gone.Reason(pods, row) is null)
+                if (gone.Reason(pods) is null)
                     continue;
                 gone.Add(pod, 1);
                 stay.Add(pod);
@@ -213,7 +213,7 @@ internal sealed class Preemption(Working working)
     }
 
     /// <summary>Pods thought away from one row.</summary>
-    private sealed class Gone(Working working, PodGroup group, HashSet<PodRow> doomed)
+    private sealed class Gone(Working working, int row, PodGroup group, HashSet<PodRow> doomed)
     {
         private readonly HashSet<PodRow> _pods = [];
         private readonly QuotaFreed? _quotas = working.Quotas.IsEmpty ? null : new QuotaFreed(working.Quotas);
@@ -226,23 +226,27 @@ internal sealed class Preemption(Working working)
                 _pods.Add(pod);
             else
                 _pods.Remove(pod);
-            for (int r = 0; r < pod.Requests.Length; r++)
-                _freed[r] += sign * pod.Requests[r];
+            long[] demand = working.Snapshot.DemandOf(pod.Requests, pod.Wants?.Whole == true, row);
+            for (int r = 0; r < demand.Length; r++)
+                _freed[r] += sign * demand[r];
             _groups[pod.Group] = _groups.GetValueOrDefault(pod.Group) + sign;
             // What is decided to go has left its quota already.
             if (_quotas is not null && !doomed.Contains(pod))
                 _quotas.Add(pod, sign);
         }
 
-        public string? Reason(PodClass pods, int row)
+        public string? Reason(PodClass pods)
         {
             SpecClass spec = pods.Spec;
             if (!spec.Ports.IsEmpty && working.PortsTaken(spec.Ports, row, _pods.Contains))
                 return "node(s) didn't have free ports for the requested pod ports";
             bool kept = spec.Reserved is not null && spec.HasRoom(row, _freed);
-            for (int r = 0; !kept && r < spec.Requests.Length; r++)
-                if (spec.Requests[r] > 0 && spec.Requests[r] > working.AllocatableOf(r, row) - working.RequestedOf(r, row) + (r < _freed.Length ? _freed[r] : 0))
+            long[] requests = spec.RequestsAt(row);
+            for (int r = 0; !kept && r < requests.Length; r++)
+                if (requests[r] > 0 && requests[r] > working.AllocatableOf(r, row) - working.RequestedOf(r, row) + (r < _freed.Length ? _freed[r] : 0))
                     return r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[r]}";
+            if (spec.Special?.Reason(row, _pods.Contains, _freed) is { } special)
+                return special;
             foreach (Limit limit in pods.Limits)
                 if (!limit.AllowsWithout(row, _groups))
                     return limit.Reason(row) ?? Limit.NotNear;

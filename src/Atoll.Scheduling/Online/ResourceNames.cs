@@ -21,9 +21,15 @@ public sealed class ResourceNames
     private const int Remembered = 4096;
     private const long ScoredCpu = 100, ScoredMemory = 200L << 20;
 
-    private readonly Dictionary<string, int> _columns = new(StringComparer.Ordinal) { ["cpu"] = Cpu, ["memory"] = Memory, ["pods"] = Pods };
-    private readonly List<string> _names = ["cpu", "memory", "pods"];
+    private readonly Dictionary<string, int> _columns = new(StringComparer.Ordinal) { ["cpu"] = Cpu, ["memory"] = Memory, ["pods"] = Pods, [WellKnown.Compute] = Compute };
+    private readonly List<string> _names = ["cpu", "memory", "pods", WellKnown.Compute];
     private readonly Dictionary<string, Quantity> _read = new(StringComparer.Ordinal);
+
+    /// <summary>Column of normalised cores (edge.atoll.dev/compute), in thousandths.</summary>
+    internal const int Compute = 3;
+
+    /// <summary>Column of a name, or −1.</summary>
+    internal int Find(string name) => _columns.TryGetValue(name, out int column) ? column : -1;
 
     /// <summary>How many resources are known.</summary>
     public int Count => _names.Count;
@@ -124,7 +130,9 @@ public sealed class ResourceNames
     }
 
     private long Scored(Container container, string name, long otherwise) =>
-        container.Resources?.Requests?.TryGetValue(name, out string? value) == true || container.Resources?.Limits?.TryGetValue(name, out value) == true ? Amount(name, value!) : otherwise;
+        container.Resources?.Requests?.TryGetValue(name, out string? value) == true || container.Resources?.Limits?.TryGetValue(name, out value) == true ? Amount(name, value!)
+            // Normalised cores count like cores in scores.
+            : name == "cpu" && container.Resources?.Requests?.TryGetValue(WellKnown.Compute, out value) == true ? Amount(WellKnown.Compute, value!) : otherwise;
 
     private long[] Requests(Container container)
     {
@@ -147,7 +155,7 @@ public sealed class ResourceNames
                 _read.Clear();
             _read.Add(value, amount);
         }
-        return name == "cpu" ? amount.Milli : amount.Value;
+        return name is "cpu" or WellKnown.Compute ? amount.Milli : amount.Value;
     }
 
     private static void Add(ref long[] to, long[] from)

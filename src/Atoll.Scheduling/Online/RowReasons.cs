@@ -35,7 +35,7 @@ internal sealed class RowReasons(PodClass pods, Working working)
     /// <summary>Brings everything to the state of the plan.</summary>
     public void Sync()
     {
-        bool all = _ofRow is null || pods.Limits.Count > 0;
+        bool all = _ofRow is null || pods.Limits.Count > 0 || pods.Spec.Special is { IsSiteWide: true };
         if (_ofRow is null)
         {
             _ofRow = working.Pool.Ints(working.Snapshot.Rows);
@@ -107,9 +107,10 @@ internal sealed class RowReasons(PodClass pods, Working working)
             return Known("node(s) didn't have free ports for the requested pod ports", ClusterEvents.PodGone, helpable: true);
         ulong missing = 0;
         bool ever = true;
-        for (int r = 0; r < spec.Requests.Length; r++)
+        long[] requests = spec.RequestsAt(row);
+        for (int r = 0; r < requests.Length; r++)
         {
-            long request = spec.Requests[r], allocatable = working.AllocatableOf(r, row);
+            long request = requests[r], allocatable = working.AllocatableOf(r, row);
             if (request <= 0 || request <= allocatable - working.RequestedOf(r, row))
                 continue;
             missing |= 1UL << Math.Min(r, 62);
@@ -117,6 +118,8 @@ internal sealed class RowReasons(PodClass pods, Working working)
         }
         if (missing != 0 && (spec.Reserved is null || spec.ReservationAt(row) is null))
             return Missing(missing, ever);
+        if (spec.Special?.Reason(row) is { } special)
+            return Known(special, ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, helpable: true);
         foreach (Limit limit in pods.Limits)
             if (limit.Reason(row) is { } reason)
                 return Known(reason, Help(limit.Kind), reason is not (Limit.MissingLabel or Limit.NotNear));

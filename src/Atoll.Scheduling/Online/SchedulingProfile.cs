@@ -59,6 +59,12 @@ public sealed record SchedulingProfile
     /// <summary>Weight of ImageLocality.</summary>
     public int ImageLocality { get; init; } = 1;
 
+    /// <summary>
+    /// Weight of GpuFragmentation: points for each fiftieth of a GPU that a GPU pod strands less. 0 leaves GPU pods to the scores by
+    /// cpu and memory.
+    /// </summary>
+    public int GpuFragmentation { get; init; } = 10;
+
     /// <summary>What another pod's required affinity to this one counts in InterPodAffinity's score, 0..100.</summary>
     public int HardPodAffinityWeight { get; init; } = 1;
 

@@ -15,14 +15,15 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(pods);
         // Limits and reserved room are shared by pods on different nodes.
-        if (_limits.Count > 0 || Reserved.Count > 0)
+        if (_limits.Count > 0 || Reserved.Count > 0 || AnyHeadroom || DeviceColumns.Count > 0)
             return false;
         foreach (GroupRows rows in GroupList)
             if (!rows.Group.Terms.IsEmpty)
                 return false;
         foreach (KubeObject pod in pods)
         {
-            if (GangNamed(pod) is not null)
+            // Parts of a node, a site's resources, normalised cores and whole nodes are more than room in columns.
+            if (GangNamed(pod) is not null || WantsOf(pod) is not null || pod.Utf8.Span.IndexOf("edge.atoll.dev/compute"u8) >= 0 || pod.Utf8.Span.IndexOf("site.edge.atoll.dev/"u8) >= 0)
                 return false;
             PodSpec spec = pod.View(ApiJson.Default.Pod).Spec;
             if (spec.Affinity?.PodAffinity is not null || spec.Affinity?.PodAntiAffinity is not null || spec.TopologySpreadConstraints?.Exists(c => c.WhenUnsatisfiable != "ScheduleAnyway") == true)

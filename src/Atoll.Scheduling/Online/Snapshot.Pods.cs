@@ -41,17 +41,17 @@ public sealed partial class Snapshot
     /// too; any other counts nowhere. <paramref name="node"/> overrides spec.nodeName, and <paramref name="reservation"/> the annotation,
     /// for a binding that is on its way.
     /// </summary>
-    public void UpsertPod(KubeObject value, string? node = null, string? reservation = null)
+    public void UpsertPod(KubeObject value, string? node = null, string? reservation = null, Allocation? allocation = null)
     {
         ArgumentNullException.ThrowIfNull(value);
-        UpsertPod(value, PodFields.Read(value.Utf8.Span), node, reservation);
+        UpsertPod(value, PodFields.Read(value.Utf8.Span), node, reservation, allocation);
     }
 
     /// <summary>Takes in a pod of which <paramref name="fields"/> were read before, by another core for instance.</summary>
-    public void UpsertPod(KubeObject value, in PodFields fields, string? node = null, string? reservation = null)
+    public void UpsertPod(KubeObject value, in PodFields fields, string? node = null, string? reservation = null, Allocation? allocation = null)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Upsert(value, RowOf(value, fields, node, nominated: false, reservation));
+        Upsert(value, RowOf(value, fields, node, nominated: false, reservation, allocation));
         // One that is on its way out is a member no more.
         bool member = !fields.IsDeleting && (node is null ? fields.IsBound : node.Length > 0);
         SetMember(value.Uid, member ? FactsOf(value, fields).Gang : null);
@@ -112,7 +112,7 @@ public sealed partial class Snapshot
         return _groups.TryGetValue(key, out GroupRows? known) ? known.Group : PodGroup.Of(key, pod, spec);
     }
 
-    private PodRow? RowOf(KubeObject value, in PodFields fields, string? node, bool nominated, string? reservation = null)
+    private PodRow? RowOf(KubeObject value, in PodFields fields, string? node, bool nominated, string? reservation = null, Allocation? allocation = null)
     {
         if (fields.IsOver)
             return null;
@@ -126,12 +126,22 @@ public sealed partial class Snapshot
         return new PodRow(value, _rows.TryGetValue(node, out int row) ? Nodes[row]!.Name : node, group, facts.Requests, facts.ScoredCpu, facts.ScoredMemory, facts.Ports, facts.Priority, fields.Since, nominated)
         {
             Reservation = nominated ? null : reservation ?? ReservationOf(value),
+            Wants = WantsOf(value),
+            Allocation = allocation ?? (value.Utf8.Span.IndexOf("edge.atoll.dev/allocation"u8) >= 0 ? Allocation.Of(value) : null),
         };
     }
 
     // Few pods have one, and metadata costs more to read than bytes to search.
     private static string? ReservationOf(KubeObject value) =>
         value.Utf8.Span.IndexOf("edge.atoll.dev/reservation"u8) >= 0 ? value.Metadata.Annotation(Reservation.Annotation) : null;
+
+    // Of a pod that has a node only its parts and a whole node matter.
+    private static PodWants? WantsOf(KubeObject value)
+    {
+        ReadOnlySpan<byte> document = value.Utf8.Span;
+        return document.IndexOf("\"metal\""u8) >= 0 || document.IndexOf("edge.atoll.dev/numa-policy"u8) >= 0 || document.IndexOf("edge.atoll.dev/device-"u8) >= 0
+            ? PodWants.Of(value, value.View(ApiJson.Default.Pod).Spec) : null;
+    }
 
     private PodFacts FactsOf(KubeObject value, in PodFields fields) => (_facts ??= new PodTemplates<PodFacts>(MaxTemplates, Facts)).Of(value, fields);
 
@@ -165,6 +175,8 @@ public sealed partial class Snapshot
         Count(pod, row, 1);
         if (pod.Reservation is not null)
             Hold(pod.Reservation);
+        _dependent += pod.IsDependent ? 1 : 0;
+        PartsChanged(row, pod);
     }
 
     private void Take(PodRow pod, int row)
@@ -175,15 +187,18 @@ public sealed partial class Snapshot
         Count(pod, row, -1);
         if (pod.Reservation is not null)
             Hold(pod.Reservation);
+        _dependent -= pod.IsDependent ? 1 : 0;
+        PartsChanged(row, pod);
     }
 
     private void Count(PodRow pod, int row, int sign)
     {
         while (Requested.Count < Resources.Count)
             Requested.Add(new());
-        for (int r = 0; r < pod.Requests.Length; r++)
-            if (pod.Requests[r] != 0)
-                Requested[r].At(row) += sign * pod.Requests[r];
+        long[] demand = DemandOf(pod.Requests, pod.Wants?.Whole == true, row);
+        for (int r = 0; r < demand.Length; r++)
+            if (demand[r] != 0)
+                Requested[r].At(row) += sign * demand[r];
         Scored[0].At(row) += sign * pod.ScoredCpu;
         Scored[1].At(row) += sign * pod.ScoredMemory;
         if (!_groups.TryGetValue(pod.Group.Key, out GroupRows? rows))

@@ -83,6 +83,16 @@ public sealed partial class Snapshot
             Allocatable = Allocatable.ConvertAll(c => c.Fork()),
             Requested = Requested.ConvertAll(c => c.Fork()),
             Scored = [Scored[0].Fork(), Scored[1].Fork()],
+            Parts = Parts.Fork(),
+            Uses = Uses.Fork(),
+            Factors = Factors.Fork(),
+            Models = Models.Fork(),
+            DeviceColumns = DeviceColumns,
+            AnyGpu = AnyGpu,
+            Sites = Sites,
+            AnyHeadroom = AnyHeadroom,
+            _cpuModels = _cpuModels,
+            _dependent = _dependent,
             PodsAt = PodsAt.Fork(),
             Nominated = Nominated,
             Images = Images,
@@ -119,7 +129,7 @@ public sealed partial class Snapshot
             OwnRows().Add(value.Name, row);
             events = ClusterEvents.NodeAdded;
         }
-        events |= Allocate(row, Resources.Read(node.Status?.Allocatable ?? node.Status?.Capacity));
+        events |= Change(row, node, () => Allocate(row, Resources.Read(node.Status?.Allocatable ?? node.Status?.Capacity)));
         NodeRow? old = Nodes[row];
         NodeGate gate = GateOf(node);
         if (!ReferenceEquals(Gates[row], gate))
@@ -158,6 +168,9 @@ public sealed partial class Snapshot
         foreach (PodRow pod in pods)
             Take(pod, row);
         HoldAll(name, gone: true);
+        TakeParts(row, null);
+        if (Models[row] is not null)
+            (Models.At(row), Factors.At(row)) = (null, 0);
         if (pods.Length > 0)
             _waiting[name] = [.. pods];
         OwnRows().Remove(name);

@@ -15,20 +15,27 @@ internal sealed class SpecClass
     private readonly NodeSelection _selection;
     private readonly ResourceScores _scores;
     private readonly ImageScores? _images;
+    private readonly bool _gpu, _avoidsGpus;
+    private readonly long[] _scratch;
     private readonly SchedulingProfile _profile;
     private readonly Dictionary<NodeGate, (string?, string?)> _closed = new(ReferenceEqualityComparer.Instance);
     private readonly int[] _rows, _local;
     private int _synced, _uses;
     private int[]? _tree;
 
-    public SpecClass(PodSpec spec, SchedulingProfile profile, Working working, (string Name, int Row)[]? reserved = null, VolumeNeeds? volumes = null)
+    public SpecClass(PodSpec spec, SchedulingProfile profile, Working working, (string Name, int Row)[]? reserved = null, VolumeNeeds? volumes = null, PodWants? wants = null)
     {
         Reserved = reserved;
         Spec = spec;
         Volumes = volumes;
         _profile = profile;
         _working = working;
-        Requests = working.Resources.RequestsOf(spec);
+        FullRequests = working.Resources.RequestsOf(spec);
+        (Special, Requests) = SpecialNeeds.Of(FullRequests, wants, working);
+        _scratch = Special is null ? Requests : new long[Requests.Length];
+        _gpu = working.Snapshot.AnyGpu && profile.GpuFragmentation > 0 && AsksForGpus();
+        _avoidsGpus = working.Snapshot.AnyGpu && profile.GpuFragmentation > 0 && !_gpu;
+        Whole = Special?.Whole == true;
         (ScoredCpu, ScoredMemory) = working.Resources.ScoredOf(spec);
         Ports = HostPorts.Of(spec);
         _selection = new NodeSelection(spec, working.Snapshot);
@@ -52,7 +59,30 @@ internal sealed class SpecClass
 
     public SchedulingProfile Profile => _profile;
 
+    /// <summary>Requests of a node, without what is the site's or depends on the node.</summary>
     public long[] Requests { get; }
+
+    /// <summary>All requests.</summary>
+    public long[] FullRequests { get; }
+
+    /// <summary>What is asked for beyond amounts of a node; null for nearly all pods.</summary>
+    public SpecialNeeds? Special { get; }
+
+    /// <summary>True when pods of this spec take a whole node.</summary>
+    public bool Whole { get; }
+
+    /// <summary>Requests of a row: normalised cores are cores of it. The array is good until the next call.</summary>
+    public long[] RequestsAt(int row)
+    {
+        if (Special is null || FullRequests[ResourceNames.Compute] <= 0)
+            return Requests;
+        Requests.CopyTo(_scratch, 0);
+        _scratch[ResourceNames.Cpu] += _working.Snapshot.CoresOf(FullRequests[ResourceNames.Compute], row);
+        return _scratch;
+    }
+
+    /// <summary>What a pod of this spec takes of a row.</summary>
+    public long[] DemandAt(int row) => Special?.DemandAt(row) ?? FullRequests;
 
     public long ScoredCpu { get; }
 
@@ -86,13 +116,22 @@ internal sealed class SpecClass
         for (; _synced < _working.Log.Count; _synced++)
         {
             int row = _working.Log[_synced].Row;
-            int k = IndexOf(row);
-            if (k < 0)
-                continue;
-            _local[k] = LocalOf(row);
-            if (_tree is not null)
-                Replay(k);
+            if (Special is { IsSiteWide: true } && _working.Snapshot.Labels.Find(WellKnown.SiteLabel) is { } sites && sites[row] is > 0 and int site)
+                foreach (int near in sites.RowsOf(site, _working.Snapshot.Rows))
+                    Refresh(near);
+            else
+                Refresh(row);
         }
+    }
+
+    private void Refresh(int row)
+    {
+        int k = IndexOf(row);
+        if (k < 0)
+            return;
+        _local[k] = LocalOf(row);
+        if (_tree is not null)
+            Replay(k);
     }
 
     /// <summary>The candidate that scores best by itself, or −1.</summary>
@@ -133,10 +172,14 @@ internal sealed class SpecClass
     public Dictionary<string, long> ScoresOf(int k)
     {
         int images = _images?.Of(_rows[k]) ?? 0;
+        if (_gpu)
+            return new Dictionary<string, long> { ["GpuFragmentation"] = _local[k] };
         (int fit, int balance) = _scores.PartsOf(_rows[k]);
         var scores = new Dictionary<string, long> { ["NodeResourcesFit"] = fit, ["NodeResourcesBalancedAllocation"] = balance };
         if (_images is not null)
             scores.Add("ImageLocality", images);
+        if (_avoidsGpus)
+            scores.Add("GpuFragmentation", AvoidanceOf(_rows[k]));
         return scores;
     }
 
@@ -154,15 +197,27 @@ internal sealed class SpecClass
 
     private bool HasRoom(int row, long[]? freed, long[]? taken)
     {
-        for (int r = 0; r < Requests.Length; r++)
-            if (Requests[r] > 0 && Requests[r] > _working.AllocatableOf(r, row) - _working.RequestedOf(r, row) + (freed is not null && r < freed.Length ? freed[r] : 0) + (taken is not null && r < taken.Length ? taken[r] : 0))
+        long[] requests = RequestsAt(row);
+        for (int r = 0; r < requests.Length; r++)
+            if (requests[r] > 0 && requests[r] > _working.AllocatableOf(r, row) - _working.RequestedOf(r, row) + (freed is not null && r < freed.Length ? freed[r] : 0) + (taken is not null && r < taken.Length ? taken[r] : 0))
                 return false;
         return true;
     }
 
+    private bool AsksForGpus()
+    {
+        foreach (string name in (ReadOnlySpan<string>)[WellKnown.Gpu, WellKnown.GpuMilli, WellKnown.GpuMemory])
+            if (_working.Resources.Find(name) is >= 0 and int column && column < FullRequests.Length && FullRequests[column] > 0)
+                return true;
+        return false;
+    }
+
+    // Who needs no GPU leaves the nodes that have some to those who do.
+    private int AvoidanceOf(int row) => _working.Snapshot.Parts[row] is null ? 10 * _profile.GpuFragmentation : 0;
+
     private void Fill()
     {
-        if (!Ports.IsEmpty || _images is not null || Reserved is not null || !_scores.FillPages(_rows.AsSpan(0, Count), _local))
+        if (!Ports.IsEmpty || _images is not null || Reserved is not null || Special is not null || _avoidsGpus || !_scores.FillPages(_rows.AsSpan(0, Count), _local))
             for (int k = 0; k < Count; k++)
                 _local[k] = LocalOf(_rows[k]);
     }
@@ -171,7 +226,11 @@ internal sealed class SpecClass
     {
         if (!HasRoom(row) || (!Ports.IsEmpty && _working.PortsTaken(Ports, row)))
             return -1;
-        return _scores.Of(row) + (_images?.Of(row) ?? 0);
+        if (Special is not null && Special.Reason(row) is not null)
+            return -1;
+        if (_gpu && Special?.Choose(row) is { } claim)
+            return _profile.GpuFragmentation * _working.Gpus.Of(row, DemandAt(row), claim);
+        return _scores.Of(row) + (_images?.Of(row) ?? 0) + (Special?.Prefers == true && Special.Choose(row) is { Liked: true } ? 100 : 0) + (_avoidsGpus ? AvoidanceOf(row) : 0);
     }
 
     private (int[] Rows, int Count) Candidates()

@@ -4,7 +4,7 @@ namespace Atoll.Scheduling.Online;
 /// What a plan has filled so far, over a snapshot that it leaves alone: columns that are copied page by page where the plan
 /// writes, and the log of what was placed, which each class of pods follows at its own pace.
 /// </summary>
-internal sealed class Working : IDisposable
+internal sealed partial class Working : IDisposable
 {
     private readonly Dictionary<int, List<(HostPorts Ports, PodRow? Promise)>> _ports = [];
     private List<Entry>? _journal;
@@ -88,17 +88,18 @@ internal sealed class Working : IDisposable
     {
         if (!Released.Add(promised))
             return false;
-        var entry = new Entry(row, promised.Group, promised.Requests, promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised);
+        _uses.Remove(row);
+        var entry = new Entry(row, promised.Group, Snapshot.DemandOf(promised.Requests, promised.Wants?.Whole == true, row), promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised);
         _journal?.Add(entry);
         Apply(entry, -1);
         return true;
     }
 
     /// <summary>From here on what is counted can be taken back, until <see cref="Keep"/>.</summary>
-    public void Mark() => (_journal, _volumesBefore) = ([], [.. TakenVolumes]);
+    public void Mark() => (_journal, _volumesBefore, _claimed) = ([], [.. TakenVolumes], []);
 
     /// <summary>What was counted since <see cref="Mark"/> stays.</summary>
-    public void Keep() => _journal = null;
+    public void Keep() => (_journal, _claimed) = (null, null);
 
     /// <summary>Takes back everything since <see cref="Mark"/>. The log grows by the opposite of each change, so that whoever follows it ends where it was.</summary>
     public void Undo()
@@ -107,13 +108,17 @@ internal sealed class Working : IDisposable
         {
             Entry entry = _journal[i];
             if (entry.Released is not null)
+            {
                 Released.Remove(entry.Released);
+                _uses.Remove(entry.Row);
+            }
             else if (!entry.Ports.IsEmpty && entry.Sign > 0)
                 _ports[entry.Row].RemoveAt(_ports[entry.Row].Count - 1);
             Apply(entry, -entry.Sign);
         }
         _journal.Clear();
         TakenVolumes.IntersectWith(_volumesBefore);
+        Unclaim();
     }
 
     private void Apply(in Entry entry, int sign)

@@ -26,6 +26,14 @@ public sealed class OciConfigTests : IDisposable
     }
 
     [Fact]
+    public void A_container_gets_its_devices_processors_memory_nodes_and_huge_pages_and_no_others()
+    {
+        var linux = Write(Spec() with { Devices = ["/dev/fuse", "/dev/none"], Limits = new InstanceLimits { CpusetCpus = "4-7", CpusetMems = "1", HugePages = [new("2MB", 1 << 26)] } })["linux"]!;
+        Assert.Equal("""{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":10,"minor":229,"access":"rwm"}],"cpu":{"cpus":"4-7","mems":"1"},"hugepageLimits":[{"pageSize":"2MB","limit":67108864}]}""", linux["resources"]!.ToJsonString());
+        Assert.Equal("/dev/fuse", (string?)Assert.Single(linux["devices"]!.AsArray())!["path"]);
+    }
+
+    [Fact]
     public void A_privileged_container_has_devices_and_no_filter()
     {
         var linux = Write(Spec() with { Privileged = true })["linux"]!;

@@ -59,6 +59,27 @@ public sealed partial class RealApiTests
         await UntilAsync(() => Status("odd") is { Phase: "Unsatisfiable" } s && s.Conditions!.Exists(c => c.Message?.Contains("there is no Flavour nothing", StringComparison.Ordinal) == true));
     }
 
+    [Fact]
+    public async Task A_site_shows_what_of_it_is_not_saleable()
+    {
+        await MakeAsync(Kinds.Node, null, """
+            {"apiVersion":"v1","kind":"Node","metadata":{"name":"sn","labels":{"edge.atoll.dev/site":"s1"}},"status":{"capacity":{"cpu":"10","memory":"64Gi","pods":"110"},"allocatable":{"cpu":"8","memory":"64Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True"}]}}
+            """);
+        const string Pod = """{"apiVersion":"v1","kind":"Pod","metadata":{"name":"NAME","labels":{LABEL},"annotations":{"test/scheduled":""}},"spec":{"nodeSelector":{"edge.atoll.dev/site":"s1"},"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"CPU","site.edge.atoll.dev/uplink":"1M"}}}]}}""";
+        foreach ((string name, string label, string cpu) in ((string, string, string)[])[("mine", "\"edge.atoll.dev/service\":\"balancers\"", "1"), ("sold", "", "2")])
+            await MakeAsync(Kinds.Pod, "default", Pod.Replace("NAME", name, StringComparison.Ordinal).Replace("LABEL", label, StringComparison.Ordinal).Replace("CPU", cpu, StringComparison.Ordinal));
+        // Pods that ask for what no Site has yet wait; making it lets them in, and is shown once they are.
+        await MakeAsync(Kinds.Site, null, """{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","metadata":{"name":"s1"},"spec":{"headroom":{"cpu":"3"},"resources":{"site.edge.atoll.dev/uplink":"10M"}}}""");
+        await UntilAsync(() => _mirrors[Kinds.Pod].Items.Count(p => p.View(ApiJson.Default.Pod).Spec.NodeName == "sn") == 2);
+        await PatchAsync(Kinds.Site, null, "s1", """[{"op":"add","path":"/spec/region","value":"east"}]""");
+        await UntilAsync(() => Line("cpu") is { Sold: "2" });
+        SiteResource cores = Line("cpu")!, uplink = Line("site.edge.atoll.dev/uplink")!;
+        Assert.Equal("10 2 1 3 2 2", $"{cores.Capacity} {cores.System} {cores.Services} {cores.Headroom} {cores.Sold} {cores.Free}");
+        Assert.Equal("10000000 1000000 1000000 8000000", $"{uplink.Capacity} {uplink.Services} {uplink.Sold} {uplink.Free}");
+
+        SiteResource? Line(string name) => _mirrors[Kinds.Site].Get("s1")?.View(ApiJson.Default.Site).Status?.Resources?.Find(r => r.Name == name);
+    }
+
     private DeliveryStatus? Status(string name = "d") => _mirrors[Kinds.Delivery].Get("default", name) is { } value && value.View(ApiJson.Default.Delivery).Status is { } status && status.ObservedGeneration == value.Metadata.Generation ? status : null;
 
     private string Sites() => string.Join(' ', (Status()!.Sites ?? []).Select(s => $"{s.Site}={s.Count}"));

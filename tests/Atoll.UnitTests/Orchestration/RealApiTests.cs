@@ -29,7 +29,7 @@ public sealed partial class RealApiTests : IAsyncLifetime
         _server = await ApiServer.StartAsync(_store, new ApiServerOptions { CreateDefaultNamespaces = true });
         _admin = _server.As(Identity.Administrator("admin"));
         var tasks = new List<Task>();
-        foreach (ResourceType type in new[] { Kinds.Pod, Kinds.Deployment, Kinds.ReplicaSet, Kinds.DaemonSet, Kinds.Job, Kinds.Namespace, Kinds.ServiceAccount, Kinds.Event, Kinds.ControllerRevision, Kinds.Delivery })
+        foreach (ResourceType type in new[] { Kinds.Pod, Kinds.Deployment, Kinds.ReplicaSet, Kinds.DaemonSet, Kinds.Job, Kinds.Namespace, Kinds.ServiceAccount, Kinds.Event, Kinds.ControllerRevision, Kinds.Delivery, Kinds.Site })
         {
             _mirrors[type] = new ResourceMirror(_admin, type, TimeProvider.System, (old, now) =>
             {
@@ -166,9 +166,11 @@ public sealed partial class RealApiTests : IAsyncLifetime
         Assert.Null(result.Error);
     }
 
-    private async Task PatchAsync(ResourceType type, string name, string json)
+    private Task PatchAsync(ResourceType type, string name, string json) => PatchAsync(type, "default", name, json);
+
+    private async Task PatchAsync(ResourceType type, string? ns, string name, string json)
     {
-        ApiResult result = await _admin.PatchAsync(type, "default", name, PatchType.Json, JsonNode.Parse(json)!, _stop.Token);
+        ApiResult result = await _admin.PatchAsync(type, ns, name, PatchType.Json, JsonNode.Parse(json)!, _stop.Token);
         Assert.Null(result.Error);
     }
 }

@@ -144,6 +144,12 @@ internal static class OciConfig
         }
         else
         {
+            if (spec.Devices.Count > 0)
+            {
+                json.WriteStartArray("devices");
+                foreach (var device in Given(spec, host)) Device(json, device);
+                json.WriteEndArray();
+            }
             Strings(json, "maskedPaths", Masked);
             Strings(json, "readonlyPaths", ReadOnly);
             if (!spec.Unconfined) Seccomp.Write(json, capabilities);
@@ -159,6 +165,17 @@ internal static class OciConfig
         json.WriteBoolean("allow", spec.Privileged);
         json.WriteString("access", "rwm");
         json.WriteEndObject();
+        if (!spec.Privileged)
+            foreach (var device in Given(spec, host))
+            {
+                json.WriteStartObject();
+                json.WriteBoolean("allow", true);
+                json.WriteString("type", device.Block ? "b" : "c");
+                json.WriteNumber("major", device.Major);
+                json.WriteNumber("minor", device.Minor);
+                json.WriteString("access", "rwm");
+                json.WriteEndObject();
+            }
         json.WriteEndArray();
         WriteLimits(json, spec.Limits, host);
         json.WriteEndObject();
@@ -186,7 +203,21 @@ internal static class OciConfig
             json.WriteNumber("quota", Math.Max(MinCpuQuotaUs, limits.CpuLimitMilli * CpuPeriodUs / 1000));
             json.WriteNumber("period", CpuPeriodUs);
         }
+        if (limits.CpusetCpus.Length > 0) json.WriteString("cpus", limits.CpusetCpus);
+        if (limits.CpusetMems.Length > 0) json.WriteString("mems", limits.CpusetMems);
         json.WriteEndObject();
+        if (limits.HugePages.Count > 0)
+        {
+            json.WriteStartArray("hugepageLimits");
+            foreach (var (size, bytes) in limits.HugePages)
+            {
+                json.WriteStartObject();
+                json.WriteString("pageSize", size);
+                json.WriteNumber("limit", bytes);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        }
         if (limits.MemoryLimitBytes > 0)
         {
             json.WriteStartObject("memory");
@@ -201,6 +232,14 @@ internal static class OciConfig
             json.WriteNumber("limit", limits.PidsLimit);
             json.WriteEndObject();
         }
+    }
+
+    private static IEnumerable<HostDevice> Given(InstanceSpec spec, HostFacts host)
+    {
+        foreach (var path in spec.Devices)
+            foreach (var device in host.Devices)
+                if (device.Path == path)
+                    yield return device;
     }
 
     private static void Device(Utf8JsonWriter json, HostDevice device)

@@ -92,9 +92,23 @@ internal static class EdgeRules
                 errors.Invalid(path.Child(field), spec?[field], "field is immutable: make another Delivery");
     }
 
+    /// <summary>Annotations of a pod that placement reads.</summary>
+    public static void Annotations(JsonObject? metadata, FieldPath path, FieldErrors errors)
+    {
+        foreach (KeyValuePair<string, string> annotation in metadata.Map("annotations"))
+            if (annotation.Key is Flavours.DeviceAnnotation or DeviceSelectors.PreferenceAnnotation)
+            {
+                if (!DeviceSelectors.TryParse(annotation.Value, out _, out string? problem))
+                    errors.Invalid(path.Key(annotation.Key), annotation.Value, problem!);
+            }
+            else if (annotation.Key == Flavours.NumaAnnotation && annotation.Value is not ("single" or "split"))
+                errors.NotSupported(path.Key(annotation.Key), annotation.Value, "single", "split");
+    }
+
     private static void Template(JsonObject? spec, FieldPath path, FieldErrors errors)
     {
         WorkloadRules.Template(spec, ["Always"], errors);
+        Annotations(spec.Object("template").Object("metadata"), path.Child("template", "metadata").Child("annotations"), errors);
         FieldPath at = path.Child("template", "spec");
         JsonObject? pod = spec.Object("template").Object("spec");
         foreach (string field in (string[])["podAffinity", "podAntiAffinity"])

@@ -1,0 +1,126 @@
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Scheduling.Checking;
+using Atoll.Scheduling.Deliveries;
+using Atoll.Scheduling.Online;
+using CsCheck;
+
+namespace Atoll.UnitTests.Scheduling;
+
+/// <summary>GPUs, devices, NUMA, normalised cores, whole nodes, pools of sites and headroom against plain code.</summary>
+public sealed class FormsReferenceTests
+{
+    private static readonly Gen<(int Seed, int Nodes, int Pods, int Pending)> s_case = Gen.Select(Gen.Int[0, 1_000_000_000], Gen.Int[1, 6], Gen.Int[0, 10], Gen.Int[1, 8]);
+
+    [Fact]
+    public void Every_plan_is_legal_in_every_dimension_and_every_refusal_true() => s_case.Sample(c =>
+    {
+        var fleet = new FormsFleet(c.Seed, c.Nodes, c.Pods, c.Pending);
+        Plan plan = Scheduler.Plan(fleet.Snapshot(), fleet.Pending, c.Seed);
+        Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, [], fleet.Pending, plan, fleet.More));
+    }, iter: 2000);
+
+    [Fact]
+    public void It_does_not_matter_in_which_order_things_came_or_whether_a_copy_is_asked() => s_case.Sample(c =>
+    {
+        var fleet = new FormsFleet(c.Seed, c.Nodes, c.Pods, c.Pending);
+        string[] Answers(Snapshot snapshot) => [.. Scheduler.Plan(snapshot, fleet.Pending, c.Seed).Placements.Select(p => $"{p.Node} {p.Allocation} {p.Message} {p.Nominated}")];
+        string[] first = Answers(fleet.Snapshot());
+        Assert.Equal(first, Answers(fleet.Snapshot(late: true)));
+        Snapshot changed = fleet.Snapshot(), copy = changed.Fork();
+        foreach (KubeObject pod in fleet.Pods)
+            changed.RemovePod(pod.Uid);
+        foreach (KubeObject more in fleet.More)
+            if (more.Kind == "Site")
+                changed.RemoveSite(more.Name);
+            else
+                changed.RemoveCpuModel(more.Name);
+        Assert.Equal(first, Answers(copy));
+        foreach (KubeObject more in fleet.More)
+            if (more.Kind == "Site")
+                changed.UpsertSite(more);
+            else
+                changed.UpsertCpuModel(more);
+        foreach (KubeObject pod in fleet.Pods)
+            changed.UpsertPod(pod);
+        Assert.Equal(first, Answers(changed));
+    }, iter: 400);
+
+    [Fact]
+    public void A_site_holds_as_many_as_are_placed_there_one_by_one() => s_case.Sample(c =>
+    {
+        var fleet = new FormsFleet(c.Seed, c.Nodes, c.Pods, 1);
+        KubeObject pod = fleet.Pending[0];
+        const int Limit = 6;
+        IReadOnlyDictionary<string, int> room = SiteRoom.Of(fleet.Snapshot(), pod, Limit);
+        Snapshot snapshot = fleet.Snapshot();
+        int told = room.Values.Sum(), placed = 0;
+        for (; placed < told + 1; placed++)
+        {
+            System.Text.Json.Nodes.JsonObject copy = pod.ToNode();
+            copy["metadata"]!["uid"] = $"x{placed}";
+            copy["metadata"]!["name"] = $"x{placed}";
+            copy["spec"]!["preemptionPolicy"] = "Never";
+            KubeObject one = KubeObject.FromNode(copy);
+            Placement placement = Scheduler.Plan(snapshot, [one], c.Seed).Placements[0];
+            if (placement.Node is null)
+                break;
+            snapshot.UpsertPod(one, placement.Node, allocation: placement.Allocation);
+        }
+        // Where headroom is kept, how many fit depends on where those before went when they take more of one node than of another.
+        if (fleet.More.Exists(m => m.ToNode()["spec"]!["headroom"] is not null) && (pod.ToNode()["spec"]!["runtimeClassName"] is not null || pod.ToNode()["spec"]!["containers"]![0]!["resources"]!["requests"]![WellKnown.Compute] is not null))
+            return;
+        // Nodes outside of sites, and more than the limit at one, are not counted.
+        if (fleet.Nodes.TrueForAll(n => n.Metadata.Label(WellKnown.SiteLabel) is not null) && room.Values.All(r => r < Limit) && pod.Metadata.Annotation(Flavours.NumaAnnotation) is null)
+            Assert.Equal(told, placed);
+    }, iter: 600);
+
+    [Fact]
+    public void A_pod_gets_the_parts_that_it_asked_for_and_they_are_written_down()
+    {
+        KubeObject node = Documents.Node("n", cpu: "16", memory: "64Gi", more: """
+            {"status":{"allocatable":{"edge.atoll.dev/gpu":"2","edge.atoll.dev/gpu-milli":"2000","edge.atoll.dev/gpu-memory":"32Gi"},
+             "edge":{"cpuModel":"Fast 9000","numa":[{"id":0,"cpus":"0-7","cpu":"8","memory":"32Gi"},{"id":1,"cpus":"8-15","cpu":"8","memory":"32Gi"}],
+              "devices":[{"resource":"edge.atoll.dev/gpu","id":"g0","numa":0,"attributes":{"model":"A","memory":"16Gi"}},{"resource":"edge.atoll.dev/gpu","id":"g1","numa":1,"attributes":{"model":"B","memory":"16Gi"}}]}}}
+            """);
+        var fleet = new Snapshot();
+        fleet.UpsertNode(node);
+        Assert.Equal("""{"numa":[1],"devices":{"edge.atoll.dev/gpu":["g1"]}}""", Place("a", """{"edge.atoll.dev/gpu-milli":"300"}""", ("edge.atoll.dev/numa-policy", "single"), (Flavours.DeviceAnnotation, "edge.atoll.dev/gpu: model=B")));
+        Assert.Equal("""{"devices":{"edge.atoll.dev/gpu":["g1"]}}""", Place("b", """{"edge.atoll.dev/gpu-milli":"300"}"""));
+        Assert.Equal("""{"devices":{"edge.atoll.dev/gpu":["g0"]}}""", Place("c", """{"edge.atoll.dev/gpu":"1"}"""));
+        Assert.Equal("0/1 nodes are available: 1 node(s) had no free devices that suit.", Place("d", """{"edge.atoll.dev/gpu-milli":"500"}"""));
+        Assert.Equal("""{"numa":[0,1]}""", Place("e", """{"cpu":"10"}""", ("edge.atoll.dev/numa-policy", "split")));
+        Assert.Equal("0/1 nodes are available: 1 node(s) had no room in NUMA nodes as asked for.", Place("f", """{"cpu":"4"}""", ("edge.atoll.dev/numa-policy", "single")));
+        fleet.UpsertCpuModel(KubeObject.FromNode(System.Text.Json.Nodes.JsonNode.Parse("""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"CPUModel","metadata":{"name":"f"},"spec":{"match":"Fast*","factor":2}}""")!.AsObject()));
+        Assert.Equal("""{"cpuMilli":2500}""", Place("g", """{"edge.atoll.dev/compute":"5"}"""));
+
+        string Place(string name, string requests, params (string Key, string Value)[] annotations)
+        {
+            var more = new System.Text.Json.Nodes.JsonObject { ["metadata"] = new System.Text.Json.Nodes.JsonObject { ["annotations"] = new System.Text.Json.Nodes.JsonObject([.. annotations.Select(a => new KeyValuePair<string, System.Text.Json.Nodes.JsonNode?>(a.Key, a.Value))]) } };
+            KubeObject pod = Documents.Pod(name, """{"containers":[{"name":"c","resources":{"requests":#}}]}""".Replace("#", requests, StringComparison.Ordinal), more: more.ToJsonString());
+            Placement placement = Scheduler.Plan(fleet, [pod], seed: 1).Placements[0];
+            if (placement.Node is not null)
+                fleet.UpsertPod(pod, placement.Node, allocation: placement.Allocation);
+            return placement.Message?.Split(" preemption:")[0] ?? placement.Allocation!.ToString();
+        }
+    }
+
+    [Fact]
+    public void Gpu_pods_go_where_they_strand_least_and_others_leave_gpu_nodes_alone()
+    {
+        static KubeObject Gpus(string name, int count)
+        {
+            string devices = string.Join(',', Enumerable.Range(0, count).Select(i => """{"resource":"edge.atoll.dev/gpu","id":"g#","attributes":{"model":"M"}}""".Replace("#", $"{i}", StringComparison.Ordinal)));
+            return Documents.Node(name, cpu: "64", memory: "256Gi", more: """{"status":{"allocatable":{"edge.atoll.dev/gpu":"#","edge.atoll.dev/gpu-milli":"#000"},"edge":{"devices":[DEVICES]}}}"""
+                .Replace("#", $"{count}", StringComparison.Ordinal).Replace("DEVICES", devices, StringComparison.Ordinal));
+        }
+
+        KubeObject[] nodes = [Gpus("a", 4), Gpus("b", 4), Gpus("c", 4), Documents.Node("plain", cpu: "4")];
+        KubeObject Share(string name, string node) => FormsFleet.Bound(Documents.Pod(name, """{"containers":[{"name":"c","resources":{"requests":{"cpu":"2","edge.atoll.dev/gpu-milli":"500"}}}]}"""), node, new Allocation { Devices = new() { [WellKnown.Gpu] = ["g0"] } });
+        KubeObject Whole(string name, string node) => FormsFleet.Bound(Documents.Pod(name, """{"containers":[{"name":"c","resources":{"requests":{"cpu":"8","edge.atoll.dev/gpu":"4"}}}]}"""), node, new Allocation { Devices = new() { [WellKnown.Gpu] = ["g0", "g1", "g2", "g3"] } });
+        KubeObject[] pods = [Share("s", "b"), Whole("w", "c")];
+        KubeObject[] pending = [Documents.Pod("half", """{"containers":[{"name":"c","resources":{"requests":{"cpu":"2","edge.atoll.dev/gpu-milli":"500"}}}]}"""), Documents.Pod("cpu", cpu: "1")];
+        IReadOnlyList<Placement> plan = Documents.Places(nodes, pods, pending);
+        Assert.Equal(("b", "g0", "plain"), (plan[0].Node, plan[0].Allocation!.Devices![WellKnown.Gpu][0], plan[1].Node));
+    }
+}
