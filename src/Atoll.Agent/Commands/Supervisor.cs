@@ -21,7 +21,7 @@ internal static class Supervisor
     {
         using var stop = new CancellationTokenSource();
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask), interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
-        Task beats = BeatAsync(StateOf(arguments), stop.Token);
+        Task beats = BeatAsync(StateOf(arguments), stop.Token), giving = Host.ResidentMemory.RunAsync(TimeProvider.System, stop.Token);
         try
         {
             while (!stop.IsCancellationRequested)
@@ -42,7 +42,7 @@ internal static class Supervisor
         {
             // Asked to stop.
         }
-        await beats.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll(beats, giving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return 0;
 
         void Ask(PosixSignalContext context)
