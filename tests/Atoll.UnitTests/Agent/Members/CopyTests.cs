@@ -53,7 +53,7 @@ public sealed class CopyTests : IAsyncLifetime
         while (position.Revision < _leader.CurrentRevision);
         Assert.Equal(("new", null), (await GetAsync("/registry/core/pods/default/p000"), await GetAsync("/registry/core/pods/default/p002")));
         await end.CancelAsync();
-        await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
         // It comes again to the same leader: only what it missed.
         await PutAsync(_leader, "/registry/core/pods/default/p003", "missed");
@@ -63,7 +63,7 @@ public sealed class CopyTests : IAsyncLifetime
         Assert.Equal(CopyFrame.Changes, kind);
         Assert.Equal("/registry/core/pods/default/p003", Encoding.UTF8.GetString(Assert.Single(entries).Key.Span));
         await end.CancelAsync();
-        await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
     }
 
     [Fact]
