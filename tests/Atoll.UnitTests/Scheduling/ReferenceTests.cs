@@ -9,27 +9,27 @@ namespace Atoll.UnitTests.Scheduling;
 /// <summary>The scheduler against plain code: random small fleets with every constraint, thousands of them.</summary>
 public sealed class ReferenceTests
 {
-    private static readonly Gen<(int Seed, int Nodes, int Pods, int Pending)> s_case = Gen.Select(Gen.Int[0, 1_000_000_000], Gen.Int[1, 7], Gen.Int[0, 14], Gen.Int[1, 10]);
+    private static readonly (int Nodes, int Pods, int Pending) s_most = (7, 14, 10);
 
     [Fact]
-    public void Every_plan_is_legal_and_every_refusal_true() => s_case.Sample(c =>
+    public void Every_plan_is_legal_and_every_refusal_true() => DrawnCases.Each(1500, s_most, c =>
     {
         RandomFleet fleet = Draw(c);
         Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
         Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, fleet.Namespaces, fleet.Pending, plan));
-    }, iter: 1500);
+    });
 
     [Fact]
-    public void Every_plan_with_pod_groups_is_legal_whole_and_the_same_twice() => s_case.Sample(c =>
+    public void Every_plan_with_pod_groups_is_legal_whole_and_the_same_twice() => DrawnCases.Each(1500, s_most, c =>
     {
         RandomFleet fleet = Draw(c).WithGangs();
         Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
         Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, fleet.Namespaces, fleet.Pending, plan, fleet.Others));
         Same(plan, Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed));
-    }, iter: 1500);
+    });
 
     [Fact]
-    public void Every_plan_with_quotas_is_legal_and_never_beyond_max() => s_case.Sample(c =>
+    public void Every_plan_with_quotas_is_legal_and_never_beyond_max() => DrawnCases.Each(1500, s_most, c =>
     {
         RandomFleet fleet = Draw(c).WithQuotas();
         if (c.Seed % 3 == 0)
@@ -37,10 +37,10 @@ public sealed class ReferenceTests
         Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
         Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, fleet.Namespaces, fleet.Pending, plan, fleet.Others));
         Same(plan, Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed));
-    }, iter: 1500);
+    });
 
     [Fact]
-    public void Every_plan_with_reservations_keeps_them_for_their_owners() => s_case.Sample(c =>
+    public void Every_plan_with_reservations_keeps_them_for_their_owners() => DrawnCases.Each(1500, s_most, c =>
     {
         RandomFleet fleet = Draw(c).WithReservations();
         if (c.Seed % 3 == 0)
@@ -69,7 +69,7 @@ public sealed class ReferenceTests
             else if (rest.Kind == "ElasticQuota")
                 other.UpsertQuota(rest);
         Same(plan, Scheduler.Plan(other.Fork(), fleet.Pending, c.Seed));
-    }, iter: 1500);
+    });
 
     [Fact]
     public void Replicas_in_numbers_go_where_a_look_at_every_node_would_put_them() => Gen.Int[0, 1_000_000].Sample(seed =>
@@ -103,7 +103,7 @@ public sealed class ReferenceTests
     }, iter: 150);
 
     [Fact]
-    public void Every_choice_scores_as_high_as_any_other_would() => s_case.Sample(c =>
+    public void Every_choice_scores_as_high_as_any_other_would() => DrawnCases.Each(1500, s_most, c =>
     {
         RandomFleet fleet = Draw(c);
         Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
@@ -117,10 +117,10 @@ public sealed class ReferenceTests
             if ((placement.Node ?? placement.Nominated) is { } node)
                 plain.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null));
         }
-    }, iter: 1500);
+    });
 
     [Fact]
-    public void An_explanation_gives_the_reasons_and_scores_that_plain_code_finds() => s_case.Sample(c =>
+    public void An_explanation_gives_the_reasons_and_scores_that_plain_code_finds() => DrawnCases.Each(700, s_most, c =>
     {
         RandomFleet fleet = Draw(c with { Pending = 1 });
         KubeObject pod = fleet.Pending[0];
@@ -137,10 +137,10 @@ public sealed class ReferenceTests
         Assert.Equal(scores.Count, fit.Length);
         for (int i = 1; i < fit.Length; i++)
             Assert.Equal(scores[fit[0].Node] - scores[fit[i].Node], fit[0].Total - fit[i].Total);
-    }, iter: 700);
+    });
 
     [Fact]
-    public void The_same_input_and_seed_give_the_same_plan_in_whatever_order_nodes_and_pods_came() => s_case.Sample(c =>
+    public void The_same_input_and_seed_give_the_same_plan_in_whatever_order_nodes_and_pods_came() => DrawnCases.Each(700, s_most, c =>
     {
         RandomFleet fleet = Draw(c);
         Plan first = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
@@ -152,10 +152,10 @@ public sealed class ReferenceTests
         foreach (KubeObject ns in fleet.Namespaces)
             other.UpsertNamespace(ns);
         Same(first, Scheduler.Plan(other, fleet.Pending, c.Seed));
-    }, iter: 700);
+    });
 
     [Fact]
-    public void A_snapshot_kept_from_changes_plans_as_a_new_one_and_its_forks_stay_as_they_were() => s_case.Sample(c =>
+    public void A_snapshot_kept_from_changes_plans_as_a_new_one_and_its_forks_stay_as_they_were() => DrawnCases.Each(700, s_most, c =>
     {
         RandomFleet fleet = Draw(c), before = Draw((c.Seed + 1, c.Nodes, c.Pods, 1));
         Snapshot kept = SnapshotOf(before);
@@ -186,10 +186,10 @@ public sealed class ReferenceTests
             middle.RemovePod(pod.Uid);
         Same(now, Scheduler.Plan(middle, fleet.Pending, c.Seed));
         Same(now, Scheduler.Plan(kept, fleet.Pending, c.Seed));
-    }, iter: 700);
+    });
 
     [Fact]
-    public void Planning_changes_nothing_in_the_snapshot() => s_case.Sample(c =>
+    public void Planning_changes_nothing_in_the_snapshot() => DrawnCases.Each(300, s_most, c =>
     {
         RandomFleet fleet = Draw(c);
         Snapshot snapshot = SnapshotOf(fleet);
@@ -197,10 +197,10 @@ public sealed class ReferenceTests
         Plan first = Scheduler.Plan(snapshot, fleet.Pending, c.Seed);
         Same(first, Scheduler.Plan(snapshot, fleet.Pending, c.Seed));
         Assert.Equal(resources, snapshot.Resources.Count);
-    }, iter: 300);
+    });
 
     [Fact]
-    public void A_pod_that_fits_still_fits_when_a_node_is_added() => s_case.Sample(c =>
+    public void A_pod_that_fits_still_fits_when_a_node_is_added() => DrawnCases.Each(700, s_most, c =>
     {
         RandomFleet fleet = Draw(c with { Pending = 1 }), more = Draw((c.Seed + 7, 9, 0, 1));
         KubeObject pod = fleet.Pending[0];
@@ -212,7 +212,7 @@ public sealed class ReferenceTests
             return;
         snapshot.UpsertNode(more.Nodes[8]);
         Assert.NotNull(Scheduler.Plan(snapshot, [pod], 1).Placements[0].Node);
-    }, iter: 700);
+    });
 
     private static RandomFleet Draw((int Seed, int Nodes, int Pods, int Pending) c) => new(c.Seed, c.Nodes, c.Pods, c.Pending);
 
