@@ -54,7 +54,7 @@ public static class PlanChecker
             if (problem is not null)
                 wrong.Add($"{placement.Pod.Key}: {problem}");
             if ((placement.Node ?? placement.Nominated) is { } node && fleet.Nodes.ContainsKey(node))
-                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null) { Reservation = placement.Reservation, Given = placement.Allocation });
+                fleet.Pods.Add(new PlainPod(placement.Pod, node, placement.Node is null && !IsHeldForItsGroup(placement)) { Reservation = placement.Reservation, Given = placement.Allocation });
         }
         return wrong;
     }
@@ -150,6 +150,9 @@ public static class PlanChecker
         }
         return null;
     }
+
+    // A member that fits and waits for the victims of others keeps its room against everybody.
+    private static bool IsHeldForItsGroup(Placement placement) => placement.Gang is not null && placement.Message?.StartsWith("pod group ", StringComparison.Ordinal) == true;
 
     private static int PriorityOf(KubeObject pod) => pod.View(ApiJson.Default.Pod).Spec.Priority ?? 0;
 

@@ -110,7 +110,7 @@ internal sealed partial class PlanRun : IDisposable
 
     private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt)
     {
-        (string message, ClusterEvents help, List<int> helpable) = over is null ? Reasons(pods) : OverQuota(pods, over);
+        (string message, ClusterEvents help, List<int> helpable) = over is null ? Reasons(pods) : OverQuota(pods, over, GroupOf(value, pods));
         if (!preempt || !pods.Spec.Profile.DefaultPreemption)
             return new Placement(value, null, message) { HelpedBy = help };
         PodGroup group = GroupOf(value, pods);
@@ -134,9 +134,9 @@ internal sealed partial class PlanRun : IDisposable
         return (reasons.Message(), reasons.HelpedBy, reasons.Helpable);
     }
 
-    // Wherever the pod may be at all, lesser pods of its quota may make room in the quota.
-    private (string, ClusterEvents, List<int>) OverQuota(PodClass pods, string over) =>
-        (RowReasons.Format(new Dictionary<string, int> { [over] = _snapshot.NodeCount }, _snapshot.NodeCount), ClusterEvents.PodGone | ClusterEvents.Quotas, [.. pods.Spec.Rows]);
+    // Wherever the pod may be at all, lesser pods of its quota may make room in the quota; nobody helps against one that does not exist.
+    private (string, ClusterEvents, List<int>) OverQuota(PodClass pods, string over, PodGroup group) =>
+        (RowReasons.Format(new Dictionary<string, int> { [over] = _snapshot.NodeCount }, _snapshot.NodeCount), ClusterEvents.PodGone | ClusterEvents.Quotas, _working.Quotas.Of(group) is null ? [] : [.. pods.Spec.Rows]);
 
     private PodGroup GroupOf(KubeObject value, PodClass pods)
     {

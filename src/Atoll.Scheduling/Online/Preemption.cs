@@ -122,7 +122,7 @@ internal sealed class Preemption(Working working)
                 continue;
             else if (_doomed.Contains(pod))
                 leaving.Add(pod);
-            else if (_quota is not null && !pod.Nominated && working.Quotas.Of(pod.Group) is { } other && !ReferenceEquals(other, _quota))
+            else if (_quota is not null && !pod.Nominated && !(pod.Pod.IsDeleting && pod.Priority < priority) && working.Quotas.Of(pod.Group) is { } other && !ReferenceEquals(other, _quota))
                 (borrowers ??= []).Add(pod);
             else if (pod.Priority < priority)
                 (pod.Nominated || pod.Pod.IsDeleting ? leaving : lower).Add(pod);

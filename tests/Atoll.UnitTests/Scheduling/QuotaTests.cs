@@ -77,6 +77,14 @@ public sealed class QuotaTests
     }
 
     [Fact]
+    public void A_quota_that_does_not_exist_keeps_the_pod_waiting_whoever_makes_room()
+    {
+        KubeObject pod = Pod("p", cpu: "1", priority: 9, more: """{"metadata":{"labels":{"scheduling.x-k8s.io/elastic-quota":"none"}}}""");
+        Assert.Equal("0/1 nodes are available: 1 elastic quota default/none does not exist. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+            Places(s_node, [Pod("lesser", cpu: "1", more: """{"status":{"nominatedNodeName":"n"}}""")], [pod])[0].Message);
+    }
+
+    [Fact]
     public void A_circle_is_no_parent()
     {
         var tree = new QuotaTree([("a/x", "a/y"), ("a/y", "a/x"), ("a/z", "a/x"), ("b/q", "b/none")]);
