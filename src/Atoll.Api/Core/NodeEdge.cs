@@ -64,8 +64,8 @@ public sealed class Allocation
     /// <summary>NUMA nodes that the pod is held to; null is all.</summary>
     public List<int>? Numa { get; set; }
 
-    /// <summary>Devices by resource.</summary>
-    public Dictionary<string, List<string>>? Devices { get; set; }
+    /// <summary>Devices by resource, in the order of its names.</summary>
+    public SortedDictionary<string, List<string>>? Devices { get; set; }
 
     /// <summary>Cores of this node that the pod's normalised cores come to, in thousandths.</summary>
     public long? CpuMilli { get; set; }

@@ -145,7 +145,7 @@ internal sealed class NodeParts
     /// <summary>What is written on the pod.</summary>
     public Allocation Describe(PartsClaim claim)
     {
-        var devices = new Dictionary<string, List<string>>(StringComparer.Ordinal);
+        var devices = new SortedDictionary<string, List<string>>(StringComparer.Ordinal);
         foreach ((int device, _, _) in claim.Devices)
         {
             PartsDevice its = Devices[device];

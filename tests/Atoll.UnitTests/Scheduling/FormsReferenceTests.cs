@@ -3,7 +3,6 @@ using Atoll.Api.Objects;
 using Atoll.Scheduling.Checking;
 using Atoll.Scheduling.Deliveries;
 using Atoll.Scheduling.Online;
-using CsCheck;
 
 namespace Atoll.UnitTests.Scheduling;
 
