@@ -45,8 +45,8 @@ public sealed class RolloutTests(Cluster cluster)
         await kubectl.OkAsync("rollout", "status", set, "--timeout=60s");
         Assert.NotEqual("", await kubectl.OkAsync("get", "pod", "db-0", "-o", "jsonpath={.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}"));
         await kubectl.OkAsync("scale", set, "--replicas=1", "--current-replicas=2");
-        await kubectl.OkAsync("wait", "--for=delete", "pod/db-1", "--timeout=60s");
-        Assert.Contains("\"replicas\":1", await kubectl.OkAsync("get", "--raw", $"/apis/apps/v1/namespaces/{kubectl.Namespace}/statefulsets/db/status"), StringComparison.Ordinal);
+        await kubectl.GoneAsync("pods", "statefulset.kubernetes.io/pod-name=db-1");
+        await kubectl.UntilAsync("\"replicas\":1", "get", "--raw", $"/apis/apps/v1/namespaces/{kubectl.Namespace}/statefulsets/db/status");
         Assert.Contains("Replicas:", await kubectl.OkAsync("describe", set), StringComparison.Ordinal);
         await kubectl.OkAsync("delete", set);
         await kubectl.GoneAsync("pods", "app=db");
