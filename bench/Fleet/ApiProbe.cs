@@ -67,6 +67,7 @@ internal sealed class ApiProbe(HttpClient client) : IAsyncDisposable
     {
         0 => client.GetAsync(new Uri("/api/v1/namespaces/default/pods/pre-00000-00-00", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, _stop.Token),
         1 => client.GetAsync(new Uri("/api/v1/namespaces/default/pods?limit=500", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, _stop.Token),
-        _ => client.PatchAsync(new Uri("/api/v1/namespaces/default", UriKind.Relative), new StringContent($$$$"""{"metadata":{"annotations":{"probe":"{{{{i}}}}"}}}""", Encoding.UTF8, new MediaTypeHeaderValue("application/merge-patch+json")), _stop.Token),
+        // An object that no site needs: a change of the namespace, say, would go out to every site, each time.
+        _ => client.PatchAsync(new Uri("/api/v1/namespaces/default/configmaps/" + Documents.ProbeName, UriKind.Relative), new StringContent($$$$"""{"data":{"probe":"{{{{i}}}}"}}""", Encoding.UTF8, new MediaTypeHeaderValue("application/merge-patch+json")), _stop.Token),
     };
 }

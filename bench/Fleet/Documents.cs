@@ -7,7 +7,7 @@ namespace Atoll.Bench.Fleet;
 /// <summary>The objects of a pretended fleet, as they are stored: sites, nodes with status, running pods, one ConfigMap that every site uses.</summary>
 internal static class Documents
 {
-    public const string SharedName = "fleet-settings";
+    public const string SharedName = "fleet-settings", ProbeName = "fleet-probe";
 
     private const string Time = "2026-01-02T03:04:05Z";
 
@@ -18,7 +18,7 @@ internal static class Documents
     public static string NodeName(int site, int node) => $"site-{site:D5}-n{node:D2}";
 
     public static JsonObject Site(int site) => Parse(
-        $$$$$"""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","metadata":{"name":"{{{{{SiteName(site)}}}}}","uid":"{{{{{SiteUid(site)}}}}}","creationTimestamp":"{{{{{Time}}}}}","generation":1},"spec":{"region":"region-{{{{{site % 20}}}}}","kind":"field"},"status":{}}""");
+        $$$$$"""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","metadata":{"name":"{{{{{SiteName(site)}}}}}","uid":"{{{{{SiteUid(site)}}}}}","creationTimestamp":"{{{{{Time}}}}}","generation":1},"spec":{"region":"region-{{{{{site % 20}}}}}","kind":"field"},"status":{"phase":"Connected","nodes":10,"lastTransitionTime":"{{{{{Time}}}}}"}}""");
 
     public static JsonObject Node(int site, int node) => Parse(
         $$$$$"""{"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{{{NodeName(site, node)}}}}}","uid":"{{{{{Uid(2, site, node, 0)}}}}}","creationTimestamp":"{{{{{Time}}}}}","labels":{"kubernetes.io/hostname":"{{{{{NodeName(site, node)}}}}}","kubernetes.io/arch":"amd64","kubernetes.io/os":"linux","edge.atoll.dev/site":"{{{{{SiteName(site)}}}}}","topology.kubernetes.io/zone":"{{{{{SiteName(site)}}}}}","topology.kubernetes.io/region":"region-{{{{{site % 20}}}}}"},"ownerReferences":[{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","name":"{{{{{SiteName(site)}}}}}","uid":"{{{{{SiteUid(site)}}}}}"}]},"spec":{},"status":{"capacity":{"cpu":"16","memory":"64Gi","pods":"110","ephemeral-storage":"200Gi"},"allocatable":{"cpu":"16","memory":"64Gi","pods":"110","ephemeral-storage":"200Gi"},"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","message":"the node runs","lastHeartbeatTime":"{{{{{Time}}}}}","lastTransitionTime":"{{{{{Time}}}}}"},{"type":"MemoryPressure","status":"False","reason":"Enough","lastHeartbeatTime":"{{{{{Time}}}}}","lastTransitionTime":"{{{{{Time}}}}}"},{"type":"DiskPressure","status":"False","reason":"Enough","lastHeartbeatTime":"{{{{{Time}}}}}","lastTransitionTime":"{{{{{Time}}}}}"}],"addresses":[{"type":"InternalIP","address":"10.{{{{{site % 250}}}}}.{{{{{node}}}}}.1"},{"type":"Hostname","address":"{{{{{NodeName(site, node)}}}}}"}],"nodeInfo":{"machineID":"{{{{{Uid(2, site, node, 1)}}}}}","systemUUID":"{{{{{Uid(2, site, node, 1)}}}}}","bootID":"{{{{{Uid(2, site, node, 2)}}}}}","kernelVersion":"6.1.0","osImage":"Debian 12","containerRuntimeVersion":"atoll://0.1.0","kubeletVersion":"v1.32.0+atoll","kubeProxyVersion":"","operatingSystem":"linux","architecture":"amd64"}}}""");
@@ -41,6 +41,10 @@ internal static class Documents
             data.Append(CultureInfo.InvariantCulture, $"""{(i == 0 ? "" : ",")}"setting-{i:D2}":"{(i == 20 ? $"version-{version:D6}" : $"a value that stays as it is, number {i:D2}, long enough")}" """);
         return Parse($$$$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{{{SharedName}}}}}","namespace":"default","uid":"{{{{{Uid(4, 0, 0, 0)}}}}}","creationTimestamp":"{{{{{Time}}}}}"},"data":{{{{{{data}}}}}}}""");
     }
+
+    /// <summary>What a user changes again and again without a site needing it.</summary>
+    public static JsonObject Probe() => Parse(
+        $$$$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{{{ProbeName}}}}}","namespace":"default","uid":"{{{{{Uid(5, 0, 0, 0)}}}}}","creationTimestamp":"{{{{{Time}}}}}"},"data":{}}""");
 
     /// <summary>A Deployment of one pod a site.</summary>
     public static JsonObject OnePerSite(int sites) => Parse(

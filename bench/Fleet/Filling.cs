@@ -14,6 +14,7 @@ internal static class Filling
         await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true });
         var batch = new List<ImportObject>(1000);
         await AddAsync(Kinds.ConfigMap, Documents.Shared(0));
+        await AddAsync(Kinds.ConfigMap, Documents.Probe());
         for (int site = 0; site < sites; site++)
         {
             await AddAsync(Kinds.Site, Documents.Site(site));

@@ -37,7 +37,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         await ListAsync(result);
         say($"list of all pods: {result.ListSeconds:N2} s, {result.ListBytes / 1e6:N0} MB; a watch saw a change after {result.WatchLag * 1000:N0} ms");
         await RestartAsync(result);
-        say($"after kill: served in {result.RestartServed:N1} s, all resumed in {result.Resumed:N1} s, {result.ResumeCpu:N1} CPU s, peak {result.ResumePeak:N0} MiB, {result.ResumeBytes:N0} B a site, API p99 {result.ResumeP99:N0} ms ({result.ResumeCalls} calls, {result.ResumeFailures} failed); ends: {result.ResumeEnds}");
+        say($"after kill: served in {result.RestartServed:N1} s, all resumed in {result.Resumed:N1} s, {result.ResumeCpu:N1} CPU s, peak {result.ResumePeak:N0} MiB, {result.ResumeBytes:N0} B a site ({result.ResumeSpoken:N0} B beside TLS and its handshake), API p99 {result.ResumeP99:N0} ms ({result.ResumeCalls} calls, {result.ResumeFailures} failed); ends: {result.ResumeEnds}");
         using var me = Process.GetCurrentProcess();
         (result.DriverCpu, result.DriverMemory) = (me.TotalProcessorTime.TotalSeconds, me.WorkingSet64 / 1048576.0);
         result.Load = string.Join(' ', File.ReadAllText("/proc/loadavg").Split(' ').Take(3));
@@ -164,6 +164,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         _progress.Clear();
         centre.Kill();
         await UntilAsync("the sites know that the centre is gone", 30, () => _progress.Live == 0);
+        double spoken = _sites.Sum(s => s.Spoken);
         long begin = Stopwatch.GetTimestamp();
         result.RestartServed = (await centre.StartAsync()).TotalSeconds;
         await using ApiProbe probe = new ApiProbe(centre.Client()).Start();
@@ -175,6 +176,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         result.ResumeCpu = centre.CpuSeconds;
         result.ResumePeak = centre.PeakMib;
         result.ResumeBytes = _sites.Average(s => s.Wire.Sent + s.Wire.Received);
+        result.ResumeSpoken = (_sites.Sum(s => s.Spoken) - spoken) / sites;
         result.ResumeEnds = _progress.Ends;
     }
 

@@ -32,6 +32,8 @@ internal sealed record FleetResult
     public double ResumeCpu { get; set; }
     public double ResumePeak { get; set; }
     public double ResumeBytes { get; set; }
+    /// <summary>Of these, what the sessions themselves say.</summary>
+    public double ResumeSpoken { get; set; }
     public double ResumeP50 { get; set; }
     public double ResumeP99 { get; set; }
     public int ResumeCalls { get; set; }

@@ -37,6 +37,9 @@ internal sealed class HollowSite : ISiteOwner
     /// <summary>Bytes of the present connection as TCP carries them.</summary>
     public LineBytes Wire => _dialer.Wire;
 
+    /// <summary>Bytes of all sessions so far, both ways, without the upgrade, TLS and its handshakes.</summary>
+    public long Spoken => Link.Traffic.Sent(LinkClass.Session) + Link.Traffic.Received(LinkClass.Session);
+
     public int Held
     {
         get

@@ -3,31 +3,48 @@ using System.Text;
 
 namespace Atoll.Bench.Fleet;
 
-/// <summary>Growth with the number of sites: four small plots in one SVG.</summary>
+/// <summary>Growth with the number of sites: small plots in one SVG, each with a straight line from the origin through its first point to compare with.</summary>
 internal static class Picture
 {
-    private const int Width = 420, Height = 230, Left = 60, Right = 20, Top = 34, Bottom = 34;
+    private const int Width = 420, Height = 230, Left = 60, Right = 20, Top = 34, Bottom = 34, Columns = 2;
+
+    private static readonly (string Title, Func<FleetResult, double> Value)[] s_plots =
+    [
+        ("steady: processor time, % of one core", r => r.SteadyCpu),
+        ("steady: memory resident, MiB", r => r.SteadyMemory),
+        ("steady: memory in use, MiB", r => r.SteadyLive),
+        ("idle line of one site, B/s up + down", r => r.IdleUp + r.IdleDown),
+        ("restart: all sites resumed after, s", r => r.Resumed),
+        ("restart: processor time of the centre, s", r => r.ResumeCpu),
+        ("restart: session bytes of one site", r => r.ResumeSpoken),
+        ("restart: API p99, ms", r => r.ResumeP99),
+        ("Deployment, one a site: started at all after, s", r => r.RollStarted),
+        ("Deployment, one a site: processor time of the centre, s", r => r.RollCpu),
+        ("ConfigMap: at all sites after, s", r => r.ConfigAll),
+        ("ConfigMap: processor time of the centre, s", r => r.ConfigCpu),
+    ];
 
     public static string Of(IReadOnlyList<FleetResult> results)
     {
         var svg = new StringBuilder();
-        svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {2 * Width} {2 * Height}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{2 * Width}\" height=\"{2 * Height}\" fill=\"white\"/>\n");
-        Plot(svg, 0, 0, "steady: % of one core", results, r => r.SteadyCpu);
-        Plot(svg, Width, 0, "steady: memory resident, MiB", results, r => r.SteadyMemory);
-        Plot(svg, 0, Height, "idle line of one site, B/s up + down", results, r => r.IdleUp + r.IdleDown);
-        Plot(svg, Width, Height, "resume of all after a restart: CPU s of the centre", results, r => r.ResumeCpu);
+        int height = (s_plots.Length + Columns - 1) / Columns * Height;
+        svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Columns * Width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{Columns * Width}\" height=\"{height}\" fill=\"white\"/>\n");
+        for (int i = 0; i < s_plots.Length; i++)
+            Plot(svg, i % Columns * Width, i / Columns * Height, s_plots[i].Title, results, s_plots[i].Value);
         return svg.Append("</svg>\n").ToString();
     }
 
     private static void Plot(StringBuilder svg, int x, int y, string title, IReadOnlyList<FleetResult> results, Func<FleetResult, double> value)
     {
+        FleetResult first = results.MinBy(r => r.Sites)!;
         double most = Math.Max(1e-9, results.Max(value)) * 1.15, sites = results.Max(r => r.Sites) * 1.05;
         double X(double s) => x + Left + s / sites * (Width - Left - Right);
         double Y(double v) => y + Height - Bottom - v / most * (Height - Top - Bottom);
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{x + Left}\" y=\"{y + 22}\" font-size=\"14\">{title}</text>\n");
         for (int i = 0; i <= 4; i++)
             svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{x + Left}\" x2=\"{x + Width - Right}\" y1=\"{Y(most * i / 4):F1}\" y2=\"{Y(most * i / 4):F1}\" stroke=\"#ddd\"/><text x=\"{x + Left - 6}\" y=\"{Y(most * i / 4) + 4:F1}\" text-anchor=\"end\">{most * i / 4:G3}</text>\n");
-        svg.Append("<polyline fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2\" points=\"");
+        double slope = value(first) / first.Sites, end = Math.Min(sites, slope > 0 ? most / slope : sites);
+        svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{X(0):F1}\" y1=\"{Y(0):F1}\" x2=\"{X(end):F1}\" y2=\"{Y(end * slope):F1}\" stroke=\"#999\" stroke-dasharray=\"4 4\"/>\n<polyline fill=\"none\" stroke=\"#0b6e4f\" stroke-width=\"2\" points=\"");
         foreach (FleetResult r in results)
             svg.Append(CultureInfo.InvariantCulture, $"{X(r.Sites):F1},{Y(value(r)):F1} ");
         svg.Append("\"/>\n");

@@ -23,7 +23,7 @@ public sealed class SiteScopes
     private readonly Dictionary<ObjectKey, KeyState> _keys = [];
     private readonly ConcurrentDictionary<string, ScopeItem> _byUid = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _siteOfNode = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, HashSet<ObjectKey>> _podsOfNode = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, NodePods> _podsOfNode = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Dictionary<ObjectKey, int>> _scopes = new(StringComparer.Ordinal);
     private readonly PodTemplates<ObjectKey[]> _podReferences = new(MaxTemplates, static pod => ReferencesOf(Kinds.Pod, pod));
 
@@ -138,7 +138,7 @@ public sealed class SiteScopes
             _siteOfNode[node] = site;
         var key = new ObjectKey(Kinds.Node, node);
         Root(State(key), key, site, changes);
-        if (_podsOfNode.TryGetValue(node, out HashSet<ObjectKey>? pods))
+        if (_podsOfNode.TryGetValue(node, out NodePods? pods))
             foreach (ObjectKey pod in pods)
                 Root(State(pod), pod, site, changes);
     }
@@ -147,13 +147,14 @@ public sealed class SiteScopes
     {
         if (state.Node != node)
         {
-            if (state.Node is not null && _podsOfNode.TryGetValue(state.Node, out HashSet<ObjectKey>? left) && left.Remove(key) && left.Count == 0)
+            if (state.Node is not null && _podsOfNode.TryGetValue(state.Node, out NodePods? left) && left.Remove(key) && left.Count == 0)
                 _podsOfNode.Remove(state.Node);
             if (node is not null)
             {
-                if (!_podsOfNode.TryGetValue(node, out HashSet<ObjectKey>? joined))
-                    _podsOfNode[node] = joined = [];
+                if (!_podsOfNode.TryGetValue(node, out NodePods? joined))
+                    _podsOfNode[node] = joined = new NodePods(node);
                 joined.Add(key);
+                node = joined.Node;
             }
             state.Node = node;
         }
@@ -228,6 +229,12 @@ public sealed class SiteScopes
     {
         if (state.Item is null && state.Sites.Count == 0 && state.RootSite is null && state.Node is null)
             _keys.Remove(key);
+    }
+
+    /// <summary>The pods (and volumes) of a node, with the one copy of its name that all of them share.</summary>
+    private sealed class NodePods(string node) : HashSet<ObjectKey>
+    {
+        public string Node { get; } = node;
     }
 
     private sealed class KeyState

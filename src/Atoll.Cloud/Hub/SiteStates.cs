@@ -16,10 +16,12 @@ namespace Atoll.Cloud.Hub;
 /// </summary>
 internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProvider time, ILogger logger)
 {
-    private static readonly TimeSpan s_period = TimeSpan.FromSeconds(30);
+    // Of many sites each is looked at less often, so that the looks stay cheap.
+    private static readonly TimeSpan s_period = TimeSpan.FromSeconds(30), s_periodOfOne = TimeSpan.FromMilliseconds(50);
 
-    // After a restart of the centre its sites need this long to dial in again before they count as disconnected.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+    // After a restart of the centre its sites need this long to dial in again before they count as disconnected: their back-off and a
+    // dial. To write of thousands that they are gone, and soon after that they are back, would keep the centre from taking them in.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(40);
 
     private const string ClockSkewed = "ClockSkewed";
 
@@ -58,10 +60,8 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             await foreach (string name in _woken.Reader.ReadAllAsync(cancellation))
             {
                 HubSession? session = sessionOf(name);
-                bool connected = session is not null;
-                if (!connected && time.GetUtcNow() - started < s_patience && !_facts.ContainsKey(name))
-                    continue;
-                await ReconcileAsync(name, session, nodesOf(name), uid => isInScope(name, uid), cancellation);
+                bool awaited = session is null && time.GetUtcNow() - started < s_patience && !_facts.ContainsKey(name);
+                await ReconcileAsync(name, session, awaited, nodesOf(name), uid => isInScope(name, uid), cancellation);
             }
             await period;
         }
@@ -77,17 +77,18 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         while (true)
         {
             await Task.Delay(pause, time, cancellation);
-            pause = s_period;
-            foreach (KubeObject site in sites())
+            IReadOnlyList<KubeObject> all = sites();
+            foreach (KubeObject site in all)
                 _woken.Writer.TryWrite(site.Name);
+            pause = s_periodOfOne * all.Count > s_period ? s_periodOfOne * all.Count : s_period;
         }
     }
 
-    private async Task ReconcileAsync(string name, HubSession? session, IReadOnlyList<string> nodes, Func<string, bool> isInScope, CancellationToken cancellation)
+    private async Task ReconcileAsync(string name, HubSession? session, bool awaited, IReadOnlyList<string> nodes, Func<string, bool> isInScope, CancellationToken cancellation)
     {
         bool connected = session is not null;
         ApiResult found = await resources.GetAsync(Kinds.Site, null, name, cancellation);
-        if (found.Object is null)
+        if (found.Object is null || (awaited && found.Object.View(ApiJson.Default.Site).Status?.Phase == "Connected"))
             return;
         await ReconcileOrphansAsync(found.Object, session, isInScope, cancellation);
         await ReconcileSiteAsync(found.Object, connected, nodes.Count, cancellation);

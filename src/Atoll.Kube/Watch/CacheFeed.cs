@@ -11,6 +11,8 @@ namespace Atoll.Kube.Watch;
 /// </summary>
 internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsyncDisposable
 {
+    private const int LoadPage = 10_000;
+
     // Every key sorts at or after a single zero byte.
     private static readonly ReadOnlyMemory<byte> s_first = new byte[] { 0 };
 
@@ -93,18 +95,29 @@ internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsync
         }
     }
 
-    // Every resource must be read at one revision: the first read fixes it. -1 when it was compacted meanwhile.
+    // Every resource must be read at one revision: the first read fixes it. -1 when it was compacted meanwhile. By pages, so that what
+    // the store gives is garbage before there is much of it: the cache keeps bytes of its own.
     private async Task<long> LoadAtAsync(long revision, CancellationToken cancellation)
     {
         foreach (ResourceCache cache in _caches)
         {
             (ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end) = Keys.Range(cache.Prefix);
-            StoreRange range = await store.RangeAsync(start, end, 0, revision, cancellation).ConfigureAwait(false);
-            if (range.Error != StoreError.None)
-                return -1;
-            if (revision == 0)
-                revision = range.Revision;
-            cache.Load(range.Entries, revision);
+            var state = new List<CachedObject>();
+            bool more;
+            do
+            {
+                StoreRange range = await store.RangeAsync(start, end, LoadPage, revision, cancellation).ConfigureAwait(false);
+                if (range.Error != StoreError.None)
+                    return -1;
+                if (revision == 0)
+                    revision = range.Revision;
+                cache.Read(range.Entries, state);
+                more = range.More;
+                if (more)
+                    start = (byte[])[.. range.Entries[^1].Key.Span, 0];
+            }
+            while (more);
+            cache.Load(state, revision);
         }
         return revision;
     }

@@ -48,7 +48,7 @@ internal sealed class CachedObject
     public string Uid { get; }
 
     /// <summary>Node of a pod, or null.</summary>
-    public string? NodeName { get; }
+    public string? NodeName { get; internal set; }
 
     /// <summary>The object for readers; the same instance for all of them.</summary>
     public KubeObject Object => _object ?? Interlocked.CompareExchange(ref _object, KubeObject.Stored(Utf8, Key, Uid), null) ?? _object;

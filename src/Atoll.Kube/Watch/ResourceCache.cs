@@ -37,8 +37,8 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
         }
     }
 
-    /// <summary>Takes in the state at a revision; changes after it follow through <see cref="Apply"/>.</summary>
-    public void Load(IReadOnlyList<StoreEntry> entries, long revision)
+    /// <summary>Reads entries of the store, on all cores when they are many.</summary>
+    public void Read(IReadOnlyList<StoreEntry> entries, List<CachedObject> into)
     {
         var made = new CachedObject[entries.Count];
         if (made.Length > 1000)
@@ -46,13 +46,19 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
         else
             for (int i = 0; i < made.Length; i++)
                 made[i] = Make(entries[i].Key.Span, entries[i].Value.Span, entries[i].ModRevision);
+        into.AddRange(made);
+    }
+
+    /// <summary>Takes in the state at a revision; changes after it follow through <see cref="Apply"/>.</summary>
+    public void Load(List<CachedObject> state, long revision)
+    {
         lock (_gate)
         {
             _items.Clear();
-            _items.EnsureCapacity(made.Length);
+            _items.EnsureCapacity(state.Count);
             _byNode?.Clear();
             _history.Clear();
-            foreach (CachedObject item in made)
+            foreach (CachedObject item in state)
             {
                 _items.Add(item);
                 Index(item, null);
@@ -266,6 +272,8 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
         {
             if (!_byNode.TryGetValue(after, out list))
                 _byNode[after] = list = [];
+            else
+                current.NodeName = list[0].NodeName; // One string for all pods of a node.
             list.Add(current);
         }
     }

@@ -65,7 +65,8 @@ public sealed class ParentSelector
     /// <param name="nowMs">The time.</param>
     /// <param name="silent">The session ended because nothing was heard: another address is better than waiting for this one.</param>
     /// <param name="random">Jitter.</param>
-    public TimeSpan Failed(long nowMs, bool silent, Random random)
+    /// <param name="refused">Nobody listens there.</param>
+    public TimeSpan Failed(long nowMs, bool silent, Random random, bool refused = false)
     {
         bool lasted = _connectedAt >= 0 && nowMs - _connectedAt >= _stableMs;
         bool connected = _connectedAt >= 0;
@@ -89,7 +90,7 @@ public sealed class ParentSelector
         _current = (_current + 1) % _count;
         // Another address is dialled at once; the wait comes when all have failed.
         int rounds = _failuresInRow / _count;
-        return _failuresInRow % _count == 0 || connected ? _backoff.Wait(Math.Max(1, rounds), random) : TimeSpan.Zero;
+        return _failuresInRow % _count == 0 || connected ? _backoff.Wait(Math.Max(1, rounds), random, refused) : TimeSpan.Zero;
     }
 
     /// <summary>A probe of the first address failed; it is tried again later.</summary>

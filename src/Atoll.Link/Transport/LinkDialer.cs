@@ -31,6 +31,9 @@ public sealed class LinkDialException : IOException
     /// <summary>A reason and a message for people.</summary>
     public LinkDialException(LinkError error, string message, Exception? inner = null) : base(message, inner) => Error = error;
 
+    /// <summary>True when the machine answered that nobody listens there.</summary>
+    public bool Refused => InnerException is SocketException { SocketErrorCode: SocketError.ConnectionRefused };
+
     /// <summary>Without a better reason.</summary>
     public LinkDialException() : this(LinkError.Unreachable, "The parent could not be reached.")
     {

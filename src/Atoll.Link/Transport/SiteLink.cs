@@ -31,6 +31,7 @@ public sealed class SiteLink
     private List<OutcomeRef>? _early;
     private LinkPump? _pump;
     private string? _preferredFailure;
+    private bool _refused;
 
     /// <summary>A link that is not yet running.</summary>
     public SiteLink(SiteLinkOptions options, ISiteOwner owner, TimeProvider time, Random random)
@@ -85,7 +86,7 @@ public sealed class SiteLink
                 break;
             if (error == LinkError.None)
                 continue;
-            TimeSpan wait = _selector.Failed(NowMs, error == LinkError.Silent, _random);
+            TimeSpan wait = _selector.Failed(NowMs, error == LinkError.Silent, _random, _refused);
             try
             {
                 await Task.Delay(wait, _time, cancellation).ConfigureAwait(false);
@@ -103,12 +104,14 @@ public sealed class SiteLink
         Stream line;
         try
         {
+            _refused = false;
             _owner.StateChanged(LinkState.Connecting, LinkError.None, parent);
             line = await _options.Dial(parent, cancellation).ConfigureAwait(false);
         }
         catch (Exception failure) when (!cancellation.IsCancellationRequested)
         {
             LinkError error = failure is LinkDialException dial ? dial.Error : LinkError.Unreachable;
+            _refused = failure is LinkDialException { Refused: true };
             Failed(parent, failure.Message);
             _owner.StateChanged(LinkState.Closed, error, parent);
             return error;

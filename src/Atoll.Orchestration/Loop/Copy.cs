@@ -40,7 +40,7 @@ internal sealed class Copy
     public static string InNamespace(string ns) => "ns/" + ns;
 
     /// <summary>Index key of everything that names an owner.</summary>
-    public static string OwnedBy(string uid) => "owner/" + uid;
+    public static string OwnedBy(string uid) => OwnerPrefix + uid;
 
     /// <summary>Index key of everything in a namespace that no controller has: what one may adopt.</summary>
     public static string FreeIn(string ns) => "free/" + ns;
@@ -54,16 +54,21 @@ internal sealed class Copy
     /// <summary>Index key of the pods that have succeeded or failed.</summary>
     public const string Over = "pods/over";
 
-    private const string NodePrefix = "node/";
+    private const string NodePrefix = "node/", OwnerPrefix = "owner/";
 
     /// <summary>Names of the nodes that pods are bound to.</summary>
-    public List<string> NodesInUse()
+    public List<string> NodesInUse() => IndexedBy(NodePrefix);
+
+    /// <summary>Identities that objects name as owners.</summary>
+    public List<string> OwnersNamed() => IndexedBy(OwnerPrefix);
+
+    private List<string> IndexedBy(string prefix)
     {
         var names = new List<string>();
         lock (_gate)
             foreach (string key in _index.Keys)
-                if (key.StartsWith(NodePrefix, StringComparison.Ordinal))
-                    names.Add(key[NodePrefix.Length..]);
+                if (key.StartsWith(prefix, StringComparison.Ordinal))
+                    names.Add(key[prefix.Length..]);
         return names;
     }
 

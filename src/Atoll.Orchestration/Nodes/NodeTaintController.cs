@@ -36,6 +36,8 @@ internal sealed class NodeTaintController : Controller
     {
         Node view = node.View(ApiJson.Default.Node);
         HashSet<string> wanted = FromConditions(view);
+        if (wanted.Count == 0 && view.Spec.Taints is not { Count: > 0 })
+            return null; // As nearly all are, and a fleet has many.
         var taints = new JsonArray();
         bool changed = false;
         foreach (JsonNode? taint in node.ToNode()["spec"]?["taints"] as JsonArray ?? [])

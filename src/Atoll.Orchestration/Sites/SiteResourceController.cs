@@ -13,8 +13,8 @@ namespace Atoll.Orchestration.Sites;
 
 /// <summary>
 /// Shows in each Site's status what the site has, what of it is not saleable (the nodes' system, Atoll's own services, headroom),
-/// sold and free. All sites are looked at together, every <see cref="s_period"/>: one copy of the fleet, and a write only for
-/// what changed.
+/// sold and free. All sites are looked at together, every <see cref="s_period"/> while anything changes: one copy of the fleet, and a
+/// write only for what changed.
 /// </summary>
 internal sealed class SiteResourceController : Controller
 {
@@ -23,24 +23,35 @@ internal sealed class SiteResourceController : Controller
     private static readonly TimeSpan s_period = TimeSpan.FromSeconds(30);
 
     private readonly Func<Snapshot> _fleet;
+    private bool _changed = true;
 
     public SiteResourceController(Cluster cluster, Func<Snapshot> fleet) : base(cluster, 1)
     {
         _fleet = fleet;
         cluster.Of(Kinds.Site).Listen((old, now) =>
         {
-            if (old?.Metadata.Generation != now?.Metadata.Generation)
-                Queue.Add(All);
+            if (old?.Metadata.Generation == now?.Metadata.Generation)
+                return;
+            Volatile.Write(ref _changed, true);
+            Queue.Add(All);
         });
+        cluster.Nodes.Listen((_, _) => Volatile.Write(ref _changed, true));
+        cluster.Pods.Listen((_, _) => Volatile.Write(ref _changed, true));
     }
 
-    public override IEnumerable<string> Keys() => [All];
+    public override IEnumerable<string> Keys()
+    {
+        _changed = true; // Now and then without a reason: somebody else may have written there.
+        return [All];
+    }
 
     internal override async ValueTask<Next> ReconcileAsync(string key, CancellationToken cancellation)
     {
         List<KubeObject> sites = Cluster.Of(Kinds.Site).All();
         if (sites.Count == 0)
             return Next.Done;
+        if (!Interlocked.Exchange(ref _changed, false))
+            return Next.In(s_period);
         IReadOnlyDictionary<string, IReadOnlyDictionary<string, SiteUse>> uses = SiteUsage.Of(_fleet());
         ILookup<string, NodeStatus> nodes = Cluster.Nodes.All().Where(n => n.View(ApiJson.Default.Node).Status is not null)
             .ToLookup(n => n.Metadata.Label(WellKnown.SiteLabel) ?? "", n => n.View(ApiJson.Default.Node).Status!);
@@ -52,6 +63,8 @@ internal sealed class SiteResourceController : Controller
             if (StatusPatch.Changes(site, new JsonObject { ["resources"] = shown.Count == 0 ? null : shown.DeepClone() }) is { } patch)
                 ok &= (await Cluster.PatchAsync(Kinds.Site, site, patch, false, cancellation, "status").ConfigureAwait(false)) is { Ok: true } or { IsNotFound: true };
         }
+        if (!ok)
+            Volatile.Write(ref _changed, true);
         return ok ? Next.In(s_period) : Next.Retry;
     }
 

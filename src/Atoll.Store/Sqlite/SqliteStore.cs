@@ -36,7 +36,7 @@ public sealed class SqliteStore : IStore
         History history = History.Open(connection, path);
         (Incarnation, Epoch) = (history.Incarnation, history.Epoch);
         _tail = new Tail(options.TailBytes, history.Revision);
-        _writer = new Writer(connection);
+        _writer = new Writer(connection, options.TailBytes);
         _writer.SetRevision(history.Revision);
         _loop = new WriteLoop(_writer, history, _tail, path, options);
     }

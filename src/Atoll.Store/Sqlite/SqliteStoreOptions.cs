@@ -36,7 +36,7 @@ public sealed record SqliteStoreOptions
     /// <summary>How many bytes of superseded keys and values, and 64 for each, trigger a compaction, however few revisions they are.</summary>
     public long MaxHistoryBytes { get; init; } = 64L << 20;
 
-    /// <summary>How many bytes of recent events are kept in memory for watches; older ones are read from the file.</summary>
+    /// <summary>How many bytes of recent events are kept in memory for watches (older ones are read from the file), and at most as many of newest rows for the writer.</summary>
     public long TailBytes { get; init; } = 8L << 20;
 
     /// <summary>SQLite's page cache of each connection, KiB.</summary>

@@ -10,16 +10,17 @@ namespace Atoll.Store.Sqlite;
 internal sealed class Writer : IDisposable
 {
     private readonly SqliteConnection _connection;
-    private readonly SqliteCommand _begin, _commit, _rollback, _newest, _version, _end, _insert, _position, _compact, _compacted, _free;
+    private readonly RecentRows _recent;
+    private readonly SqliteCommand _begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _free;
 
-    public Writer(SqliteConnection connection)
+    public Writer(SqliteConnection connection, long recentBytes)
     {
         _connection = connection;
+        _recent = new RecentRows(recentBytes);
         _begin = Command("BEGIN IMMEDIATE");
         _commit = Command("COMMIT");
         _rollback = Command("ROLLBACK");
         _newest = Command("SELECT id, rev, create_rev, value FROM kv WHERE key = $key AND end_rev IS NULL", "$key");
-        _version = Command("SELECT rev FROM kv WHERE key = $key AND end_rev IS NULL", "$key");
         _end = Command("UPDATE kv SET end_rev = $rev WHERE id = $id", "$rev", "$id");
         _insert = Command("INSERT INTO kv (rev, key, value, create_rev, prev_id, end_rev) VALUES ($rev, $key, $value, $create, $prev, $end)", "$rev", "$key", "$value", "$create", "$prev", "$end");
         _position = Command("INSERT INTO meta (name, value) VALUES ('revision', $rev) ON CONFLICT (name) DO UPDATE SET value = $rev", "$rev");
@@ -35,6 +36,7 @@ internal sealed class Writer : IDisposable
     /// <summary>Ends a transaction that failed. SQLite may have done so by itself; throws when it is still open afterwards.</summary>
     public void Rollback()
     {
+        _recent.Clear();
         if (raw.sqlite3_get_autocommit(_connection.Handle) == 0)
             _rollback.ExecuteNonQuery();
     }
@@ -42,17 +44,19 @@ internal sealed class Writer : IDisposable
     /// <summary>The newest row of a key: its id and entry, or null.</summary>
     public (long Id, StoreEntry Entry)? Newest(byte[] key)
     {
-        _newest.Parameters[0].Value = key;
-        using SqliteDataReader reader = _newest.ExecuteReader();
-        return reader.Read() ? (reader.GetInt64(0), new StoreEntry(key, reader.GetFieldValue<byte[]>(3), reader.GetInt64(2), reader.GetInt64(1))) : null;
+        if (!_recent.TryGet(key, out RecentRows.Row row))
+        {
+            _newest.Parameters[0].Value = key;
+            using SqliteDataReader reader = _newest.ExecuteReader();
+            if (reader.Read())
+                row = new RecentRows.Row(reader.GetInt64(0), new StoreEntry(key, reader.GetFieldValue<byte[]>(3), reader.GetInt64(2), reader.GetInt64(1)));
+            _recent.Put(key, row);
+        }
+        return row.Entry is { } entry ? (row.Id, entry) : null;
     }
 
     /// <summary>The revision of the newest row of a key; 0 when there is none.</summary>
-    public long VersionOf(byte[] key)
-    {
-        _version.Parameters[0].Value = key;
-        return _version.ExecuteScalar() is long revision ? revision : 0;
-    }
+    public long VersionOf(byte[] key) => Newest(key)?.Entry.ModRevision ?? 0;
 
     /// <summary>Writes one change and returns its event, or null when it changes nothing (a deletion of what is not there).</summary>
     public StoreEvent? Write(byte[] key, byte[]? value, long revision)
@@ -74,6 +78,7 @@ internal sealed class Writer : IDisposable
         _insert.Parameters[4].Value = before is { } previous ? previous.Id : DBNull.Value;
         _insert.Parameters[5].Value = value is null ? revision : DBNull.Value;
         _insert.ExecuteNonQuery();
+        _recent.Put(key, value is null ? default : new RecentRows.Row(raw.sqlite3_last_insert_rowid(_connection.Handle), new StoreEntry(key, value, created, revision)));
         return new StoreEvent(key, value is null ? (ReadOnlyMemory<byte>?)null : value, created, revision, before?.Entry);
     }
 
@@ -126,7 +131,7 @@ internal sealed class Writer : IDisposable
 
     public void Dispose()
     {
-        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _commit, _rollback, _newest, _version, _end, _insert, _position, _compact, _compacted, _free])
+        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _commit, _rollback, _newest, _end, _insert, _position, _compact, _compacted, _free])
             command.Dispose();
         _connection.Dispose();
     }
