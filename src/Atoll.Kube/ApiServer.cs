@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Kube.Access;
@@ -103,12 +104,13 @@ public sealed class ApiServer : IAsyncDisposable
         IResources system = As(Identity.Trusted("system:apiserver"));
         foreach (string name in s_defaultNamespaces)
             await EnsureAsync(Kinds.Namespace, name, []).ConfigureAwait(false);
-        foreach ((string name, long value, string description) in PodAdmission.SystemClasses)
-            await EnsureAsync(Kinds.PriorityClass, name, new JsonObject { ["value"] = value, ["description"] = description }).ConfigureAwait(false);
+        foreach ((string name, long value, string policy, string description) in PodAdmission.SystemClasses)
+            await EnsureAsync(Kinds.PriorityClass, name, new JsonObject { ["value"] = value, ["preemptionPolicy"] = policy, ["description"] = description },
+                name == WellKnown.BatchClass ? new JsonObject { [WellKnown.QosLabel] = WellKnown.QosBatch } : null).ConfigureAwait(false);
 
-        async Task EnsureAsync(ResourceType type, string name, JsonObject document)
+        async Task EnsureAsync(ResourceType type, string name, JsonObject document, JsonObject? labels = null)
         {
-            document["metadata"] = new JsonObject { ["name"] = name };
+            document["metadata"] = new JsonObject { ["name"] = name, ["labels"] = labels };
             ApiResult result = await system.CreateAsync(type, null, document, cancellation).ConfigureAwait(false);
             if (!result.Ok && !result.IsAlreadyExists)
                 throw new InvalidOperationException($"{type.Kind} {name} cannot be made: {result.Error}");

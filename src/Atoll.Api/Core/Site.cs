@@ -54,8 +54,27 @@ public sealed class SiteSpec
     /// <summary>What the site as a whole has to give, by names in <c>site.edge.atoll.dev/</c>: uplink in bit/s, public addresses.</summary>
     public Dictionary<string, string>? Resources { get; set; }
 
+    /// <summary>Batch pods on the site's nodes; null is none.</summary>
+    public Colocation? Colocation { get; set; }
+
     /// <summary>The operator's word on orphans of the site: what to do with each.</summary>
     public List<OrphanDecision>? Orphans { get; set; }
+}
+
+/// <summary>How the nodes of a site give batch pods what online pods reserved and do not use. Names as in Koordinator's colocation strategy.</summary>
+public sealed class Colocation
+{
+    /// <summary>Share of allocatable cpu, per cent, up to which online and batch pods together may use it: the rest is the safety margin. 1 to 100, 80 when null.</summary>
+    public int? CpuReclaimThresholdPercent { get; set; }
+
+    /// <summary>The same of memory.</summary>
+    public int? MemoryReclaimThresholdPercent { get; set; }
+
+    /// <summary>How long more may be handed out than is left before batch pods are evicted for it, seconds. 1 to 86,400, 300 when null.</summary>
+    public int? EvictAfterSeconds { get; set; }
+
+    /// <summary>How long an online pod counts with all that it requested, as nothing is known of its use. 0 to 86,400, 600 when null.</summary>
+    public int? ColdStartSeconds { get; set; }
 }
 
 /// <summary>How far a place is from a site.</summary>

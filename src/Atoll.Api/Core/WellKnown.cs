@@ -69,6 +69,21 @@ public static class WellKnown
     /// <summary>Memory of one GPU, bytes.</summary>
     public const string GpuMemory = "edge.atoll.dev/gpu-memory";
 
+    /// <summary>Quality of service of a pod, and of the pods of a PriorityClass; the one value is <see cref="QosBatch"/>.</summary>
+    public const string QosLabel = "edge.atoll.dev/qos";
+
+    /// <summary>Offline work: it runs in what online pods reserved and do not use, and is throttled and evicted first.</summary>
+    public const string QosBatch = "batch";
+
+    /// <summary>PriorityClass of batch pods that name none: below every online pod, and never preempting.</summary>
+    public const string BatchClass = "edge-batch";
+
+    /// <summary>Cpu for batch pods, thousandths of a core: what a node reclaims, never what it sells.</summary>
+    public const string BatchCpu = "edge.atoll.dev/batch-cpu";
+
+    /// <summary>Memory for batch pods, bytes.</summary>
+    public const string BatchMemory = "edge.atoll.dev/batch-memory";
+
     /// <summary>Prefix of resources that a site has as a whole, not a node.</summary>
     public const string SiteResourcePrefix = "site.edge.atoll.dev/";
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Kube.Watch;
 
@@ -14,10 +15,11 @@ internal static class PodAdmission
     private const string DefaultPolicy = "PreemptLowerPriority";
 
     /// <summary>Classes that every cluster has.</summary>
-    public static readonly (string Name, long Value, string Description)[] SystemClasses =
+    public static readonly (string Name, long Value, string Policy, string Description)[] SystemClasses =
     [
-        ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
-        ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+        ("system-node-critical", 2_000_001_000, DefaultPolicy, "Used for system critical pods that must not be moved from their current node."),
+        ("system-cluster-critical", 2_000_000_000, DefaultPolicy, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+        (WellKnown.BatchClass, -1_000_000, "Never", "Used for offline pods that run in what online pods reserved and do not use."),
     ];
 
     /// <summary>Fills a new pod in, or says why it is refused. What a trusted writer (a site's replacement) brings along is kept.</summary>
@@ -65,7 +67,7 @@ internal static class PodAdmission
             if (Find(classes, name) is { } found)
                 (value, policy) = (found.Number("value") ?? 0, found.Text("preemptionPolicy") ?? DefaultPolicy);
             else if (Array.Find(SystemClasses, known => known.Name == name) is { Name: not null } known)
-                value = known.Value;
+                (value, policy) = (known.Value, known.Policy);
             else
                 return $"no PriorityClass with name {name} was found";
         }
@@ -125,7 +127,7 @@ internal static class PodAdmission
     private static bool IsDefault(JsonObject document) =>
         document["globalDefault"] is JsonValue flag && flag.GetValueKind() == System.Text.Json.JsonValueKind.True;
 
-    private static JsonObject? Find(ResourceCache classes, string name) =>
+    internal static JsonObject? Find(ResourceCache classes, string name) =>
         classes.Get(Keys.Local(null, name)) is { } cached ? Document(cached) : null;
 
     private static IEnumerable<JsonObject> All(ResourceCache classes) => classes.List(Selection.All, "", out _).Select(Document);

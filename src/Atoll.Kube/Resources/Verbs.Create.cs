@@ -85,6 +85,8 @@ internal sealed partial class Verbs
             return ApiStatus.Invalid(type, name, causes);
         if (type == Kinds.Pod && FlavourAdmission.Fill(document, cacheOf(Kinds.Flavour)) is { } contradiction)
             return ApiStatus.Invalid(type, name, [contradiction]);
+        if (type == Kinds.Pod && BatchAdmission.Fill(document, cacheOf(Kinds.PriorityClass)) is { } online)
+            return ApiStatus.Invalid(type, name, [online]);
         Strategy.PrepareForCreate(stored, document);
         ObjectSchemas.ApplyDefaults(stored, document);
         StorageAdmission.Admit(type, document, cacheOf);

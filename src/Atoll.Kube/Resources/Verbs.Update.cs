@@ -132,6 +132,8 @@ internal sealed partial class Verbs
         string name = meta.Text("name") ?? "";
         if (causes.Count > 0)
             return ApiStatus.Invalid(type, name, causes);
+        if (stored.Equals(Kinds.Pod))
+            BatchAdmission.Convert(next);
         ObjectSchemas.ApplyDefaults(stored, next);
         if (stored.Equals(Kinds.Pod))
             PodAdmission.CarryOver(old, next);

@@ -75,6 +75,8 @@ internal sealed class SiteResourceController : Controller
         foreach (NodeStatus node in nodes)
             foreach (KeyValuePair<string, string> amount in node.Capacity ?? node.Allocatable ?? [])
             {
+                if (amount.Key is WellKnown.BatchCpu or WellKnown.BatchMemory)
+                    continue; // Reclaimed from what is sold already.
                 (long has, long gives) = capacity.GetValueOrDefault(amount.Key);
                 long whole = Amount(amount.Key, amount.Value);
                 capacity[amount.Key] = (has + whole, gives + (node.Allocatable?.TryGetValue(amount.Key, out string? free) == true ? Amount(amount.Key, free) : whole));

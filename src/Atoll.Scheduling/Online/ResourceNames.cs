@@ -132,7 +132,9 @@ public sealed class ResourceNames
     private long Scored(Container container, string name, long otherwise) =>
         container.Resources?.Requests?.TryGetValue(name, out string? value) == true || container.Resources?.Limits?.TryGetValue(name, out value) == true ? Amount(name, value!)
             // Normalised cores count like cores in scores.
-            : name == "cpu" && container.Resources?.Requests?.TryGetValue(WellKnown.Compute, out value) == true ? Amount(WellKnown.Compute, value!) : otherwise;
+            : name == "cpu" && container.Resources?.Requests?.TryGetValue(WellKnown.Compute, out value) == true ? Amount(WellKnown.Compute, value!)
+            // What batch takes was reserved by others, and is counted with them.
+            : container.Resources?.Requests?.ContainsKey(WellKnown.BatchCpu) == true ? 0 : otherwise;
 
     private long[] Requests(Container container)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Atoll.Api.Core;
 using Atoll.Api.Quantities;
 using Atoll.Api.Selectors;
 
@@ -150,8 +151,9 @@ internal static class ContainerRules
                     errors.Invalid(at, pair.Value, "must be greater than or equal to 0");
                 if (list == "limits" || resources.Object("limits")?[pair.Key] is not { } cap || Amount(cap) is not { } limit)
                     continue;
-                if (pair.Key.Contains('/', StringComparison.Ordinal) ? amount != limit : amount > limit)
-                    errors.Invalid(at, pair.Value, pair.Key.Contains('/', StringComparison.Ordinal)
+                bool whole = pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key is not (WellKnown.BatchCpu or WellKnown.BatchMemory);
+                if (whole ? amount != limit : amount > limit)
+                    errors.Invalid(at, pair.Value, whole
                         ? $"must be equal to {pair.Key} limit of {Plain(cap)}"
                         : $"must be less than or equal to {pair.Key} limit of {Plain(cap)}");
             }

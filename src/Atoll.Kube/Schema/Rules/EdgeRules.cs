@@ -17,6 +17,12 @@ internal static class EdgeRules
         Between(spec, "latitude", -90, 90, " degrees", path, errors);
         Between(spec, "longitude", -180, 180, " degrees", path, errors);
         Between(spec, "unitCost", 0, 1_000_000, "", path, errors);
+        JsonObject? colocation = spec.Object("colocation");
+        FieldPath batch = path.Child("colocation");
+        foreach (string field in (string[])["cpuReclaimThresholdPercent", "memoryReclaimThresholdPercent"])
+            Range(colocation, field, 1, 100, batch, errors);
+        Range(colocation, "evictAfterSeconds", 1, 86_400, batch, errors);
+        Range(colocation, "coldStartSeconds", 0, 86_400, batch, errors);
         Amounts(spec, "headroom", path, errors, name => name.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal) ? "is a resource of the whole site: lower its amount in spec.resources instead" : null);
         Amounts(spec, "resources", path, errors, name => name.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal) ? null : $"must begin with {WellKnown.SiteResourcePrefix}, such as {WellKnown.Uplink}");
         if (spec.Array("roundTrips") is { Count: > MaxRoundTrips } many)

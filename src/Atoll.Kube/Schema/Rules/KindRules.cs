@@ -149,6 +149,7 @@ internal static class KindRules
             errors.Forbidden(FieldPath.Root.Child("metadata", "name"), "priority class names with 'system-' prefix are reserved for system use only. error: " + name + " is not a known system priority class");
         else if (value > highestUser && document.Object("metadata").Text("name")?.StartsWith("system-", StringComparison.Ordinal) != true)
             errors.Forbidden(path, $"maximum allowed value of a user defined priority is {highestUser}");
+        BatchRules.PriorityClass(document, errors);
         if (old is null)
             return;
         if ((old.Long("value") ?? 0) != value)

@@ -13,6 +13,8 @@ internal static class PodRules
         FieldPath path = FieldPath.Root.Child("spec");
         JsonObject? spec = document.Object("spec");
         Spec(spec, path, errors);
+        if (subresource is null)
+            BatchRules.Pod(document, old, errors);
         if (old is null)
             EdgeRules.Annotations(document.Object("metadata"), FieldPath.Root.Child("metadata", "annotations"), errors);
         if (old.Object("spec") is { } before && spec is not null && subresource is null)
