@@ -73,6 +73,8 @@ internal static class AgentHost
             ImageHighBytes = options.ImageLimitBytes,
             ImageLowBytes = options.ImageLimitBytes / 5 * 4,
             ScopeKnown = () => site.IsScopeKnown,
+            Site = () => ownSite.Get(identity.Enrolment.Site)?.View(Api.ApiJson.Default.Site).Spec,
+            BatchHost = node.Runtime.Batch,
             Node = new NodeOptions { Site = identity.Enrolment.Site, Region = identity.Enrolment.Region, CapacityShare = options.CapacityShare, Devices = options.Devices },
         }, site.Resources, node.Runtime, node.Images, node.Network, time, Random.Shared, loggers);
         site.Copy.Whole = control.Reassert;

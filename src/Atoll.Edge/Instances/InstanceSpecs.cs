@@ -46,6 +46,7 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
             HostIpc = pod.Spec.HostIPC == true,
             Sysctls = (podSecurity.Sysctls ?? []).ToDictionary(s => s.Name, s => s.Value),
             CgroupParent = Cgroup,
+            Batch = PodResources.IsBatch(pod),
             Limits = GivenParts.Limits(pod, container, PodResources.Limits(pod.Spec, container, options.PidsLimit, node.AllocatableMemoryBytes), node.Parts),
             Devices = devices,
             LogPath = folders.Log(container.Name, attempt),

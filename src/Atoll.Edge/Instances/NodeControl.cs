@@ -5,6 +5,7 @@ using Atoll.Api.Objects;
 using Atoll.Api.Quantities;
 using Atoll.Api.Resources;
 using Atoll.Api.Streams;
+using Atoll.Edge.Colocation;
 using Atoll.Edge.Content;
 using Atoll.Edge.Disks;
 using Atoll.Edge.Networks;
@@ -40,6 +41,7 @@ public sealed partial class NodeControl
     private readonly Lock _starting = new();
     private readonly LocalVolumes _volumes;
     private readonly NodeReporter _reporter;
+    private readonly ColocationLoop? _colocation;
     private readonly PodStreams _streams;
     private bool _ready;
     private CancellationToken _stop;
@@ -73,6 +75,7 @@ public sealed partial class NodeControl
         var references = new PodReferences(_configMaps, _secrets, _accounts, _volumes);
         var events = new EventRecorder(resources, time, "kubelet", options.NodeName);
         _reporter = new NodeReporter(options, resources, runtime, images, events, time, random, this, _log);
+        _colocation = options.BatchHost is { } host ? new ColocationLoop(options, host, runtime, _reporter, events, time, this, _log) : null;
         _services = new NodeServices
         {
             Options = options,
@@ -119,6 +122,8 @@ public sealed partial class NodeControl
             _pods.RunAsync(_stop), _configMaps.RunAsync(_stop), _secrets.RunAsync(_stop), _accounts.RunAsync(_stop), _nodes.RunAsync(_stop), _classes.RunAsync(_stop), _volumes.RunAsync(_stop),
             _services.Events.RunAsync(_stop), _services.Probes.RunAsync(_stop), LoopAsync(_reporter.RunAsync), LoopAsync(StartAsync), LoopAsync(WatchRuntimeAsync), LoopAsync(RotateLogsAsync),
         ];
+        if (_colocation is not null)
+            loops.Add(LoopAsync(_colocation.RunAsync));
         try
         {
             Task first = await Task.WhenAny(loops).ConfigureAwait(false);
@@ -169,6 +174,7 @@ public sealed partial class NodeControl
         foreach (ResourceMirror mirror in (ResourceMirror[])[_pods, _configMaps, _secrets, _accounts, _nodes, _classes, .. _volumes.Mirrors])
             await mirror.Synced.WaitAsync(cancellation).ConfigureAwait(false);
         Dictionary<string, List<Instance>> instances = await InstancesAsync(cancellation).ConfigureAwait(false);
+        _colocation?.Restore(_nodes.Get(_options.NodeName));
         lock (_starting)
         {
             // What runs under the name of a wanted pod and is another identity must be gone before that one starts.
@@ -380,7 +386,11 @@ public sealed partial class NodeControl
             Node? node = _nodes.Get(_options.NodeName)?.View(ApiJson.Default.Node);
             (string? Reason, string? Message) decision = Admission.Decide(pod, node, others, _reporter.Allocatable, _options.RuntimeHandlers, name => _classes.Get(name)?.View(ApiJson.Default.RuntimeClass).Handler);
             if (decision.Reason is null)
+            {
                 _reserved.Add(pod.Metadata.Uid!);
+                if (PodResources.IsBatch(pod))
+                    _colocation?.Notice();
+            }
             return decision;
         }
     }

@@ -1,4 +1,6 @@
 using System.Net;
+using Atoll.Api.Core;
+using Atoll.Edge.Colocation;
 using Atoll.Edge.Nodes;
 
 namespace Atoll.Edge.Instances;
@@ -23,6 +25,15 @@ public sealed record NodeControlOptions
     /// instances of unknown pods are left running. Null: known as soon as the pod mirror has synced.
     /// </summary>
     public Func<bool>? ScopeKnown { get; init; }
+
+    /// <summary>What the site's operator says of it now; null while that is not known. Its <c>colocation</c> lets batch pods in.</summary>
+    public Func<SiteSpec?> Site { get; init; } = static () => null;
+
+    /// <summary>The group of batch pods; null takes no batch pods.</summary>
+    public IBatchHost? BatchHost { get; init; }
+
+    /// <summary>How often batch pods are held to what others leave, while there are any; five times as rarely otherwise.</summary>
+    public TimeSpan BatchPeriod { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Handlers of RuntimeClasses that this node runs; pods of another class are refused.</summary>
     public IReadOnlyList<string> RuntimeHandlers { get; init; } = ["container", "crun", "runc"];

@@ -63,7 +63,7 @@ internal sealed record PodFacts
     public (string? Reason, string? Message)? Admission { get; init; }
 
     /// <summary>Set once when the node evicts the pod.</summary>
-    public string? EvictionMessage { get; init; }
+    public (string Message, double MostGraceSeconds)? Eviction { get; init; }
 }
 
 /// <summary>Kubernetes' container back-off.</summary>

@@ -172,8 +172,8 @@ internal sealed partial class PodMachine
         }
         if (_record.FinalPhase is not null || _record.Failure is not null || _record.Deletion is not null)
             return;
-        if (_facts.EvictionMessage is { } message)
-            _record = _record with { Failure = new StopRecord("Evicted", message, Now, Math.Min(PodGrace, 30)) };
+        if (_facts.Eviction is { } eviction)
+            _record = _record with { Failure = new StopRecord("Evicted", eviction.Message, Now, Math.Min(PodGrace, eviction.MostGraceSeconds)) };
         else if (Spec.ActiveDeadlineSeconds is { } seconds && _record.StartTime is { } start)
         {
             DateTimeOffset end = start.AddSeconds(seconds);

@@ -7,6 +7,9 @@ namespace Atoll.Edge.Instances;
 /// <summary>Requests and limits: what a pod needs, its quality-of-service class, and what the kernel is told.</summary>
 internal static class PodResources
 {
+    /// <summary>True for a pod that runs in what online pods leave.</summary>
+    public static bool IsBatch(Pod pod) => pod.Metadata.Labels is { } labels && labels.TryGetValue(WellKnown.QosLabel, out string? qos) && qos == WellKnown.QosBatch;
+
     /// <summary>Guaranteed, Burstable or BestEffort, by Kubernetes' rules.</summary>
     public static string QosClass(PodSpec spec)
     {
@@ -68,9 +71,10 @@ internal static class PodResources
     /// <summary>What the kernel is told of a container.</summary>
     public static InstanceLimits Limits(PodSpec spec, Container container, long pidsLimit, long memoryCapacityBytes) => new()
     {
-        CpuShares = Math.Max(2, Math.Min(262144, Request(container, "cpu").Milli * 1024 / 1000)),
-        CpuLimitMilli = Limit(container, "cpu").Milli,
-        MemoryLimitBytes = Limit(container, "memory").Value,
+        // A container has either of the two: batch containers share what their group gets by what they asked for.
+        CpuShares = Math.Max(2, Math.Min(262144, (Request(container, "cpu").Milli + Request(container, WellKnown.BatchCpu).Value) * 1024 / 1000)),
+        CpuLimitMilli = Limit(container, "cpu").Milli + Limit(container, WellKnown.BatchCpu).Value,
+        MemoryLimitBytes = Limit(container, "memory").Value + Limit(container, WellKnown.BatchMemory).Value,
         PidsLimit = pidsLimit,
         OomScoreAdj = OomScoreAdj(spec, container, memoryCapacityBytes),
     };

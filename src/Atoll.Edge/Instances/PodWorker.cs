@@ -29,7 +29,7 @@ internal sealed partial class PodWorker
     private WaitFact? _prepareWait;
     private IReadOnlyList<string>? _addresses;
     private string? _netns;
-    private string? _eviction;
+    private (string Message, double MostGraceSeconds)? _eviction;
     private CancellationToken _stop;
 
     public PodWorker(NodeServices node, KubeObject value, PodRecord record, IEnumerable<Instance> instances)
@@ -115,11 +115,11 @@ internal sealed partial class PodWorker
         Nudge();
     }
 
-    /// <summary>The node needs the pod's room.</summary>
-    public void Evict(string message)
+    /// <summary>The node needs the pod's room; the pod has its own grace to end, but no more than so many seconds.</summary>
+    public void Evict(string message, double mostGraceSeconds = 30)
     {
         lock (_gate)
-            _eviction ??= message;
+            _eviction ??= (message, mostGraceSeconds);
         Nudge();
     }
 
@@ -263,7 +263,7 @@ internal sealed partial class PodWorker
             Releasing = _releasing,
             Finishing = _finishing,
             Admission = _record.Admitted || _record.Failure is not null || _gone ? null : _node.Admit(_pod),
-            EvictionMessage = _eviction,
+            Eviction = _eviction,
         };
     }
 

@@ -16,7 +16,7 @@ namespace Atoll.Edge.Nodes;
 
 /// <summary>
 /// Keeps this node's Node object: registers it, tells capacity, conditions, images and versions when they change (heartbeats
-/// are no revisions), and relieves pressure: unused images first, then pods by quality of service.
+/// are no revisions), and relieves pressure: unused images first, then pods, batch first, by quality of service.
 /// </summary>
 internal sealed class NodeReporter
 {
@@ -34,6 +34,9 @@ internal sealed class NodeReporter
     private readonly Dictionary<string, (string Status, DateTimeOffset Since)> _transitions = new(StringComparer.Ordinal);
     private readonly TaskCompletionSource _firstLook = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly SemaphoreSlim _soon = new(0);
+    private readonly Lock _measuring = new();
+    private (long CpuMilli, long MemoryBytes)? _reclaimed;
+    private bool _reclaims;
     private string? _written;
     private KubeObject? _node;
 
@@ -61,6 +64,28 @@ internal sealed class NodeReporter
     public NodeFacts Facts { get; private set; }
     public IReadOnlyDictionary<string, Quantity> Capacity { get; private set; } = new Dictionary<string, Quantity>();
     public IReadOnlyDictionary<string, Quantity> Allocatable { get; private set; } = new Dictionary<string, Quantity>();
+
+    /// <summary>Tells what batch pods may be given here, thousandths of a core and bytes; null takes no batch pods.</summary>
+    public void Reclaim((long CpuMilli, long MemoryBytes)? amounts)
+    {
+        lock (_measuring)
+        {
+            (_reclaimed, _reclaims) = (amounts, true);
+            (Capacity, Allocatable) = (WithBatch(Capacity), WithBatch(Allocatable));
+        }
+        if (_soon.CurrentCount == 0)
+            _soon.Release();
+    }
+
+    private Dictionary<string, Quantity> WithBatch(IReadOnlyDictionary<string, Quantity> amounts)
+    {
+        var all = new Dictionary<string, Quantity>(amounts, StringComparer.Ordinal);
+        all.Remove(WellKnown.BatchCpu);
+        all.Remove(WellKnown.BatchMemory);
+        if (_reclaimed is { } given)
+            (all[WellKnown.BatchCpu], all[WellKnown.BatchMemory]) = (Quantity.FromValue(given.CpuMilli), Quantity.FromValue(given.MemoryBytes));
+        return all;
+    }
 
     /// <summary>Ends with the first look at the node, reported or not: from then on <see cref="Facts"/> are real.</summary>
     public Task FirstLook => _firstLook.Task;
@@ -123,12 +148,13 @@ internal sealed class NodeReporter
             capacity["hugepages-1Gi"] = Quantity.FromValue((long)(sample.HugePages1GiB * node.CapacityShare) << 30);
         foreach (KeyValuePair<string, Quantity> amount in DeclaredDevices.Amounts(node.Devices))
             capacity[amount.Key] = amount.Value;
-        Capacity = capacity;
-        Allocatable = new Dictionary<string, Quantity>(capacity, StringComparer.Ordinal)
+        var allocatable = new Dictionary<string, Quantity>(capacity, StringComparer.Ordinal)
         {
             ["cpu"] = Floor(cpu - Quantity.Parse(node.ReservedCpu)),
             ["memory"] = Floor(memory - Quantity.Parse(node.ReservedMemory)),
         };
+        lock (_measuring)
+            (Capacity, Allocatable) = (WithBatch(capacity), WithBatch(allocatable));
         NodeEdge? parts = sample.Parts;
         if (node.Devices.Count > 0)
             parts = new NodeEdge { CpuModel = parts?.CpuModel, CpuLevel = parts?.CpuLevel, Numa = parts?.Numa, Devices = [.. node.Devices.Select(d => d.Device)] };
@@ -233,11 +259,14 @@ internal sealed class NodeReporter
         };
     }
 
-    private static JsonObject Quantities(IReadOnlyDictionary<string, Quantity> values)
+    private JsonObject Quantities(IReadOnlyDictionary<string, Quantity> values)
     {
         var json = new JsonObject();
+        // The status is merged: what is no longer offered is taken off, what is not known yet stays as it is.
+        if (_reclaims)
+            (json[WellKnown.BatchCpu], json[WellKnown.BatchMemory]) = (null, null);
         foreach (KeyValuePair<string, Quantity> pair in values)
-            json[pair.Key] = pair.Key is "cpu" or "pods" or WellKnown.GpuMilli || (pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key != WellKnown.GpuMemory) ? pair.Value.ToString() : pair.Key == "memory" ? (pair.Value.Value / 1024).ToString(CultureInfo.InvariantCulture) + "Ki" : pair.Value.ToBinaryString();
+            json[pair.Key] = pair.Key is "cpu" or "pods" or WellKnown.GpuMilli || (pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key is not (WellKnown.GpuMemory or WellKnown.BatchMemory)) ? pair.Value.ToString() : pair.Key == "memory" ? (pair.Value.Value / 1024).ToString(CultureInfo.InvariantCulture) + "Ki" : pair.Value.ToBinaryString();
         return json;
     }
 
@@ -263,7 +292,7 @@ internal sealed class NodeReporter
         return new JsonObject { ["type"] = type, ["status"] = status, ["reason"] = reason, ["message"] = message, ["lastTransitionTime"] = KubeTime.Format(old.Since) };
     }
 
-    /// <summary>Images nobody uses go first; if that does not help, one pod in a round: best effort, then burstable, then guaranteed.</summary>
+    /// <summary>Images nobody uses go first; if that does not help, one pod in a round: batch, best effort, then burstable, then guaranteed.</summary>
     private async Task RelieveAsync(HostSample sample, CancellationToken cancellation)
     {
         bool full = _disk.On || (double)(sample.DiskTotalBytes - sample.DiskFreeBytes) > 0.85 * sample.DiskTotalBytes;
@@ -307,16 +336,17 @@ internal sealed class NodeReporter
     private void Evict(string resource, string message)
     {
         PodWorker? victim = null;
-        (int Class, long Request) rank = default;
+        (bool Online, int Class, long Request) rank = default;
         foreach (PodWorker worker in _control.Workers)
         {
             if (worker.Record is not { Admitted: true, FinalPhase: null, Failure: null, Deletion: null })
                 continue;
-            PodSpec spec = worker.Object.View(ApiJson.Default.Pod).Spec;
+            Pod pod = worker.Object.View(ApiJson.Default.Pod);
+            PodSpec spec = pod.Spec;
             if (spec.Priority is >= 2_000_000_000)
                 continue; // System-critical pods stay.
             int order = PodResources.QosClass(spec) switch { "BestEffort" => 0, "Burstable" => 1, _ => 2 };
-            (int, long) its = (order + (spec.Priority ?? 0) * 3, PodResources.PodRequest(spec, resource).Value);
+            (bool, int, long) its = (!PodResources.IsBatch(pod), order + (spec.Priority ?? 0) * 3, PodResources.PodRequest(spec, resource).Value);
             if (victim is null || its.CompareTo(rank) < 0)
                 (victim, rank) = (worker, its);
         }

@@ -187,6 +187,9 @@ public sealed record InstanceSpec
     /// <summary>Parent of the instance's cgroup, relative, such as <c>atoll/pod-uid</c>.</summary>
     public required string CgroupParent { get; init; }
 
+    /// <summary>A batch instance: it runs in the group of all batch instances below <see cref="CgroupParent"/>, which gets what the others leave.</summary>
+    public bool Batch { get; init; }
+
     /// <summary>Limits.</summary>
     public required InstanceLimits Limits { get; init; }
 

@@ -1,3 +1,4 @@
+using Atoll.Edge.Colocation;
 using Atoll.Edge.Runtimes;
 using Atoll.Edge.Runtimes.Containers;
 
@@ -121,6 +122,46 @@ public sealed class CgroupTests : IDisposable
         Assert.False(legacy.LimitsSwap);
         System.IO.File.WriteAllText(Path.Join(root, "memory/memory.memsw.limit_in_bytes"), "9223372036854771712\n");
         Assert.True(legacy.LimitsSwap);
+    }
+
+    [Theory]
+    [InlineData("hybrid", "cpu", "cpuacct", "memory")]
+    [InlineData("legacy", "cpu,cpuacct", "cpu,cpuacct", "memory")]
+    [InlineData("unified", "", "", "")]
+    public void The_group_of_batch_pods_comes_last_and_is_held_to_what_it_is_told(string kind, string cpu, string cpuacct, string memory)
+    {
+        Open(kind);
+        bool two = kind == "unified";
+        var group = new BatchCgroup(Parse(kind switch { "hybrid" => Hybrid, "legacy" => Legacy, _ => Unified }), "/atoll-n/x", root);
+        string Batch(string tree, string name) => Path.Join(root, tree, "atoll-n/x/batch", name);
+        group.Limit(100, 1 << 20, 2 << 20); // Nobody is there yet.
+        Assert.False(Directory.Exists(Batch(cpu, "")));
+        // The kernel makes its files with the folder.
+        foreach (string name in two ? new[] { "cpu.weight", "cpu.idle", "cpu.max" } : ["cpu.shares", "cpu.idle", "cpu.cfs_quota_us"]) File(cpu, "batch/" + name, "0");
+        foreach (string name in two ? new[] { "memory.high", "memory.max" } : ["memory.limit_in_bytes"]) File(memory, "batch/" + name, "0");
+        foreach (string folder in (string[])["", "atoll-n", "atoll-n/x"]) if (two) System.IO.File.WriteAllText(Path.Join(root, folder, "cgroup.subtree_control"), "");
+        group.Make();
+        Assert.Equal(two ? "1" : "2", System.IO.File.ReadAllText(Batch(cpu, two ? "cpu.weight" : "cpu.shares")));
+        Assert.Equal("1", System.IO.File.ReadAllText(Batch(cpu, "cpu.idle")));
+        Assert.Equal(two ? "10000 100000" : "10000", System.IO.File.ReadAllText(Batch(cpu, two ? "cpu.max" : "cpu.cfs_quota_us")));
+        foreach (string folder in (string[])["", "atoll-n", "atoll-n/x"]) if (two) Assert.Equal("+cpu +memory", System.IO.File.ReadAllText(Path.Join(root, folder, "cgroup.subtree_control")));
+        group.Limit(2500, 3 << 20, 4 << 20);
+        Assert.Equal(two ? "250000 100000" : "250000", System.IO.File.ReadAllText(Batch(cpu, two ? "cpu.max" : "cpu.cfs_quota_us")));
+        Assert.Equal("3145728", System.IO.File.ReadAllText(Batch(memory, two ? "memory.high" : "memory.limit_in_bytes")));
+        if (two) Assert.Equal("4194304", System.IO.File.ReadAllText(Batch(memory, "memory.max")));
+
+        foreach ((string of, long times) in ((string, long)[])[("", 2), ("batch/", 1)])
+        {
+            File(cpuacct, of + (two ? "cpu.stat" : "cpuacct.usage"), (two ? "usage_usec " : "") + 5000 * times + "\n");
+            File(memory, of + (two ? "memory.current" : "memory.usage_in_bytes"), 9000 * times + "\n");
+            File(memory, of + "memory.stat", "inactive_file 1\ntotal_inactive_file 1\n");
+        }
+        System.IO.File.WriteAllText(Path.Join(root, "stat"), "cpu  10 20 30 40000 50000 1 2 3 7 7\ncpu0 1 1 1 1 1 1 1 1 0 0\n");
+        System.IO.File.WriteAllText(Path.Join(root, "meminfo"), "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    400 kB\n");
+        Directory.CreateDirectory(Path.Join(root, "pressure"));
+        System.IO.File.WriteAllText(Path.Join(root, "pressure/memory"), "some avg10=9.00 avg60=0.00 avg300=0.00 total=1718229\nfull avg10=1.05 avg60=0.00 avg300=0.00 total=11\n");
+        long unit = two ? 1000 : 1;
+        Assert.Equal(new HostUse(660_000_000, 10_000 * unit, 5000 * unit, 600 << 10, 400 << 10, 17_999, 8999, 1.05), group.Read());
     }
 
     private CgroupMounts Parse(string table) => CgroupMounts.Parse(table.Replace(" /sys/fs/cgroup", " " + root.Replace(" ", "\\040", StringComparison.Ordinal), StringComparison.Ordinal).Split('\n'), root);

@@ -39,6 +39,8 @@ public sealed partial class ContainerRuntime
         var image = await images.FindAsync(spec.ImageDigest, cancellation).ConfigureAwait(false);
         if (image is null) return new RuntimeOutcome("CreateContainerError", $"image {spec.ImageDigest} is not present on this node");
 
+        if (spec.Batch && !batch.AllowsQuotaInside) spec = spec with { Limits = spec.Limits with { CpuLimitMilli = 0 } };
+
         // 2. The record, durable before anything exists that only it can lead back to.
         var record = new InstanceRecord
         {
@@ -71,6 +73,8 @@ public sealed partial class ContainerRuntime
         AtomicFile.Write(Path.Join(bundle, "config.json"), OciConfig.Write(spec, folders.Root(spec.Id), record.Cgroup, user, capabilities, facts), durable: false);
         Directory.CreateDirectory(Path.GetDirectoryName(spec.LogPath)!);
 
+        if (spec.Batch) batch.Make();
+
         // 5. The monitor creates the container; its main process waits.
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var timer = time.CreateTimer(_ => limit.Cancel(), null, options.StartTimeout, Timeout.InfiniteTimeSpan);
@@ -92,6 +96,7 @@ public sealed partial class ContainerRuntime
     private string CgroupOf(InstanceSpec spec)
     {
         var parent = spec.CgroupParent.Trim('/');
+        if (spec.Batch) parent += "/" + BatchCgroup.Name;
         return parent.Length == 0 ? $"{cgroupRoot}/{spec.Id}" : $"{cgroupRoot}/{parent}/{spec.Id}";
     }
 

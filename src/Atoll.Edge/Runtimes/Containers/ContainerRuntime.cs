@@ -26,6 +26,7 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
     private readonly TimeProvider time;
     private readonly InstanceFolders folders;
     private readonly Cgroups cgroups;
+    private readonly BatchCgroup batch;
     private readonly ChangeFeed changes = new();
     private readonly ConcurrentDictionary<string, InstanceRecord> records = new(StringComparer.Ordinal);
     /// <summary>One for many ids: a lock for each id would be kept for ever. Nobody holds two.</summary>
@@ -41,10 +42,15 @@ public sealed partial class ContainerRuntime : IRuntime, IAsyncDisposable
     {
         (this.options, this.images, this.time) = (options, images, time);
         folders = new InstanceFolders(options);
-        cgroups = new Cgroups(CgroupMounts.OfHost(options.CgroupMount));
+        var mounts = CgroupMounts.OfHost(options.CgroupMount);
+        cgroups = new Cgroups(mounts);
         cgroupRoot = "/atoll-" + options.Node;
+        batch = new BatchCgroup(mounts, $"{cgroupRoot}/{Instances.InstanceSpecs.Cgroup}");
         ready = new Lazy<Task<Ready>>(() => Task.Run(PrepareAsync));
     }
+
+    /// <summary>The group of this node's batch containers.</summary>
+    public Colocation.IBatchHost Batch => batch;
 
     /// <inheritdoc/>
     public async Task<RuntimeProbe> ProbeAsync(CancellationToken cancellation)

@@ -4,6 +4,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Edge.Colocation;
 using Atoll.Edge.Instances;
 using Atoll.Edge.Nodes;
 using Atoll.Edge.Runtimes.Fake;
@@ -30,6 +31,8 @@ internal sealed class NodeWorld : IAsyncDisposable
     public string Folder { get; } = Directory.CreateTempSubdirectory("atoll-node").FullName;
     public NodeControl? Control { get; private set; }
     public Func<bool>? ScopeKnown { get; set; }
+    public SiteSpec? Site { get; set; }
+    public IBatchHost? BatchHost { get; set; }
     public NodeOptions Node { get; set; } = new() { Cpu = "4", Memory = "4Gi", Period = TimeSpan.FromMilliseconds(200), DiskPressureBelow = 0, MemoryPressureBelowBytes = 0 };
 
     public static async Task<NodeWorld> MakeAsync() =>
@@ -42,6 +45,9 @@ internal sealed class NodeWorld : IAsyncDisposable
         HostIp = "10.0.0.1",
         Node = Node,
         ScopeKnown = ScopeKnown,
+        Site = () => Site,
+        BatchHost = BatchHost,
+        BatchPeriod = TimeSpan.FromMilliseconds(20),
         RestartBackoff = TimeSpan.FromMilliseconds(300),
         RestartBackoffMax = TimeSpan.FromSeconds(3),
         RetryDelay = TimeSpan.FromMilliseconds(50),
