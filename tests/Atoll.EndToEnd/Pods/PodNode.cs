@@ -34,6 +34,9 @@ public sealed class PodNode : IAsyncLifetime
     /// <summary>Set before the start: see <see cref="NodeControlOptions.ImageHighBytes"/>.</summary>
     internal long ImageLimitBytes { get; init; }
 
+    /// <summary>Set before the start: what is to be different from the node of all other tests.</summary>
+    internal Func<NodeControlOptions, NodeControlOptions> Adjust { get; init; } = static options => options;
+
     internal string Folder { get; } = Directory.CreateTempSubdirectory("atoll-pods-").FullName;
     internal string Name => "p" + Path.GetFileName(Folder)[^6..].ToLowerInvariant();
     internal string Image => $"oci:{Folder}/busybox:latest";
@@ -74,7 +77,7 @@ public sealed class PodNode : IAsyncLifetime
             ImageLowBytes = ImageLimitBytes / 5 * 4,
             Node = new NodeOptions { Cpu = "64", Memory = "64Gi", MaxPods = 100, DiskPressureBelow = 0, MemoryPressureBelowBytes = 0, Period = TimeSpan.FromSeconds(ImageLimitBytes > 0 ? 1 : 10) },
         };
-        Control = new NodeControl(options, Api, Runtime, Images, Network, TimeProvider.System, new Random(1), NullLoggerFactory.Instance);
+        Control = new NodeControl(Adjust(options) with { BatchHost = Runtime.Batch }, Api, Runtime, Images, Network, TimeProvider.System, new Random(1), NullLoggerFactory.Instance);
         _running = Control.RunAsync(_stop.Token);
         Task first = await Task.WhenAny(Control.Ready, _running).WaitAsync(TimeSpan.FromSeconds(30));
         await first;
