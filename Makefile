@@ -4,6 +4,8 @@ MAKEFLAGS += --no-print-directory
 export DOTNET_CLI_TELEMETRY_OPTOUT = 1
 export DOTNET_NOLOGO = 1
 export MSBUILDDISABLENODEREUSE = 1
+# One compiler process serves a whole build; `build` ends it.
+export UseSharedCompilation = true
 # Programs that need the shared runtime find it under sudo too, wherever the SDK is.
 export DOTNET_ROOT ?= $(dir $(realpath $(shell command -v dotnet)))
 
@@ -43,17 +45,17 @@ built:
 	@[ -x $(ATOLL) ] || { echo "error: nothing is built yet; start with: make up" >&2; exit 1; }
 
 build: $(ATOLL) $(AGENT) ## the operator's program and the native agent, in artifacts/
-	@:
+	@! pgrep -u "$$(id -u)" -f "[V]BCSCompiler" >/dev/null || dotnet build-server shutdown --vbcscompiler >/dev/null
 
 $(ATOLL): $(SOURCES)
 	@echo "building atoll (the centre and the operator's commands)"
-	@dotnet publish src/Atoll.Cloud -c Release -r $(RID) --self-contained false -p:PublishReadyToRun=true -o $(OUT)/atoll -v q --nologo
+	@dotnet publish src/Atoll.Cloud -c Release -r $(RID) --self-contained false -p:PublishReadyToRun=true -p:RunAnalyzers=false -o $(OUT)/atoll -v q --nologo
 	@touch $@
 
 $(AGENT): $(SOURCES)
 	@eng/install.sh build
 	@echo "building atoll-agent (native, takes a minute or two)"
-	@dotnet publish src/Atoll.Agent -c Release -r $(RID) -o $(OUT)/agent -v q --nologo
+	@dotnet publish src/Atoll.Agent -c Release -r $(RID) -p:RunAnalyzers=false -o $(OUT)/agent -v q --nologo
 	@touch $@
 
 test: ## every test, at most 20 minutes on 2 cores

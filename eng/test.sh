@@ -24,7 +24,7 @@ tally() {
   # A project that ended badly without counting a failure (a crash, no test found) is a failure.
   if [ "$2" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then echo "error: $1 ended with exit code $2; see $out/$1.log"; broken=$((broken + 1)); fi
 }
-$root dotnet run --project tests/Atoll.EndToEnd -c Release --no-build -- --progress off --filter-class '*.SoakTests' >"$out/Soak.log" 2>&1 &
+$root dotnet run --project tests/Atoll.EndToEnd -c Release --no-build -- --progress off --output Detailed --filter-class '*.SoakTests' >"$out/Soak.log" 2>&1 &
 soak=$!
 for project in $projects; do
   [ -f "$project/$(basename "$project").csproj" ] || continue
@@ -33,7 +33,7 @@ for project in $projects; do
   sudo="" filter=""
   [ "$name" = Atoll.EndToEnd ] && sudo="$root" filter="--filter-not-class *.SoakTests"
   # shellcheck disable=SC2086
-  (set -f; $sudo dotnet run --project "$project" -c Release --no-build -- --progress off $filter 2>&1) | tee "$out/$name.log" | grep -Ev '^(passed|  from )'
+  (set -f; $sudo dotnet run --project "$project" -c Release --no-build -- --progress off --output Detailed $filter 2>&1) | tee "$out/$name.log" | grep -Ev '^(passed|  from )'
   tally "$name" "${PIPESTATUS[0]}"
 done
 echo "== Soak"

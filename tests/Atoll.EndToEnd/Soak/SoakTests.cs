@@ -18,7 +18,7 @@ public sealed class SoakTests(LocalRig rig, ITestOutputHelper output)
     {
         rig.Need();
         bool soak = Environment.GetEnvironmentVariable("ATOLL_SOAK") == "1";
-        TimeSpan warmUp = TimeSpan.FromSeconds(soak ? 300 : 60), window = TimeSpan.FromSeconds(soak ? 300 : 40), all = soak ? TimeSpan.FromMinutes(60) : TimeSpan.FromMinutes(3);
+        TimeSpan warmUp = TimeSpan.FromSeconds(soak ? 300 : 60), window = TimeSpan.FromSeconds(soak ? 300 : 60), all = soak ? TimeSpan.FromMinutes(60) : TimeSpan.FromMinutes(3);
         int pid = rig.PidOf($"site-{rig.Alpha.Name}");
         string state = rig.StateOf(rig.Alpha);
         using ApiView site = LocalRig.SiteApi(rig.Alpha);
@@ -34,7 +34,7 @@ public sealed class SoakTests(LocalRig rig, ITestOutputHelper output)
             await Until.TrueAsync("it is gone here and there", 60, async () => await site.PodsAsync() is { } here && !here.ContainsKey(name) && await rig.Centre.PodsAsync() is { } there && !there.ContainsKey(name));
             samples.Add(Sample.Take(pid, state, clock.Elapsed));
         }
-        Sample first = Lowest(samples.Where(s => s.At > warmUp && s.At <= warmUp + window)), last = Lowest(samples.Where(s => s.At > all - window));
+        Sample first = Typical(samples.Where(s => s.At > warmUp && s.At <= warmUp + window)), last = Typical(samples.Where(s => s.At > all - window));
         output.WriteLine($"{pods} pods in {clock.Elapsed.TotalMinutes:0.0} min; after warm-up {first}, at the end {last}");
         Assert.True(last.ResidentMiB <= first.ResidentMiB + AllowedMiB, $"{first} grew to {last}");
         Assert.True(last.Threads <= first.Threads + 2, $"{first} grew to {last}"); // The runtime's pool breathes by a thread or two.
@@ -46,12 +46,15 @@ public sealed class SoakTests(LocalRig rig, ITestOutputHelper output)
         Assert.InRange(samples.Max(s => s.StoreBytes), 0, 64L << 20);
     }
 
-    /// <summary>Of each figure the lowest in a time: what is there when nothing is under way.</summary>
-    private static Sample Lowest(IEnumerable<Sample> samples)
+    /// <summary>
+    /// Of memory the median of a time, for the agent gives memory back once a minute and takes up its program's text again as it works:
+    /// a time is a whole number of such minutes. Of the other figures the lowest: what is there when nothing is under way.
+    /// </summary>
+    private static Sample Typical(IEnumerable<Sample> samples)
     {
         Sample[] all = [.. samples];
         Assert.True(all.Length >= 3, $"only {all.Length} pods came and went in this time");
-        return new Sample(all[0].At, all.Min(s => s.ResidentMiB), all.Min(s => s.Threads), all.Min(s => s.Descriptors), all.Min(s => s.Mounts), all.Min(s => s.Files), all.Min(s => s.Bytes), all.Min(s => s.StoreBytes));
+        return new Sample(all[0].At, all.Select(s => s.ResidentMiB).Order().ElementAt(all.Length / 2), all.Min(s => s.Threads), all.Min(s => s.Descriptors), all.Min(s => s.Mounts), all.Min(s => s.Files), all.Min(s => s.Bytes), all.Min(s => s.StoreBytes));
     }
 
     private sealed record Sample(TimeSpan At, double ResidentMiB, int Threads, int Descriptors, int Mounts, int Files, long Bytes, long StoreBytes)

@@ -28,7 +28,7 @@ internal sealed class LineWay(int seed)
     private readonly Random _random = new(seed);
     private double _freeAt;
     private double _lastArrival;
-    private int _corrupt;
+    private volatile bool _damaging;
 
     internal WaySettings Settings { get; set; } = new();
 
@@ -36,8 +36,15 @@ internal sealed class LineWay(int seed)
 
     internal int Passed { get; private set; }
 
-    /// <summary>Damages the contents of so many of the next packets that carry data, in a way that no checksum below TLS notices.</summary>
-    internal void Corrupt(int packets) => Interlocked.Add(ref _corrupt, packets);
+    /// <summary>
+    /// While true, the contents of packets that carry data are damaged in a way that no checksum below TLS notices. Not of one packet
+    /// alone: that one may be a late repetition, of a connection that is gone or of what arrived already, which nobody reads.
+    /// </summary>
+    internal bool Damaging
+    {
+        get => _damaging;
+        set => _damaging = value;
+    }
 
     /// <summary>When the packet arrives (milliseconds), or null.</summary>
     internal double? Send(Span<byte> packet, double nowMs)
@@ -51,26 +58,25 @@ internal sealed class LineWay(int seed)
             return null;
         }
         Passed++;
-        if (Volatile.Read(ref _corrupt) > 0 && Damage(packet))
-            Interlocked.Decrement(ref _corrupt);
+        if (_damaging)
+            Damage(packet);
         _freeAt = nowMs + backlogMs + (settings.BitsPerSecond > 0 ? packet.Length * 8000 / settings.BitsPerSecond : 0);
         _lastArrival = Math.Max(_lastArrival, _freeAt + settings.DelayMs + (_random.NextDouble() * settings.JitterMs));
         return _lastArrival;
     }
 
     // The checksums of TCP add 16-bit words, so exchanging two of them goes unseen.
-    private static bool Damage(Span<byte> packet)
+    private static void Damage(Span<byte> packet)
     {
         if (packet.Length < 40 || packet[0] >> 4 != 4 || packet[9] != 6)
-            return false;
+            return;
         int start = (packet[0] & 15) * 4;
         start += (packet[start + 12] >> 4) * 4;
         for (int at = start + 16; at + 4 <= packet.Length; at += 2)
             if (!packet.Slice(at, 2).SequenceEqual(packet.Slice(at + 2, 2)))
             {
                 (packet[at], packet[at + 1], packet[at + 2], packet[at + 3]) = (packet[at + 2], packet[at + 3], packet[at], packet[at + 1]);
-                return true;
+                return;
             }
-        return false;
     }
 }

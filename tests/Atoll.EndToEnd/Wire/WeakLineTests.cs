@@ -76,8 +76,11 @@ public sealed class WeakLineTests(LocalRig rig, ITestOutputHelper output)
         foreach (bool up in (bool[])[true, false])
         {
             int downs = await weak.CountAsync("is down"), ups = await weak.CountAsync("is up after");
-            (up ? weak.Line.Up : weak.Line.Down).Corrupt(1);
-            await Until.TrueAsync("the session ended and is back", 60, async () => await weak.CountAsync("is down") > downs && await weak.CountAsync("is up after") > ups, weak.LogAsync);
+            LineWay way = up ? weak.Line.Up : weak.Line.Down;
+            way.Damaging = true;
+            await Until.TrueAsync("the session ended", 60, async () => await weak.CountAsync("is down") > downs, weak.LogAsync);
+            way.Damaging = false;
+            await Until.TrueAsync("the session is back", 60, async () => await weak.CountAsync("is up after") > ups, weak.LogAsync);
         }
         await rig.ConnectedAsync(rig.Charlie);
         Assert.Equal("after\n", await rig.KubectlAsync("exec", await SamplePodAsync(), "--", "echo", "after"));
