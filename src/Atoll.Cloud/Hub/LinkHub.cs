@@ -53,6 +53,9 @@ internal sealed class LinkHub
     /// </summary>
     public LinkOptions SessionOptions { get; } = new() { Software = typeof(LinkHub).Assembly.GetName().Version!.ToString(3), DeadUnacknowledgedMs = 7_500, Bodies = new RecentBodies(64 << 20) };
 
+    /// <summary>Told the name of a site that was revoked or deleted, under the hub's lock.</summary>
+    public Action<string>? SiteEnded { get; init; }
+
     /// <summary>Cancelled when the hub stops: sessions then end in order.</summary>
     public CancellationToken Stopping { get; private set; }
 
@@ -201,6 +204,8 @@ internal sealed class LinkHub
             if (type == Kinds.Site)
             {
                 SiteSpec? spec = now?.View(ApiJson.Default.Site).Spec;
+                if (now is null || spec!.Revoked == true)
+                    SiteEnded?.Invoke((now ?? old)!.Name);
                 if (_sessions.TryGetValue((now ?? old)!.Name, out HubSession? session) && (now is null || now.Uid != session.Site.Uid || spec?.Revoked == true))
                     ended = session;
                 if (spec?.Orphans is { Count: > 0 } || (spec?.Revoked == true && old?.View(ApiJson.Default.Site).Spec.Revoked != true))

@@ -56,14 +56,15 @@ internal static class CentreServer
             PodProxy = (context, pod, subresource) => tunnel!.ServeAsync(context, pod, subresource),
         });
         IResources resources = api.As(Identity.Trusted("system:link"));
-        var hub = new LinkHub(resources, api.ImportAsync, () => (store.Incarnation, store.CurrentRevision), time, loggers);
+        var requests = new SiteRequests(api.HandleAsync);
+        var hub = new LinkHub(resources, api.ImportAsync, () => (store.Incarnation, store.CurrentRevision), time, loggers) { SiteEnded = requests.End };
         enrolment = new Enrolment(resources, authority, [.. options.Advertise.Select(Text)], time, loggers.CreateLogger("Atoll.Enrolment"));
         Func<LinkStream, CancellationToken, Task> relay = ContentStreams.RelayTo(options.Relay, TimeSpan.FromSeconds(10), time);
         var certificates = new ServerCertificates(authority, options.Advertise, resources, time, loggers.CreateLogger("Atoll.Certificates"), () => PublishAsync(options, authority, api.As(Identity.Trusted("system:link")), cancellation));
         var witness = new Witness(enrolment, hub, time);
 
         var orchestration = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers);
-        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, hub, enrolment, witness, relay, orchestration.Placement, loggers));
+        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, requests, hub, enrolment, witness, relay, orchestration.Placement, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
@@ -100,7 +101,7 @@ internal static class CentreServer
         }
     }
 
-    private static Task RouteAsync(HttpContext context, ApiServer api, LinkHub hub, Enrolment enrolment, Witness witness, Func<LinkStream, CancellationToken, Task> relay, PlacementStatistics placement, ILoggerFactory loggers) => context.Request.Path.Value switch
+    private static Task RouteAsync(HttpContext context, ApiServer api, SiteRequests requests, LinkHub hub, Enrolment enrolment, Witness witness, Func<LinkStream, CancellationToken, Task> relay, PlacementStatistics placement, ILoggerFactory loggers) => context.Request.Path.Value switch
     {
         LinkEndpoint.Path => LinkAsync(context, hub, enrolment, relay, loggers),
         "/join/v1" => enrolment.JoinAsync(context),
@@ -108,7 +109,7 @@ internal static class CentreServer
         "/renew/v1" => enrolment.RenewAsync(context),
         Witness.VotePath or Witness.BeatPath => witness.ServeAsync(context),
         "/metrics" => LinkMetrics.ServeAsync(context, api.Options.Authenticators, hub, placement, api.As(Identity.Trusted("system:metrics"))),
-        _ => api.HandleAsync(context),
+        _ => requests.ServeAsync(context),
     };
 
     private static async Task LinkAsync(HttpContext context, LinkHub hub, Enrolment enrolment, Func<LinkStream, CancellationToken, Task> relay, ILoggerFactory loggers)

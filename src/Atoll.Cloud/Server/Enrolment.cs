@@ -81,7 +81,7 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
     /// <summary>True when a client certificate is of this centre, in its time, and no site's that was revoked or deleted.</summary>
     public async ValueTask<bool> IsValidAsync(X509Certificate2 certificate, CancellationToken cancellation) =>
         IsSigned(certificate)
-        && (Attribute(certificate, CommonName)?.StartsWith(Prefix, StringComparison.Ordinal) != true
+        && (SiteOf(certificate) is null
             || (await FindSiteAsync(certificate, allowExpired: false, cancellation)).Site is not null);
 
     // Building a chain costs more than most requests: its answer holds for the other requests of a connection for a while. By the
@@ -96,6 +96,9 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
         return signed;
     }
 
+    /// <summary>The name of the site that a certificate speaks for, whoever signed it, or null.</summary>
+    public static string? SiteOf(X509Certificate2 certificate) => Attribute(certificate, CommonName) is { } name && name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : null;
+
     /// <summary>The site that a client certificate belongs to, or why it is refused.</summary>
     public async Task<(KubeObject? Site, string? Refusal)> FindSiteAsync(X509Certificate2? certificate, bool allowExpired, CancellationToken cancellation)
     {
@@ -103,10 +106,9 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
             return (null, "a site's certificate is needed; join first with: atoll-agent join");
         if (!authority.Signed(certificate, allowExpired))
             return (null, certificate.NotAfter.ToUniversalTime() < time.GetUtcNow().UtcDateTime ? "the site's certificate has expired; it is renewed at /renew/v1" : "the certificate is not of this centre's CA");
-        string? name = Attribute(certificate, CommonName), uid = Attribute(certificate, OrganizationalUnit);
-        if (name is null || uid is null || !name.StartsWith(Prefix, StringComparison.Ordinal))
+        string? name = SiteOf(certificate), uid = Attribute(certificate, OrganizationalUnit);
+        if (name is null || uid is null)
             return (null, "the certificate is not a site's");
-        name = name[Prefix.Length..];
         KubeObject? site = (await resources.GetAsync(Kinds.Site, null, name, cancellation)).Object;
         if (site is null || site.Uid != uid)
             return (null, $"site {name} was deleted at the centre; join again with a new token");

@@ -49,9 +49,12 @@ public sealed class JoinTests(LocalRig rig)
         await Until.TrueAsync("the new site is connected", 60, async () => await rig.PhaseOfAsync(name) == "Connected", () => rig.LogAsync(name));
 
         Assert.Equal(HttpStatusCode.OK, await AskAsync(state));
+        using HttpClient client = ClientOf(state);
+        await using Stream watch = await client.GetStreamAsync(new Uri($"{rig.Server}/api/v1/nodes?watch=1&timeoutSeconds=3600"));
 
         await LocalRig.AtollAsync("site", "revoke", name, "--kubeconfig", rig.Kubeconfig);
         Assert.Equal(HttpStatusCode.Unauthorized, await AskAsync(state)); // Not only the link: the API knows it no more.
+        await EndAsync(watch).WaitAsync(TimeSpan.FromSeconds(30)); // An hour early.
         await Until.TrueAsync("its session is closed", 15, async () => await rig.PhaseOfAsync(name) == "Revoked" && (await rig.LogAsync(name)).Contains("is down: Revoked", StringComparison.Ordinal), () => rig.LogAsync(name));
         // It dials again, and is refused each time.
         await Until.TrueAsync("it was refused again", 30, async () => (await rig.LogAsync("centre")).Contains($"site {name} was revoked", StringComparison.Ordinal));
@@ -75,11 +78,27 @@ public sealed class JoinTests(LocalRig rig)
     /// <summary>What the centre's API answers to a site's own certificate.</summary>
     private async Task<HttpStatusCode> AskAsync(string state)
     {
-        using X509Certificate2 certificate = X509Certificate2.CreateFromPemFile($"{state}/identity/site.crt", $"{state}/identity/site.key");
-        using var handler = new SocketsHttpHandler { UseProxy = false, SslOptions = { ClientCertificates = [certificate], RemoteCertificateValidationCallback = (_, _, _, _) => true } };
-        using var client = new HttpClient(handler);
+        using HttpClient client = ClientOf(state);
         using HttpResponseMessage answer = await client.GetAsync(new Uri($"{rig.Server}/api/v1/nodes"));
         return answer.StatusCode;
+    }
+
+    private static async Task EndAsync(Stream watch)
+    {
+        try
+        {
+            await watch.CopyToAsync(Stream.Null);
+        }
+        catch (IOException)
+        {
+            // Cut off by the centre in the middle of its answer.
+        }
+    }
+
+    private static HttpClient ClientOf(string state)
+    {
+        X509Certificate2 certificate = X509Certificate2.CreateFromPemFile($"{state}/identity/site.crt", $"{state}/identity/site.key");
+        return new HttpClient(new SocketsHttpHandler { UseProxy = false, SslOptions = { ClientCertificates = [certificate], RemoteCertificateValidationCallback = (_, _, _, _) => true } });
     }
 
     private async Task RefusedAsync(string state, string token, string why, int code = 1)
