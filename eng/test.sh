@@ -1,10 +1,10 @@
 #!/bin/bash
-# Builds everything and runs every test project, one after the other; ends with "N passed, N failed, N skipped".
-# The soak runs beside them from the start: it waits more than it works. Kept going after a failing project, so that one run
-# tells everything. ATOLL_SOAK=1 asks for the long forms.
+# Builds everything and runs every test project; ends with "N passed, N failed, N skipped". The end-to-end tests wait more than
+# they work, so they run as three processes: the longest waits beside everything from the start, the tests of sites and the rest
+# beside each other at the end. Each has installations of its own. Kept going after a failure, so that one run tells everything.
+# ATOLL_SOAK=1 asks for the long forms.
 set -u
 cd "$(dirname "$0")/.."
-projects="tests/Atoll.UnitTests tests/Atoll.Simulation tests/Atoll.Conformance tests/Atoll.EndToEnd"
 out=artifacts/test
 mkdir -p "$out"
 echo "building the solution and the native agent"
@@ -15,8 +15,12 @@ export ATOLL_AGENT="$PWD/artifacts/agent/atoll-agent" ATOLL_PROGRAM="$PWD/artifa
 passed=0 failed=0 skipped=0 broken=0
 root=""
 [ "$(id -u)" -ne 0 ] && root="sudo --preserve-env"
-# Adds up a log and an exit code; $1 is the name of both.
+as="" # What a test program is started through.
+run() { $as dotnet run --project "tests/$1" -c Release --no-build -- --progress off --output Detailed "${@:2}"; }
+# Shows a log without what passed, and adds it up; $1 is its name, $2 the exit code.
 tally() {
+  echo "== $1"
+  grep -Ev '^(passed|  from )' "$out/$1.log"
   # Where CI is set the runner colours its summary, terminal or not.
   count() { sed -E 's/\x1b\[[0-9;]*m//g' "$out/$2.log" | sed -nE "s/^ *$1: *([0-9]+).*/\1/p" | tail -1; }
   p=$(count succeeded "$1") f=$(count failed "$1") s=$(count skipped "$1")
@@ -24,23 +28,26 @@ tally() {
   # A project that ended badly without counting a failure (a crash, no test found) is a failure.
   if [ "$2" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then echo "error: $1 ended with exit code $2; see $out/$1.log"; broken=$((broken + 1)); fi
 }
-$root dotnet run --project tests/Atoll.EndToEnd -c Release --no-build -- --progress off --output Detailed --filter-class '*.SoakTests' >"$out/Soak.log" 2>&1 &
-soak=$!
-for project in $projects; do
-  [ -f "$project/$(basename "$project").csproj" ] || continue
-  name=$(basename "$project")
-  echo "== $name"
-  sudo="" filter=""
-  [ "$name" = Atoll.EndToEnd ] && sudo="$root" filter="--filter-not-class *.SoakTests"
-  # shellcheck disable=SC2086
-  (set -f; $sudo dotnet run --project "$project" -c Release --no-build -- --progress off --output Detailed $filter 2>&1) | tee "$out/$name.log" | grep -Ev '^(passed|  from )'
-  tally "$name" "${PIPESTATUS[0]}"
+# A part of the end-to-end tests, in the background; $1 is the log's name, the others say which.
+begin() { as=$root run Atoll.EndToEnd "${@:2}" >"$out/$1.log" 2>&1 & }
+begin Waits --filter-class '*.SoakTests' '*.BudgetTests' '*.CentreKillTests'
+waits=$!
+for name in Atoll.UnitTests Atoll.Simulation Atoll.Conformance; do
+  echo "running $name"
+  run "$name" >"$out/$name.log" 2>&1
+  tally "$name" $?
 done
-echo "== Soak"
-wait "$soak"
-code=$?
-grep -Ev '^(passed|  from )' "$out/Soak.log"
-tally Soak "$code"
+echo "running the end-to-end tests"
+begin Sites --filter-namespace Atoll.EndToEnd.Sites --filter-not-class '*.CentreKillTests'
+sites=$!
+begin Others --filter-not-namespace Atoll.EndToEnd.Sites --filter-not-class '*.SoakTests' '*.BudgetTests'
+others=$!
+wait $waits
+tally Waits $?
+wait $others
+tally Others $?
+wait $sites
+tally Sites $?
 failed=$((failed + broken))
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
