@@ -30,7 +30,8 @@ tally() {
 }
 # A part of the end-to-end tests, in the background; $1 is the log's name, the others say which.
 begin() { as=$root run Atoll.EndToEnd "${@:2}" >"$out/$1.log" 2>&1 & }
-begin Waits --filter-class '*.SoakTests' '*.BudgetTests' '*.CentreKillTests'
+# Those that wait long, or burn cpu: nothing that is timed runs beside them.
+begin Waits --filter-class '*.SoakTests' '*.BudgetTests' '*.CentreKillTests' '*.ColocationTests'
 waits=$!
 for name in Atoll.UnitTests Atoll.Simulation Atoll.Conformance; do
   echo "running $name"
@@ -40,7 +41,7 @@ done
 echo "running the end-to-end tests"
 begin Sites --filter-namespace Atoll.EndToEnd.Sites --filter-not-class '*.CentreKillTests'
 sites=$!
-begin Others --filter-not-namespace Atoll.EndToEnd.Sites --filter-not-class '*.SoakTests' '*.BudgetTests'
+begin Others --filter-not-namespace Atoll.EndToEnd.Sites --filter-not-class '*.SoakTests' '*.BudgetTests' '*.ColocationTests'
 others=$!
 wait $waits
 tally Waits $?
