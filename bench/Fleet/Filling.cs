@@ -26,6 +26,9 @@ internal static class Filling
             }
         }
         await FlushAsync();
+        // A fleet that was made over months has nearly all of its objects behind its newest thousand revisions, which a start goes through
+        // one by one; here hundreds of objects share one revision.
+        await store.CompactAsync(store.CurrentRevision, CancellationToken.None);
 
         async Task AddAsync(ResourceType type, System.Text.Json.Nodes.JsonObject document)
         {

@@ -34,16 +34,18 @@ async Task<PodRate.Result> PodsAsync()
     return rate;
 }
 
-async Task<List<FleetResult>> SitesAsync(string[] sizes)
+async Task SitesAsync(string[] sizes, Action<List<FleetResult>> measured)
 {
     var results = new List<FleetResult>();
     foreach (string size in sizes)
+    {
         results.Add(await WithCentreAsync(async centre =>
         {
             await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30));
             return await fleet.RunAsync(text => Console.WriteLine($"[{size}] {text}"));
         }));
-    return results;
+        measured(results);
+    }
 }
 
 switch (args.FirstOrDefault())
@@ -52,11 +54,12 @@ switch (args.FirstOrDefault())
         await PodsAsync();
         return 0;
     case "sites":
-        await SitesAsync(Option("sites", "2500").Split(','));
+        await SitesAsync(Option("sites", "2500").Split(','), _ => { });
         return 0;
     case "report":
         PodRate.Result pods = await PodsAsync();
-        Report.Write(Option("out", "docs/benchmarks"), await SitesAsync(Option("sites", "312,625,1250,2500").Split(',')), pods);
+        // After each size, so that what was measured is not lost with a later one.
+        await SitesAsync(Option("sites", "312,625,1250,2500").Split(','), results => Report.Write(Option("out", "docs/benchmarks"), results, pods));
         return 0;
     default:
         Console.Error.WriteLine("error: say what to measure: pods, sites, or report");

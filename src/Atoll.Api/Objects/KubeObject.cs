@@ -52,7 +52,7 @@ public sealed class KubeObject
     public string Uid => _uid ?? Metadata.Uid ?? "";
 
     /// <summary>metadata.resourceVersion: opaque, of the server that issued it.</summary>
-    public string ResourceVersion => Metadata.ResourceVersion ?? "";
+    public string ResourceVersion => (_head is null && _isStored ? StoredHead.ReadVersion(Utf8.Span) : Metadata.ResourceVersion) ?? "";
 
     /// <summary>True once deletion was asked for.</summary>
     public bool IsDeleting => Metadata.DeletionTimestamp is not null;
@@ -66,7 +66,7 @@ public sealed class KubeObject
         {
             if (_head is { } kept)
                 return kept;
-            ObjectHead head = ReadHead(Utf8);
+            ObjectHead head = StoredHead.Read(Utf8.Span);
             Read();
             _head = head;
             return head;

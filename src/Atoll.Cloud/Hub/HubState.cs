@@ -36,11 +36,16 @@ internal sealed class HubState(long start)
     /// <summary>A site has applied its whole scope: from now on it follows this history.</summary>
     public void Follows(string uid) => _followed.Add(uid);
 
-    /// <summary>Takes in a change of one object: what to post to the sessions of which sites.</summary>
-    public IReadOnlyList<(string Site, Link.ScopeChange Change)> Changed(ResourceType type, KubeObject? old, KubeObject? now)
+    /// <summary>
+    /// Takes in a change of one object: what to post to the sessions of which sites. Only of those that <paramref name="listens"/>
+    /// (null: of all): a centre that starts takes in everything before there is a session.
+    /// </summary>
+    public IReadOnlyList<(string Site, Link.ScopeChange Change)> Changed(ResourceType type, KubeObject? old, KubeObject? now, Func<string, bool>? listens = null)
     {
         _changes.Clear();
         Scopes.Apply(type, old, now, _changes);
+        if (listens is not null)
+            _changes.RemoveAll(c => !listens(c.Site));
         if (_changes.Count == 0)
             return [];
         long revision = long.Parse((now ?? old)!.ResourceVersion, CultureInfo.InvariantCulture);

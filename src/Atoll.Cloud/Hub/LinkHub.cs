@@ -30,6 +30,7 @@ internal sealed class LinkHub
     private readonly Lock _lock = new();
     private readonly HubState _state;
     private readonly Dictionary<string, HubSession> _sessions = new(StringComparer.Ordinal);
+    private readonly Func<string, bool> _listens;
 
     public LinkHub(IResources resources, Func<ImportBatch, CancellationToken, ValueTask<ImportResult>> import, Func<(string Incarnation, long Revision)> position, TimeProvider time, ILoggerFactory loggers)
     {
@@ -42,6 +43,7 @@ internal sealed class LinkHub
         _orphans = new Orphans(resources, _logger);
         _states = new SiteStates(resources, _orphans, time, _logger);
         _state = new HubState(position().Revision);
+        _listens = _sessions.ContainsKey;
         _mirrors = [.. ScopeReferences.Types.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
         Sites = _mirrors[0];
     }
@@ -51,7 +53,7 @@ internal sealed class LinkHub
     /// answer to it is then never acknowledged, which ends the session within the 15 s in which both ends are to notice. What was sent lately is shared among
     /// sessions, for it is the same for every site.
     /// </summary>
-    public LinkOptions SessionOptions { get; } = new() { Software = typeof(LinkHub).Assembly.GetName().Version!.ToString(3), DeadUnacknowledgedMs = 7_500, Bodies = new RecentBodies(64 << 20) };
+    public LinkOptions SessionOptions { get; } = new() { Software = typeof(LinkHub).Assembly.GetName().Version!.ToString(3), DeadUnacknowledgedMs = 7_500, Bodies = new RecentBodies(24 << 20) };
 
     /// <summary>Told the name of a site that was revoked or deleted, under the hub's lock.</summary>
     public Action<string>? SiteEnded { get; init; }
@@ -197,7 +199,7 @@ internal sealed class LinkHub
         HubSession? ended = null;
         lock (_lock)
         {
-            foreach ((string site, Link.ScopeChange change) in _state.Changed(type, old, now))
+            foreach ((string site, Link.ScopeChange change) in _state.Changed(type, old, now, _listens))
                 _sessions.GetValueOrDefault(site)?.Post(change);
             if (type == Kinds.Node && (now ?? old)!.Metadata.Label(WellKnown.SiteLabel) is { } home && (old is null || now is null))
                 _states.Wake(home);

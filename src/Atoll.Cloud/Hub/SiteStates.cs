@@ -30,6 +30,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
 
     private readonly EventRecorder _events = new(resources, time, "atoll-hub");
     private readonly Channel<string> _woken = Channel.CreateUnbounded<string>();
+    private readonly ConcurrentDictionary<string, byte> _waiting = new(StringComparer.Ordinal);
     /// <summary>A clock that is wrong by less is not told of.</summary>
     private static readonly TimeSpan s_skewed = TimeSpan.FromMinutes(1);
 
@@ -44,7 +45,12 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
     }
 
     /// <summary>Something about a site changed, such as how many nodes it has.</summary>
-    public void Wake(string site) => _woken.Writer.TryWrite(site);
+    public void Wake(string site)
+    {
+        // Once is enough, however many of its nodes come.
+        if (_waiting.TryAdd(site, 0))
+            _woken.Writer.TryWrite(site);
+    }
 
     /// <summary>Writes the events of sites until cancelled.</summary>
     public Task TellAsync(CancellationToken cancellation) => _events.RunAsync(cancellation);
@@ -59,6 +65,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             Task period = PeriodAsync(sites, cancellation);
             await foreach (string name in _woken.Reader.ReadAllAsync(cancellation))
             {
+                _waiting.TryRemove(name, out _);
                 HubSession? session = sessionOf(name);
                 bool awaited = session is null && time.GetUtcNow() - started < s_patience && !_facts.ContainsKey(name);
                 await ReconcileAsync(name, session, awaited, nodesOf(name), uid => isInScope(name, uid), cancellation);
@@ -79,7 +86,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             await Task.Delay(pause, time, cancellation);
             IReadOnlyList<KubeObject> all = sites();
             foreach (KubeObject site in all)
-                _woken.Writer.TryWrite(site.Name);
+                Wake(site.Name);
             pause = s_periodOfOne * all.Count > s_period ? s_periodOfOne * all.Count : s_period;
         }
     }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
@@ -78,6 +79,8 @@ internal sealed class ServerCertificates
         ClientCertificateRequired = true,
         // Who a certificate belongs to, and whether there must be one or it may be old (renewal), is decided by each endpoint.
         RemoteCertificateValidationCallback = (_, _, _, _) => true,
+        // The chain that the TLS layer builds all the same is of no use: of nothing it is built soonest.
+        CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true },
         EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
     };
 }

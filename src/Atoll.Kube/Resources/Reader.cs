@@ -48,8 +48,7 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
             return await AtAsync(cache, selection, exact, "", options.Limit, cancellation).ConfigureAwait(false);
         if (await WaitForAsync(options.ResourceVersion, cancellation).ConfigureAwait(false) is { } late)
             return CacheList.Fail(late);
-        List<CachedObject> items = cache.List(selection, "", out long revision);
-        return Page(items, revision, options.Limit, selection);
+        return Now(cache, selection, "", options.Limit);
     }
 
     /// <summary>Starts a watch; the caller disposes it.</summary>
@@ -120,9 +119,9 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
             return CacheList.Fail(TooOld());
         if (cache.IsUnchangedSince(revision))
         {
-            List<CachedObject> now = cache.List(selection, start, out _);
+            CacheList now = Now(cache, selection, start, limit, revision);
             if (cache.IsUnchangedSince(revision))
-                return Page(now, revision, limit, selection);
+                return now;
         }
         var items = new List<CachedObject>();
         string prefix = cache.Prefix + selection.Prefix;
@@ -139,6 +138,19 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
                 items.Add(item);
         }
         return Page(items, revision, limit, selection, countKnown: !range.More);
+    }
+
+    // What the cache holds, told as of a revision since which it did not change (0: of its own).
+    private static CacheList Now(ResourceCache cache, Selection selection, string start, int limit, long at = 0)
+    {
+        if (limit <= 0 || !selection.IsWhole)
+        {
+            List<CachedObject> all = cache.List(selection, start, out long whole);
+            return Page(all, at > 0 ? at : whole, limit, selection);
+        }
+        List<CachedObject> items = cache.Page(selection, start, limit, out long revision, out int count);
+        revision = at > 0 ? at : revision;
+        return count <= limit ? new CacheList(items, revision) : new CacheList(items, revision, ContinueToken.Make(revision, items[^1].Key + "\0"), count - limit);
     }
 
     private static ApiStatus TooOld() =>

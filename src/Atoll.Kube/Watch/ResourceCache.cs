@@ -157,6 +157,29 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
         return candidates;
     }
 
+    /// <summary>
+    /// A page of a selection that is whole (<see cref="Selection.IsWhole"/>): at most <paramref name="limit"/> objects, and how many there
+    /// are from <paramref name="start"/> on. It costs the page, however many there are.
+    /// </summary>
+    public List<CachedObject> Page(Selection selection, string start, int limit, out long revision, out int count)
+    {
+        lock (_gate)
+        {
+            revision = Math.Max(feed.Revision, _last);
+            (int first, int end) = Bounds(selection.Prefix, start);
+            count = end - first;
+            return _items.GetRange(first, Math.Min(limit, count));
+        }
+    }
+
+    private (int First, int End) Bounds(string prefix, string start)
+    {
+        int first = Find(string.CompareOrdinal(start, prefix) > 0 ? start : prefix);
+        first = first < 0 ? ~first : first;
+        int end = prefix.Length == 0 ? _items.Count : Find(prefix[..^1] + (char)(prefix[^1] + 1));
+        return (first, Math.Max(first, end < 0 ? ~end : end));
+    }
+
     /// <summary>True when the resource did not change after a revision that the cache has reached: its state then is its state now.</summary>
     public bool IsUnchangedSince(long revision)
     {
@@ -180,10 +203,8 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
             into.Sort(static (a, b) => string.CompareOrdinal(a.Key, b.Key));
             return;
         }
-        string from = string.CompareOrdinal(start, selection.Prefix) > 0 ? start : selection.Prefix;
-        int at = Find(from);
-        for (int i = at < 0 ? ~at : at; i < _items.Count && _items[i].Key.StartsWith(selection.Prefix, StringComparison.Ordinal); i++)
-            into.Add(_items[i]);
+        (int first, int end) = Bounds(selection.Prefix, start);
+        into.AddRange(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_items)[first..end]);
     }
 
     /// <summary>

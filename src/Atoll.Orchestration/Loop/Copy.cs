@@ -233,15 +233,10 @@ internal sealed class Copy
     {
         if (Type.Namespaced)
             yield return InNamespace(value.Namespace);
-        bool isFree = true;
-        // Most have no owner, and metadata costs more to read than bytes to search.
-        if (value.Utf8.Span.IndexOf("\"ownerReferences\""u8) >= 0 && value.Metadata.OwnerReferences is { } owners)
-            foreach (OwnerReference owner in owners)
-            {
-                isFree &= owner.Controller != true;
-                yield return OwnedBy(owner.Uid);
-            }
-        if (isFree && Type.Namespaced)
+        List<string>? owners = StoredHead.ReadOwners(value.Utf8.Span, out bool controlled);
+        foreach (string owner in owners ?? [])
+            yield return OwnedBy(owner);
+        if (!controlled && Type.Namespaced)
             yield return FreeIn(value.Namespace);
         foreach (string extra in _extraIndex?.Invoke(value) ?? [])
             yield return extra;
