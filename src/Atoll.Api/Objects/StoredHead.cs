@@ -6,7 +6,7 @@ namespace Atoll.Api.Objects;
 /// Reads the head of a stored document, which was checked before it was stored, and nothing behind it: metadata stands near the
 /// beginning, and what follows is most of the bytes. A fleet's start reads the head of every object, and then some.
 /// </summary>
-public static class StoredHead
+internal static class StoredHead
 {
     /// <summary>apiVersion, kind and metadata.</summary>
     public static ObjectHead Read(ReadOnlySpan<byte> document)

@@ -79,9 +79,22 @@ public sealed partial class CertificateAuthority
         return true;
     }
 
-    /// <summary>The server's certificate with what it sends along, for TLS.</summary>
-    public SslStreamCertificateContext ServerContext(IReadOnlyCollection<string> names) =>
-        SslStreamCertificateContext.Create(ServerCertificate(names), _now.Cross is { } cross ? [cross] : null, offline: true);
+    /// <summary>The server's certificate with what it sends along, for TLS; the same one as long as nothing changed, for it is asked for every few seconds.</summary>
+    public SslStreamCertificateContext ServerContext(IReadOnlyCollection<string> names)
+    {
+        if (_server is { } known && known.Stamp == Stamp(names) && IsFresh(known.Context.TargetCertificate))
+            return known.Context;
+        var context = SslStreamCertificateContext.Create(ServerCertificate(names), _now.Cross is { } cross ? [cross] : null, offline: true);
+        _server = (Stamp(names), context);
+        return context;
+    }
+
+    private string Stamp(IReadOnlyCollection<string> names)
+    {
+        return $"{_now.Digest} {string.Join(' ', names)} {Of("server.crt")} {Of("server.key")}";
+
+        string Of(string file) => new FileInfo(Path.Combine(_folder, file)) is { Exists: true } found ? $"{found.LastWriteTimeUtc.Ticks}/{found.Length}" : "none";
+    }
 
     private static void Complete(string folder)
     {

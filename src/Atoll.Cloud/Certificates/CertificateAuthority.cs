@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -25,6 +26,7 @@ public sealed partial class CertificateAuthority
     private readonly string _folder;
     private readonly TimeProvider _time;
     private volatile Material _now;
+    private (string Stamp, SslStreamCertificateContext Context)? _server;
 
     private CertificateAuthority(string folder, TimeProvider time)
     {
@@ -70,8 +72,7 @@ public sealed partial class CertificateAuthority
         if (File.Exists(certificatePath) && File.Exists(keyPath))
         {
             X509Certificate2 kept = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
-            bool fresh = kept.NotAfter.ToUniversalTime() - _time.GetUtcNow().UtcDateTime > CertificateLife / 3;
-            if (fresh && kept.IssuerName.RawData.AsSpan().SequenceEqual(Certificate.SubjectName.RawData) && names.All(n => Covers(kept, n)))
+            if (IsFresh(kept) && kept.IssuerName.RawData.AsSpan().SequenceEqual(Certificate.SubjectName.RawData) && names.All(n => Covers(kept, n)))
                 return ForTls(kept);
             kept.Dispose();
         }
@@ -87,6 +88,8 @@ public sealed partial class CertificateAuthority
         WriteFile(keyPath, key.ExportPkcs8PrivateKeyPem(), secret: true);
         return ForTls(X509Certificate2.CreateFromPemFile(certificatePath, keyPath));
     }
+
+    private bool IsFresh(X509Certificate2 certificate) => certificate.NotAfter.ToUniversalTime() - _time.GetUtcNow().UtcDateTime > CertificateLife / 3;
 
     /// <summary>A client certificate and key (PEM) for a person or a component.</summary>
     public (string Certificate, string Key) IssueClient(string user, string group)

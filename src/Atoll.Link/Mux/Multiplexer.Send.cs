@@ -108,6 +108,7 @@ internal sealed partial class Multiplexer
 
     private async Task WriteLineAsync(CancellationToken cancellation)
     {
+        using CancellationTokenRegistration stopping = cancellation.UnsafeRegister(static wake => ((WakeSignal)wake!).Set(), _wake);
         while (true)
         {
             byte[] burst = ArrayPool<byte>.Shared.Rent(BurstBytes + LinkLimits.MaxFrameBytes + MuxFrame.MaxHeader);
@@ -127,7 +128,8 @@ internal sealed partial class Multiplexer
             }
             if (_session.Ended)
                 return;
-            await _wake.WaitAsync(cancellation).ConfigureAwait(false);
+            await _wake.WaitAsync().ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
         }
     }
 

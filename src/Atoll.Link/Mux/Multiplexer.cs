@@ -50,7 +50,7 @@ internal sealed partial class Multiplexer : IAsyncDisposable
     private readonly long[] _arrived = new long[4];
     private readonly long[] _reported = new long[4];
     private readonly Channel<LinkStream> _accepted = Channel.CreateBounded<LinkStream>(64);
-    private readonly SemaphoreSlim _wake = new(0, 1);
+    private readonly WakeSignal _wake = new();
     private Exception? _failure;
     private uint _nextId;
 
@@ -96,14 +96,7 @@ internal sealed partial class Multiplexer : IAsyncDisposable
     }
 
     /// <summary>Something may be there to send.</summary>
-    public void Wake()
-    {
-        lock (_wake)
-        {
-            if (_wake.CurrentCount == 0)
-                _wake.Release();
-        }
-    }
+    public void Wake() => _wake.Set();
 
     /// <summary>Reads and writes until the line or the session ends. Returns the reason, or null when the other side closed the line.</summary>
     public async Task<Exception?> RunAsync(CancellationToken cancellation)

@@ -9,7 +9,7 @@ public interface IParentOwner : IScopeItems
     /// <summary>
     /// The site said hello: give its whole scope at one revision. Every change of the scope after that revision must be
     /// given to <see cref="ParentLink.Post"/>, in order (changes posted before this returns are kept and merged). May wait,
-    /// for admission for instance; throw <see cref="LinkRefusedException"/> to refuse the site.
+    /// for its mirrors for instance; throw <see cref="LinkRefusedException"/> to refuse the site.
     /// </summary>
     ValueTask<LinkScope> OpenScopeAsync(ParentLink link, SiteHello hello, CancellationToken cancellation);
 

@@ -2,7 +2,7 @@ using Atoll.Link;
 
 namespace Atoll.UnitTests.Link;
 
-/// <summary>Back-off, choice of the parent, admission.</summary>
+/// <summary>Back-off, choice of the parent.</summary>
 public sealed class DialingTests
 {
     [Fact]
@@ -68,27 +68,5 @@ public sealed class DialingTests
         Assert.Equal(TimeSpan.Zero, selector.Failed(0, silent: false, random));
         Assert.NotEqual(TimeSpan.Zero, selector.Failed(0, silent: false, random));
         Assert.Equal(0, selector.Current);
-    }
-
-    [Fact]
-    public async Task Admission_lets_in_so_many_in_order_and_refuses_the_rest()
-    {
-        SyncAdmission admission = new(concurrent: 2, queue: 2);
-        IDisposable first = await admission.EnterAsync(CancellationToken.None);
-        await admission.EnterAsync(CancellationToken.None);
-        using CancellationTokenSource gone = new();
-        Task<IDisposable> third = admission.EnterAsync(gone.Token).AsTask();
-        Task<IDisposable> fourth = admission.EnterAsync(CancellationToken.None).AsTask();
-        LinkRefusedException refused = await Assert.ThrowsAsync<LinkRefusedException>(() => admission.EnterAsync(CancellationToken.None).AsTask());
-        Assert.Equal(LinkError.Busy, refused.Error);
-        await gone.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
-        Assert.False(fourth.IsCompleted);
-        first.Dispose();
-        first.Dispose();
-        IDisposable place = await fourth.WaitAsync(TimeSpan.FromSeconds(10));
-        Assert.Equal((2, 0), (admission.Active, admission.Waiting));
-        place.Dispose();
-        Assert.Equal(1, admission.Active);
     }
 }
