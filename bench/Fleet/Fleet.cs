@@ -81,7 +81,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         double cpu = centre.CpuSeconds;
         long begin = Stopwatch.GetTimestamp();
         _running = Task.WhenAll(_sites.Select(s => Task.Run(() => s.Link.RunAsync(_stop.Token))));
-        await UntilAsync("all sites are live", 420, () => _progress.Live == sites);
+        await UntilAsync("all sites are live", 300 + sites / 10, () => _progress.Live == sites);
         result.FirstSync = Stopwatch.GetElapsedTime(begin).TotalSeconds;
         result.FirstSyncCpu = centre.CpuSeconds - cpu;
         result.FirstSyncBytes = _sites.Average(s => s.Wire.Sent + s.Wire.Received);
@@ -137,7 +137,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         double cpu = centre.CpuSeconds;
         long begin = Stopwatch.GetTimestamp();
         await SendAsync(client, HttpMethod.Post, "/apis/apps/v1/namespaces/default/deployments", Encoding.UTF8.GetBytes(Documents.OnePerSite(sites).ToJsonString()));
-        await UntilAsync("all replicas were started", 180, () => _progress.Pods >= sites);
+        await UntilAsync("all replicas were started", 120 + sites / 20, () => _progress.Pods >= sites);
         result.RollStarted = Stopwatch.GetElapsedTime(begin).TotalSeconds;
         while (await ReadyAsync(client) < sites)
         {
@@ -190,7 +190,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         long begin = Stopwatch.GetTimestamp();
         result.RestartServed = (await centre.StartAsync()).TotalSeconds;
         await using ApiProbe probe = new ApiProbe(centre.Client()).Start();
-        await UntilAsync("all sites have resumed", 300, () => _progress.Live == sites);
+        await UntilAsync("all sites have resumed", 120 + sites / 10, () => _progress.Live == sites);
         result.Resumed = Stopwatch.GetElapsedTime(begin).TotalSeconds;
         result.ResumeP99 = await probe.EndAsync(0.99);
         result.ResumeP50 = await probe.EndAsync(0.5);

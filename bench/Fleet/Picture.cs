@@ -34,8 +34,11 @@ internal static class Picture
         return svg.Append("</svg>\n").ToString();
     }
 
-    private static void Plot(StringBuilder svg, int x, int y, string title, IReadOnlyList<FleetResult> results, Func<FleetResult, double> value)
+    private static void Plot(StringBuilder svg, int x, int y, string title, IReadOnlyList<FleetResult> all, Func<FleetResult, double> value)
     {
+        List<FleetResult> results = [.. all.Where(r => !double.IsNaN(value(r)))];
+        if (results.Count == 0)
+            return;
         FleetResult first = results.MinBy(r => r.Sites)!;
         double most = Math.Max(1e-9, results.Max(value)) * 1.15, sites = results.Max(r => r.Sites) * 1.05;
         double X(double s) => x + Left + s / sites * (Width - Left - Right);

@@ -30,7 +30,7 @@ internal static class CentreMemory
                 GCMemoryInfo memory = GC.GetGCMemoryInfo(GCKind.Any);
                 long live = memory.HeapSizeBytes - memory.FragmentedBytes;
                 next = time.GetUtcNow() + s_pause;
-                if (live < MostLive && memory.TotalCommittedBytes - live > Math.Max(Worth, live / 3))
+                if (live < MostLive && memory.TotalCommittedBytes - live > Math.Max(Worth, live / 6))
                     GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             }
         }
