@@ -75,6 +75,7 @@ public sealed class ShapeTests
             {
                 Region = "r", Kind = "near", Carrier = "c", Latitude = 1, Longitude = 2, Revoked = true, Orphans = [new OrphanDecision { Uid = "u", Action = "Stop" }],
                 RoundTrips = [new RoundTrip { To = "c", Milliseconds = 5 }], UnitCost = 0.5, Headroom = new() { ["cpu"] = "4" }, Resources = new() { [WellKnown.Uplink] = "10G" },
+                Colocation = new Colocation { CpuReclaimThresholdPercent = 80, MemoryReclaimThresholdPercent = 80, EvictAfterSeconds = 300, ColdStartSeconds = 600 },
             },
             Status = new SiteStatus
             {
