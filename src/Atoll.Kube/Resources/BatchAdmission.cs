@@ -62,5 +62,6 @@ internal static class BatchAdmission
 
     private static bool IsBatch(JsonObject document) => document.Map("metadata").Map("labels").Text(WellKnown.QosLabel) == WellKnown.QosBatch;
 
-    private static bool IsBatchClass(string name, ResourceCache classes) => PodAdmission.Find(classes, name) is { } found ? IsBatch(found) : name == WellKnown.BatchClass;
+    private static bool IsBatchClass(string name, ResourceCache classes) =>
+        classes.Get(Keys.Local(null, name)) is { } found ? found.Object.Metadata.Label(WellKnown.QosLabel) == WellKnown.QosBatch : name == WellKnown.BatchClass;
 }

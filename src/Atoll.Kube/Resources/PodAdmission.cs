@@ -127,7 +127,7 @@ internal static class PodAdmission
     private static bool IsDefault(JsonObject document) =>
         document["globalDefault"] is JsonValue flag && flag.GetValueKind() == System.Text.Json.JsonValueKind.True;
 
-    internal static JsonObject? Find(ResourceCache classes, string name) =>
+    private static JsonObject? Find(ResourceCache classes, string name) =>
         classes.Get(Keys.Local(null, name)) is { } cached ? Document(cached) : null;
 
     private static IEnumerable<JsonObject> All(ResourceCache classes) => classes.List(Selection.All, "", out _).Select(Document);

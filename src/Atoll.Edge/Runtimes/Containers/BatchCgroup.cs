@@ -17,9 +17,10 @@ internal sealed class BatchCgroup : IBatchHost
     private const long NanosecondsPerTick = 10_000_000; // Of /proc/stat: Linux counts in hundredths of a second.
 
     private readonly bool unified;
-    private readonly string pods;
-    private readonly string cpu, cpuacct, memory;
-    private readonly string procfs;
+    private readonly string pods, cpu, memory;
+    private readonly string inCpu, inMemory;
+    private readonly string stat, meminfo, pressure;
+    private readonly GroupFiles podFiles, batchFiles;
     private readonly KernelFile file = new();
     private readonly Lock gate = new();
     private (long CpuMilli, long High, long Max)? orders;
@@ -27,8 +28,14 @@ internal sealed class BatchCgroup : IBatchHost
     internal BatchCgroup(CgroupMounts mounts, string pods, string procfs = "/proc")
     {
         unified = mounts.Mode == CgroupMode.Unified;
-        (this.pods, this.procfs) = (pods, procfs);
-        (cpu, cpuacct, memory) = (Of("cpu"), Of("cpuacct"), Of("memory"));
+        this.pods = pods;
+        (cpu, memory) = (Of("cpu"), Of("memory"));
+        (inCpu, inMemory) = ($"{cpu}{pods}/{Name}/", $"{memory}{pods}/{Name}/");
+        (stat, meminfo, pressure) = (Path.Join(procfs, "stat"), Path.Join(procfs, "meminfo"), Path.Join(procfs, "pressure/memory"));
+        (podFiles, batchFiles) = (Files(pods), Files($"{pods}/{Name}"));
+        GroupFiles Files(string group) => unified
+            ? new GroupFiles(cpu + group + "/cpu.stat", memory + group + "/memory.current", memory + group + "/memory.stat")
+            : new GroupFiles(Of("cpuacct") + group + "/cpuacct.usage", memory + group + "/memory.usage_in_bytes", memory + group + "/memory.stat");
         string Of(string controller) => unified ? mounts.Unified! : mounts.Controllers.GetValueOrDefault(controller, "/nonexistent");
     }
 
@@ -42,11 +49,11 @@ internal sealed class BatchCgroup : IBatchHost
         lock (gate)
         {
             // cpu user nice system idle iowait irq softirq steal
-            if (KernelFile.Numbers(file.Read(Path.Join(procfs, "stat")), ticks) < 8) throw new IOException(Path.Join(procfs, "stat") + " does not tell the use of cpu");
+            if (KernelFile.Numbers(file.Read(stat), ticks) < 8) throw new IOException(stat + " does not tell the use of cpu");
             var busy = ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6] + ticks[7];
-            var meminfo = file.Read(Path.Join(procfs, "meminfo"));
-            long total = KernelFile.Field(meminfo, "MemTotal:"u8) * 1024, available = KernelFile.Field(meminfo, "MemAvailable:"u8) * 1024;
-            return new HostUse(busy * NanosecondsPerTick, CpuOf(pods), CpuOf(pods + "/" + Name), total - available, available, MemoryOf(pods), MemoryOf(pods + "/" + Name), Pressure());
+            var text = file.Read(meminfo);
+            long total = KernelFile.Field(text, "MemTotal:"u8) * 1024, available = KernelFile.Field(text, "MemAvailable:"u8) * 1024;
+            return new HostUse(busy * NanosecondsPerTick, CpuOf(podFiles), CpuOf(batchFiles), total - available, available, MemoryOf(podFiles), MemoryOf(batchFiles), Pressure());
         }
     }
 
@@ -58,7 +65,7 @@ internal sealed class BatchCgroup : IBatchHost
             // What hardly changed is not worth a call, and lowering a limit can cost the kernel some work.
             if (orders is { } last && last.Max == memoryMaxBytes && Math.Abs(last.High - memoryHighBytes) < memoryMaxBytes / 100 && Math.Abs(last.CpuMilli - cpuMilli) < 10) return;
             orders = (cpuMilli, memoryHighBytes, memoryMaxBytes);
-            if (Directory.Exists(cpu + pods + "/" + Name)) Apply();
+            if (Directory.Exists(inCpu)) Apply();
         }
     }
 
@@ -70,17 +77,16 @@ internal sealed class BatchCgroup : IBatchHost
             foreach (var tree in (string[])(unified ? [cpu] : [cpu, memory]))
             {
                 if (unified) Delegate(tree);
-                if (Directory.Exists(tree)) Directory.CreateDirectory(tree + pods + "/" + Name);
+                if (Directory.Exists(tree)) Directory.CreateDirectory($"{tree}{pods}/{Name}");
             }
             // Shares first: an idle group's cannot be set.
-            if (file.Number(Of("cpu.idle")) == 0)
+            if (file.Number(inCpu + "cpu.idle") == 0)
             {
-                Write(Of(unified ? "cpu.weight" : "cpu.shares"), unified ? 1 : 2);
-                Write(Of("cpu.idle"), 1);
+                Write(inCpu + (unified ? "cpu.weight" : "cpu.shares"), unified ? 1 : 2);
+                Write(inCpu + "cpu.idle", 1);
             }
             Apply();
         }
-        string Of(string name) => cpu + pods + "/" + Name + "/" + name;
     }
 
     // Version 2: a group has a controller's files only when all above it pass the controller on.
@@ -98,31 +104,30 @@ internal sealed class BatchCgroup : IBatchHost
     private void Apply()
     {
         if (orders is not { } now) return;
-        string inCpu = cpu + pods + "/" + Name, inMemory = memory + pods + "/" + Name;
         var quota = Math.Max(LeastQuotaUs, now.CpuMilli * PeriodUs / 1000);
         if (unified)
         {
-            Write(inCpu + "/cpu.max", string.Create(CultureInfo.InvariantCulture, $"{quota} {PeriodUs}"));
-            Write(inMemory + "/memory.high", now.High);
-            Write(inMemory + "/memory.max", now.Max);
+            Write(inCpu + "cpu.max", string.Create(CultureInfo.InvariantCulture, $"{quota} {PeriodUs}"));
+            Write(inMemory + "memory.high", now.High);
+            Write(inMemory + "memory.max", now.Max);
             return;
         }
-        Write(inCpu + "/cpu.cfs_quota_us", quota);
+        Write(inCpu + "cpu.cfs_quota_us", quota);
         // Busy when no more can be taken back just now: then eviction is what helps.
-        Write(inMemory + "/memory.limit_in_bytes", now.High);
+        Write(inMemory + "memory.limit_in_bytes", now.High);
     }
 
-    private long CpuOf(string group) => unified ? file.Field(cpu + group + "/cpu.stat", "usage_usec"u8) * 1000 : file.Number(cpuacct + group + "/cpuacct.usage");
+    private long CpuOf(GroupFiles group) => unified ? file.Field(group.Cpu, "usage_usec"u8) * 1000 : file.Number(group.Cpu);
 
-    private long MemoryOf(string group)
+    private long MemoryOf(GroupFiles group)
     {
-        var used = file.Number(memory + group + (unified ? "/memory.current" : "/memory.usage_in_bytes"));
-        return used == 0 ? 0 : Math.Max(0, used - file.Field(memory + group + "/memory.stat", unified ? "inactive_file"u8 : "total_inactive_file"u8));
+        var used = file.Number(group.Memory);
+        return used == 0 ? 0 : Math.Max(0, used - file.Field(group.MemoryStat, unified ? "inactive_file"u8 : "total_inactive_file"u8));
     }
 
     private double Pressure()
     {
-        var text = file.Read(Path.Join(procfs, "pressure/memory"));
+        var text = file.Read(pressure);
         Span<long> parts = stackalloc long[3];
         // full avg10=1.23 avg60=…
         return text.IndexOf("full"u8) is >= 0 and var full && KernelFile.Numbers(text[full..], parts) == 3 ? parts[1] + parts[2] / 100.0 : 0;
@@ -143,4 +148,7 @@ internal sealed class BatchCgroup : IBatchHost
             // Looked at again with the next change.
         }
     }
+
+    /// <summary>Where the use of a group is read; made once, as it is read every second.</summary>
+    private sealed record GroupFiles(string Cpu, string Memory, string MemoryStat);
 }
