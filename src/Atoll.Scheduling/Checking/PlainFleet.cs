@@ -175,7 +175,7 @@ internal sealed class PlainFleet
         string site = node.Metadata.Labels?.GetValueOrDefault(WellKnown.SiteLabel) ?? "";
         SiteSpec? pool = _sites.GetValueOrDefault(site);
         List<string> nodes = [.. Nodes.Where(n => site.Length > 0 && n.Value.Metadata.Labels?.GetValueOrDefault(WellKnown.SiteLabel) == site).Select(n => n.Key)];
-        foreach (string name in Names(spec).Where(n => n.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal) && Need(spec, n) > 0))
+        foreach (string name in Names(spec).Where(n => n.StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal) && Need(spec, n) > 0).Order(StringComparer.Ordinal))
         {
             Int128 used = 0;
             foreach (PlainPod pod in Pods.Where(p => nodes.Contains(p.Node)))

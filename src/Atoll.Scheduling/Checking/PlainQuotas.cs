@@ -41,14 +41,18 @@ internal sealed class PlainQuotas
         if (Of(pod) is not { } own || Of(victim) is not { } other || own == other)
             return false;
         List<string> mine = Chain(own), theirs = Chain(other);
-        while (mine.Count > 1 && theirs.Count > 1 && mine[^1] == theirs[^1])
+        while (mine.Count > 0 && theirs.Count > 0 && mine[^1] == theirs[^1])
         {
             mine.RemoveAt(mine.Count - 1);
             theirs.RemoveAt(theirs.Count - 1);
         }
+        // Pods right in the lowest common quota have no guarantee of their own there, and against its parts' all that they use is lent.
+        if (mine.Count == 0)
+            return false;
         List<string> asked = [.. (_quotas[mine[^1]].Spec.Min ?? []).Where(m => Quantity.Parse(m.Value) > Quantity.Zero && Need(pod, m.Key) > 0).Select(m => m.Key)];
         return asked.Count > 0 && asked.TrueForAll(r => Used(mine[^1], r) + Need(pod, r) <= Min(mine[^1], r))
-            && asked.Exists(r => Used(theirs[^1], r) > Min(theirs[^1], r)) && asked.Exists(r => Used(other, r) > Min(other, r));
+            && (theirs.Count == 0 ? asked.Exists(r => Used(other, r, its: true) > 0)
+                : asked.Exists(r => Used(theirs[^1], r) > Min(theirs[^1], r)) && asked.Exists(r => Used(other, r) > Min(other, r)));
     }
 
     /// <summary>True when two pods count in different quotas.</summary>
@@ -85,11 +89,12 @@ internal sealed class PlainQuotas
     private string? Named(string key) =>
         _quotas[key].Spec.Parent is not { Length: > 0 } parent ? null : parent.Contains('/', StringComparison.Ordinal) ? parent : $"{key.Split('/')[0]}/{parent}";
 
-    private Int128 Used(string key, string resource)
+    // By the pods in it and below, or by its own alone.
+    private Int128 Used(string key, string resource, bool its = false)
     {
         Int128 used = 0;
         foreach (PlainPod pod in _fleet.Pods)
-            if (!_doomed.Contains(pod.Object.Uid) && Chain(Of(pod.Object)).Contains(key))
+            if (!_doomed.Contains(pod.Object.Uid) && (its ? Of(pod.Object) == key : Chain(Of(pod.Object)).Contains(key)))
                 used += Need(pod.Object, resource);
         return used;
     }

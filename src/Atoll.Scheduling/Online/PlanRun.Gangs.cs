@@ -58,7 +58,8 @@ internal sealed partial class PlanRun
             return;
         }
         int need = least - bound;
-        if (need > 0 && !PlaceTogether(key, members, need, pending, placements, order, out GangTry best))
+        GangTry best = default;
+        if (need > 0 && !PlaceTogether(key, members, need, pending, placements, order, out best))
         {
             Placement first = best.Placements.Find(p => p.Node is null)!;
             string message = string.Create(CultureInfo.InvariantCulture, $"{first.Message} pod group {key}: {(bound > 0 ? $"{bound} are bound, and " : "")}{best.Fits} of the {need}{(bound > 0 ? " more" : "")} members that it needs fit.");
@@ -70,11 +71,12 @@ internal sealed partial class PlanRun
             order.AddRange(members);
             return;
         }
-        // The group has what it needs: each further member stands by itself.
+        // The group has what it needs: each further member stands by itself, but none starts before those that wait for victims.
         foreach (int i in members)
             if (placements[i] is null)
             {
-                placements[i] = Place(pending[i]);
+                Placement further = Place(pending[i]);
+                placements[i] = best.Promised > 0 && further.Node is not null ? Waiting(key, further) : further;
                 order.Add(i);
             }
     }
@@ -91,6 +93,7 @@ internal sealed partial class PlanRun
                 best = now;
             if (now.Fits + now.Promised >= need)
             {
+                best = now;
                 _working.Keep();
                 Accept(key, now, placements, order);
                 return true;
@@ -126,10 +129,13 @@ internal sealed partial class PlanRun
                 continue;
             placements[made.Members[i]] = placement.Node is null || made.Promised == 0
                 ? placement with { Gang = key }
-                : new Placement(placement.Pod, null, $"pod group {key} waits for the victims of its other members to go.") { Gang = key, Nominated = placement.Node, Reservation = placement.Reservation, HelpedBy = ClusterEvents.PodGone | ClusterEvents.NodeAdded | ClusterEvents.Gangs };
+                : Waiting(key, placement);
             order.Add(made.Members[i]);
         }
     }
+
+    private static Placement Waiting(string key, Placement placed) =>
+        new(placed.Pod, null, $"pod group {key} waits for the victims of its other members to go.") { Gang = key, Nominated = placed.Node, Reservation = placed.Reservation, HelpedBy = ClusterEvents.PodGone | ClusterEvents.NodeAdded | ClusterEvents.Gangs };
 
     private List<int> BySize(List<int> members, IReadOnlyList<KubeObject> pending)
     {

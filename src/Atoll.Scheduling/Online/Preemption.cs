@@ -242,9 +242,13 @@ internal sealed class Preemption(Working working)
                 return "node(s) didn't have free ports for the requested pod ports";
             bool kept = spec.Reserved is not null && spec.HasRoom(row, _freed);
             long[] requests = spec.RequestsAt(row);
+            int wanting = -1;
             for (int r = 0; !kept && r < requests.Length; r++)
-                if (requests[r] > 0 && requests[r] > working.AllocatableOf(r, row) - working.RequestedOf(r, row) + (r < _freed.Length ? _freed[r] : 0))
-                    return r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[r]}";
+                if (requests[r] > 0 && requests[r] > working.AllocatableOf(r, row) - working.RequestedOf(r, row) + (r < _freed.Length ? _freed[r] : 0)
+                    && (wanting < 0 || working.Resources.Precedes(r, wanting)))
+                    wanting = r;
+            if (wanting >= 0)
+                return wanting == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[wanting]}";
             if (spec.Special?.Reason(row, _pods.Contains, _freed) is { } special)
                 return special;
             foreach (Limit limit in pods.Limits)

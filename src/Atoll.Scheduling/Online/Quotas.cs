@@ -33,11 +33,16 @@ internal sealed class Quota(QuotaLimits limits)
 
     public long[] Used = [];
 
+    /// <summary>What its own pods use, without those of the quotas below.</summary>
+    public long[] Own = [];
+
     public long MinOf(int r) => r < limits.Min.Length ? limits.Min[r] : 0;
 
     public long MaxOf(int r) => r < limits.Max.Length ? limits.Max[r] : long.MaxValue;
 
     public long UsedOf(int r) => r < Used.Length ? Used[r] : 0;
+
+    public long OwnOf(int r) => r < Own.Length ? Own[r] : 0;
 }
 
 /// <summary>
@@ -71,7 +76,7 @@ internal sealed class QuotaBook
             return this;
         var copy = new QuotaBook(_limits);
         foreach (Quota quota in _quotas.Values)
-            copy._quotas[quota.Key].Used = [.. quota.Used];
+            (copy._quotas[quota.Key].Used, copy._quotas[quota.Key].Own) = ([.. quota.Used], [.. quota.Own]);
         return copy;
     }
 
@@ -93,7 +98,10 @@ internal sealed class QuotaBook
     {
         if (IsEmpty)
             return;
-        for (Quota? quota = Of(pods); quota is not null; quota = quota.Parent)
+        Quota? own = Of(pods);
+        if (own is not null)
+            FairShares.Sum(ref own.Own, requests, sign);
+        for (Quota? quota = own; quota is not null; quota = quota.Parent)
             FairShares.Sum(ref quota.Used, requests, sign);
     }
 
@@ -104,26 +112,30 @@ internal sealed class QuotaBook
         if (missing is not null)
             return $"elastic quota {missing} does not exist";
         for (Quota? quota = own; quota is not null; quota = quota.Parent)
+        {
+            int over = -1;
             for (int r = 0; r < requests.Length; r++)
-            {
-                long used = quota.UsedOf(r) - (freed?.Of(quota, r) ?? 0), max = quota.MaxOf(r);
-                if (requests[r] > 0 && max != long.MaxValue && used + requests[r] > max)
-                    return string.Create(CultureInfo.InvariantCulture, $"elastic quota {quota.Key} is used up ({names[r]}: {Show(names[r], used)} used + {Show(names[r], requests[r])} asked > {Show(names[r], max)} at most)");
-            }
+                if (requests[r] > 0 && quota.MaxOf(r) != long.MaxValue && Used(quota, r) + requests[r] > quota.MaxOf(r) && (over < 0 || names.Precedes(r, over)))
+                    over = r;
+            if (over >= 0)
+                return string.Create(CultureInfo.InvariantCulture, $"elastic quota {quota.Key} is used up ({names[over]}: {Show(names[over], Used(quota, over))} used + {Show(names[over], requests[over])} asked > {Show(names[over], quota.MaxOf(over))} at most)");
+        }
         return null;
+
+        long Used(Quota quota, int r) => quota.UsedOf(r) - (freed?.Of(quota, r) ?? 0);
     }
 
     /// <summary>
-    /// True when a pod of <paramref name="own"/> may take the place of one of <paramref name="other"/>, whatever their priorities: below
-    /// the quota that both have above them (or none), its side stays within its min with the pod, and the other side and
-    /// the other quota itself are above theirs in something that the pod asks for.
+    /// True when a pod of <paramref name="own"/> may take the place of one of <paramref name="other"/>, whatever their priorities: of the
+    /// sides below the lowest quota that both are in or below (or of all, when there is none), its side stays within its min with the
+    /// pod, and the other side and the other quota itself are above theirs in something that the pod asks for. Pods right in that
+    /// lowest quota are a side without a min: they never take from the quotas below it, and all that they have is only lent.
     /// </summary>
     public static bool MayReclaim(Quota own, long[] requests, Quota other, QuotaFreed freed)
     {
-        (Quota mine, Quota theirs) = Sides(own, other);
-        if (ReferenceEquals(mine, theirs))
+        if (Sides(own, other) is not (var mine, var theirs))
             return false;
-        bool guaranteed = false;
+        bool guaranteed = false, lent = false;
         for (int r = 0; r < requests.Length; r++)
         {
             long min = mine.MinOf(r);
@@ -132,8 +144,9 @@ internal sealed class QuotaBook
             if (mine.UsedOf(r) + requests[r] > min)
                 return false;
             guaranteed = true;
+            lent |= other.OwnOf(r) > freed.OwnOf(other, r);
         }
-        return guaranteed && IsOver(theirs) && IsOver(other);
+        return guaranteed && (theirs is null ? lent : IsOver(theirs) && IsOver(other));
 
         bool IsOver(Quota quota)
         {
@@ -144,22 +157,20 @@ internal sealed class QuotaBook
         }
     }
 
-    // The two quotas below the lowest one that both have above them.
-    private static (Quota, Quota) Sides(Quota own, Quota other)
+    // The two quotas below the lowest one that both are in or below; null when the first is that one, no second when the other is.
+    private static (Quota Mine, Quota? Theirs)? Sides(Quota own, Quota other)
     {
-        var path = new Dictionary<Quota, Quota?>();
-        for ((Quota? quota, Quota? below) = (own, null); quota is not null; (below, quota) = (quota, quota.Parent))
-            path.Add(quota, below);
-        Quota theirs = other;
-        for (Quota? quota = other; quota is not null; quota = quota.Parent)
-        {
-            if (path.TryGetValue(quota, out Quota? mine))
-                return (mine ?? quota, ReferenceEquals(theirs, quota) ? quota : theirs);
-            theirs = quota;
-        }
+        var below = new Dictionary<Quota, Quota?>();
         Quota top = own;
-        while (top.Parent is { } parent)
-            top = parent;
+        for ((Quota? quota, Quota? last) = (own, null); quota is not null; (last, quota) = (quota, quota.Parent))
+        {
+            below.Add(quota, last);
+            top = quota;
+        }
+        Quota? theirs = null;
+        for (Quota? quota = other; quota is not null; (theirs, quota) = (quota, quota.Parent))
+            if (below.TryGetValue(quota, out Quota? mine))
+                return mine is null ? null : (mine, theirs);
         return (top, theirs);
     }
 
@@ -171,17 +182,27 @@ internal sealed class QuotaBook
 /// <summary>What pods that are thought away leave in their quotas.</summary>
 internal sealed class QuotaFreed(QuotaBook book)
 {
-    private readonly Dictionary<Quota, long[]> _freed = [];
+    private readonly Dictionary<Quota, long[]> _freed = [], _own = [];
 
-    public long Of(Quota quota, int r) => _freed.TryGetValue(quota, out long[]? freed) && r < freed.Length ? freed[r] : 0;
+    public long Of(Quota quota, int r) => At(_freed, quota, r);
+
+    public long OwnOf(Quota quota, int r) => At(_own, quota, r);
 
     public void Add(PodRow pod, int sign)
     {
-        for (Quota? quota = book.Of(pod.Group); quota is not null; quota = quota.Parent)
-        {
-            long[] freed = _freed.GetValueOrDefault(quota) ?? [];
-            FairShares.Sum(ref freed, pod.Requests, sign);
-            _freed[quota] = freed;
-        }
+        Quota? own = book.Of(pod.Group);
+        if (own is not null)
+            Add(_own, own, pod, sign);
+        for (Quota? quota = own; quota is not null; quota = quota.Parent)
+            Add(_freed, quota, pod, sign);
+    }
+
+    private static long At(Dictionary<Quota, long[]> amounts, Quota quota, int r) => amounts.TryGetValue(quota, out long[]? freed) && r < freed.Length ? freed[r] : 0;
+
+    private static void Add(Dictionary<Quota, long[]> amounts, Quota quota, PodRow pod, int sign)
+    {
+        long[] freed = amounts.GetValueOrDefault(quota) ?? [];
+        FairShares.Sum(ref freed, pod.Requests, sign);
+        amounts[quota] = freed;
     }
 }

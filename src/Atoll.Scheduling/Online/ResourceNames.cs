@@ -37,6 +37,9 @@ public sealed class ResourceNames
     /// <summary>Name of a column.</summary>
     public string this[int column] => _names[column];
 
+    /// <summary>True when a shortage of column a is told before one of b, in whatever order names became known: cpu, memory, pods and compute, then by name.</summary>
+    internal bool Precedes(int a, int b) => a <= Compute || b <= Compute ? a < b : string.CompareOrdinal(_names[a], _names[b]) < 0;
+
     /// <summary>The same names, to which new ones may be added without touching these.</summary>
     public ResourceNames Copy()
     {

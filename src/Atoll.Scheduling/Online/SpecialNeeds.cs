@@ -61,6 +61,7 @@ internal sealed class SpecialNeeds
         }
         if (!any && !headroom && siteColumns.Count == 0)
             return (null, full);
+        siteColumns.Sort((a, b) => a == b ? 0 : working.Resources.Precedes(a, b) ? -1 : 1);
         long[] requests = [.. full];
         foreach (int column in siteColumns)
             requests[column] = 0;

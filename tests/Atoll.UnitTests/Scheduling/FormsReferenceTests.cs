@@ -10,6 +10,7 @@ namespace Atoll.UnitTests.Scheduling;
 public sealed class FormsReferenceTests
 {
     private static readonly (int Nodes, int Pods, int Pending) s_most = (6, 10, 8);
+    private static readonly (int, int, int, int)[] s_failedOnce = [(880121582, 4, 3, 8), (753075847, 4, 3, 3), (658743305, 1, 4, 8), (710774061, 6, 5, 5), (601910321, 2, 1, 4), (155900088, 6, 10, 4), (696603679, 5, 6, 8)];
 
     [Fact]
     public void Every_plan_is_legal_in_every_dimension_and_every_refusal_true() => DrawnCases.Each(2000, s_most, c =>
@@ -17,7 +18,7 @@ public sealed class FormsReferenceTests
         var fleet = new FormsFleet(c.Seed, c.Nodes, c.Pods, c.Pending);
         Plan plan = Scheduler.Plan(fleet.Snapshot(), fleet.Pending, c.Seed);
         Assert.Empty(PlanChecker.Check(fleet.Nodes, fleet.Pods, [], fleet.Pending, plan, fleet.More));
-    });
+    }, s_failedOnce);
 
     [Fact]
     public void It_does_not_matter_in_which_order_things_came_or_whether_a_copy_is_asked() => DrawnCases.Each(400, s_most, c =>
@@ -43,7 +44,7 @@ public sealed class FormsReferenceTests
         foreach (KubeObject pod in fleet.Pods)
             changed.UpsertPod(pod);
         Assert.Equal(first, Answers(changed));
-    });
+    }, s_failedOnce);
 
     [Fact]
     public void A_site_holds_as_many_as_are_placed_there_one_by_one() => DrawnCases.Each(600, s_most, c =>
@@ -72,7 +73,7 @@ public sealed class FormsReferenceTests
         // Nodes outside of sites, and more than the limit at one, are not counted.
         if (fleet.Nodes.TrueForAll(n => n.Metadata.Label(WellKnown.SiteLabel) is not null) && room.Values.All(r => r < Limit) && pod.Metadata.Annotation(Flavours.NumaAnnotation) is null)
             Assert.Equal(told, placed);
-    });
+    }, s_failedOnce);
 
     [Fact]
     public void A_pod_gets_the_parts_that_it_asked_for_and_they_are_written_down()

@@ -65,6 +65,17 @@ public sealed class QuotaTests
     }
 
     [Fact]
+    public void Pods_right_in_a_quota_have_no_guarantee_against_those_below_it()
+    {
+        KubeObject[] tree = [Quota("a", "all", Four, Six), Quota("a", "part", Two, Four, "all")];
+        KubeObject Of(string quota, string name, string cpu, string? node = null) => Pod(name, node: node, cpu: cpu, ns: "a", more: $$$$"""{"metadata":{"labels":{"scheduling.x-k8s.io/elastic-quota":"{{{{quota}}}}"}}}""");
+        // The part gets its own back from what lies beside it, whether or not the whole is above its min.
+        Assert.Equal("x", Places(s_node, [Of("all", "x", "4", "n")], [Of("part", "p", "2")], null, tree)[0].Victims.Single().Name);
+        Assert.Null(Places(s_node, [Of("all", "x", "4", "n")], [Of("part", "p", "3")], null, tree)[0].Nominated);
+        Assert.Null(Places(s_node, [Of("part", "y", "4", "n")], [Of("all", "p", "1")], null, tree)[0].Nominated);
+    }
+
+    [Fact]
     public void Several_quotas_of_a_namespace_are_chosen_by_label()
     {
         KubeObject[] two = [Quota("a", "big", "{}", Four, "top"), Quota("a", "small", "{}", """{"cpu":"1"}""", "top"), Quota("a", "top", "{}", Four)];
