@@ -36,6 +36,9 @@ public static class Defragmenter
     // Share of the time that prices may take; the search needs the rest.
     private const double PriceTime = 0.4;
 
+    // Times the goal's, after which a plan's order ends where it is.
+    private const double LatestOrder = 1.15;
+
     /// <summary>Plans; an answer within the limit is always legal in its order, and may be empty.</summary>
     public static DefragmentationResult Plan(VmFleet fleet, DefragmentationGoal goal, TimeProvider time)
     {
@@ -49,6 +52,7 @@ public static class Defragmenter
         var best = new DefragmentationResult([], before, before, Math.Floor(problem.Bound + 1e-6));
         if (goal.MostMoves == 0 || problem.Classes.Count == 0)
             return best;
+        PatternOption[][] options = new PatternOptions(problem).Of(() => IsLate(0.55));
         // Two searches at a time, one a core; a second pair only where the first is quick and has not met the bound.
         int pairs = fleet.Hosts.Length <= QuickHosts ? 2 : 1;
         for (int pair = 0; pair < pairs && best.After.Blocks < best.Bound; pair++)
@@ -59,19 +63,21 @@ public static class Defragmenter
                 break;
             var found = new DefragmentationResult[2];
             ulong seed = goal.Seed + 2 * (ulong)pair;
-            Parallel.For(0, found.Length, i => found[i] = Search(fleet, problem, goal, best, new SeededRandom(seed + (ulong)i), () => (time.GetElapsedTime(begun).TotalSeconds - from) / span));
+            Parallel.For(0, found.Length, i => found[i] = Search(new PatternSearch(problem, options, goal, new SeededRandom(seed + (ulong)i)), () => (time.GetElapsedTime(begun).TotalSeconds - from) / span));
             foreach (DefragmentationResult result in found)
                 if (result.After.Blocks > best.After.Blocks || (result.After.Blocks == best.After.Blocks && result.Moves.Length < best.Moves.Length))
                     best = result;
         }
         return best;
-    }
 
-    private static DefragmentationResult Search(VmFleet fleet, PatternProblem problem, DefragmentationGoal goal, DefragmentationResult start, SeededRandom random, Func<double> clock)
-    {
-        HostPattern[] chosen = new PatternSearch(problem, goal, random).Run(clock);
-        ImmutableArray<VmMove> moves = MoveOrder.Of(fleet, problem, chosen, goal);
-        (FragmentRate after, string? fault) = MovePlanChecker.Check(fleet, moves, goal);
-        return fault is null ? start with { Moves = moves, After = after } : throw new InvalidOperationException($"The plan is not legal: {fault}.");
+        bool IsLate(double share) => goal.Seconds <= 0 || time.GetElapsedTime(begun).TotalSeconds >= share * goal.Seconds;
+
+        DefragmentationResult Search(PatternSearch search, Func<double> clock)
+        {
+            HostPattern[] chosen = search.Run(clock);
+            ImmutableArray<VmMove> moves = MoveOrder.Of(fleet, problem, chosen, goal, () => IsLate(LatestOrder));
+            (FragmentRate after, string? fault) = MovePlanChecker.Check(fleet, moves, goal);
+            return fault is null ? best with { Moves = moves, After = after } : throw new InvalidOperationException($"The plan is not legal: {fault}.");
+        }
     }
 }

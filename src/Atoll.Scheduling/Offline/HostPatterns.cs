@@ -68,7 +68,7 @@ internal sealed class HostClass
 
     public List<int> Hosts { get; } = [];
 
-    /// <summary>Every choice of machines that leave.</summary>
+    /// <summary>Choices of machines that leave.</summary>
     public List<(byte[] Outs, int FreeA, int FreeB)> Leaving { get; } = [];
 
     /// <summary>Patterns met so far, without repetition.</summary>
@@ -76,31 +76,39 @@ internal sealed class HostClass
 
     private readonly HashSet<string> _seen = [];
 
-    /// <summary>Fills <see cref="Leaving"/>.</summary>
-    public void Enumerate(VmShape[] shapes)
+    /// <summary>Fills <see cref="Leaving"/>, fewer machines first. False when there are more choices than <paramref name="most"/>: then so many are there.</summary>
+    public bool Enumerate(VmShape[] shapes, int most)
     {
-        Span<byte> chosen = stackalloc byte[MostOuts];
-        Extend(shapes, 0, chosen, 0, FreeA, FreeB);
+        Leaving.Add(([], FreeA, FreeB));
+        for (int first = 0, outs = 1; outs <= MostOuts; outs++)
+        {
+            int last = Leaving.Count;
+            for (; first < last; first++)
+                if (!Extend(shapes, Leaving[first], most))
+                    return false;
+        }
+        return true;
     }
 
-    private void Extend(VmShape[] shapes, int from, Span<byte> chosen, int count, int a, int b)
+    // Each choice that has one machine more than another, of its last kind or a later one.
+    private bool Extend(VmShape[] shapes, (byte[] Outs, int A, int B) those, int most)
     {
-        Leaving.Add((chosen[..count].ToArray(), a, b));
-        if (count == MostOuts)
-            return;
-        for (int kind = from; kind < Counts.Length; kind++)
+        byte[] outs = those.Outs;
+        for (int kind = outs.Length == 0 ? 0 : outs[^1]; kind < Counts.Length; kind++)
         {
             int used = 0;
-            foreach (byte other in chosen[..count])
+            foreach (byte other in outs)
                 if (other == kind)
                     used++;
             if (used == Counts[kind])
                 continue;
+            if (Leaving.Count == most)
+                return false;
             VmShape shape = shapes[kind >> 1];
-            chosen[count] = (byte)kind;
             bool onB = !shape.TwoNuma && (kind & 1) == 1;
-            Extend(shapes, kind, chosen, count + 1, onB ? a : a + shape.Cores, onB || shape.TwoNuma ? b + shape.Cores : b);
+            Leaving.Add(([.. outs, (byte)kind], onB ? those.A : those.A + shape.Cores, onB || shape.TwoNuma ? those.B + shape.Cores : those.B));
         }
+        return true;
     }
 
     public bool HasMemory(VmShape[] shapes, byte[] outs, byte[] ins)

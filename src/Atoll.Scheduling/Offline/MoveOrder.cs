@@ -9,18 +9,20 @@ namespace Atoll.Scheduling.Offline;
 /// </summary>
 internal static class MoveOrder
 {
-    public static ImmutableArray<VmMove> Of(VmFleet fleet, PatternProblem problem, HostPattern[] chosen, DefragmentationGoal goal)
+    /// <param name="late">True when the moves so far have to do: they are legal by themselves.</param>
+    public static ImmutableArray<VmMove> Of(VmFleet fleet, PatternProblem problem, HostPattern[] chosen, DefragmentationGoal goal, Func<bool> late)
     {
         int shapes = problem.Kinds.Shapes.Length;
         var leaving = new List<int>[shapes];
         var rooms = new List<int>[shapes];
         for (int s = 0; s < shapes; s++)
             (leaving[s], rooms[s]) = ([], []);
-        int[] waiting = new int[chosen.Length];
-        Collect(fleet, problem, chosen, leaving, rooms, waiting);
+        // Machines that are to leave each host, and room that it still offers.
+        int[] waiting = new int[chosen.Length], offers = new int[chosen.Length];
+        Collect(fleet, problem, chosen, leaving, rooms, waiting, offers);
         var state = new VmFleetState(fleet);
         var moves = ImmutableArray.CreateBuilder<VmMove>();
-        while (moves.Count < goal.MostMoves && (Next(state, leaving, rooms, waiting) ?? StepAside(state, leaving, rooms, waiting, goal.MostMoves - moves.Count)) is { } move)
+        while (moves.Count < goal.MostMoves && !late() && (Next(state, leaving, rooms, waiting, offers) ?? StepAside(state, leaving, waiting, offers, goal.MostMoves - moves.Count)) is { } move)
         {
             // The same machine may have stepped aside before: it is then still to leave.
             state.TryMove(move.Vm, 2 * move.Host + move.Numa);
@@ -29,7 +31,7 @@ internal static class MoveOrder
         return moves.ToImmutable();
     }
 
-    private static void Collect(VmFleet fleet, PatternProblem problem, HostPattern[] chosen, List<int>[] leaving, List<int>[] rooms, int[] waiting)
+    private static void Collect(VmFleet fleet, PatternProblem problem, HostPattern[] chosen, List<int>[] leaving, List<int>[] rooms, int[] waiting, int[] offers)
     {
         // How many machines of each kind leave each host, then the first such machines.
         var wanted = new Dictionary<(int Host, int Kind), int>();
@@ -42,6 +44,7 @@ internal static class MoveOrder
             }
             foreach (byte kind in chosen[h].Ins)
                 rooms[kind >> 1].Add(2 * h + (kind & 1));
+            offers[h] = chosen[h].Ins.Length;
         }
         for (int v = 0; v < fleet.Vms.Length; v++)
         {
@@ -55,14 +58,14 @@ internal static class MoveOrder
     }
 
     // A machine whose host offers room to others leaves first; room on hosts that nobody waits to leave is used last.
-    private static VmMove? Next(VmFleetState state, List<int>[] leaving, List<int>[] rooms, int[] waiting)
+    private static VmMove? Next(VmFleetState state, List<int>[] leaving, List<int>[] rooms, int[] waiting, int[] offers)
     {
         (int Shape, int Vm, int Room, int Rank) best = (-1, -1, -1, int.MinValue);
         for (int s = 0; s < leaving.Length; s++)
             for (int i = 0; i < leaving[s].Count; i++)
             {
                 int vm = leaving[s][i], from = state.PlaceOf(vm) >> 1;
-                int need = HostOffers(rooms, from) ? 2 : 0;
+                int need = offers[from] > 0 ? 2 : 0;
                 for (int r = 0; r < rooms[s].Count && best.Rank < 3; r++)
                 {
                     int place = rooms[s][r];
@@ -79,20 +82,12 @@ internal static class MoveOrder
         leaving[best.Shape].RemoveAt(best.Vm);
         rooms[best.Shape].RemoveAt(best.Room);
         waiting[state.PlaceOf(chosen) >> 1]--;
+        offers[to >> 1]--;
         return new VmMove(chosen, to >> 1, to & 1);
     }
 
-    private static bool HostOffers(List<int>[] rooms, int host)
-    {
-        foreach (List<int> list in rooms)
-            foreach (int place in list)
-                if (place >> 1 == host)
-                    return true;
-        return false;
-    }
-
     // One move aside costs one of the limit, so the plan must still have all its own moves.
-    private static VmMove? StepAside(VmFleetState state, List<int>[] leaving, List<int>[] rooms, int[] waiting, int left)
+    private static VmMove? StepAside(VmFleetState state, List<int>[] leaving, int[] waiting, int[] offers, int left)
     {
         int pending = 0;
         foreach (List<int> list in leaving)
@@ -103,10 +98,10 @@ internal static class MoveOrder
             foreach (int vm in list)
             {
                 int host = state.PlaceOf(vm) >> 1;
-                if (waiting[host] == 0 || !HostOffers(rooms, host))
+                if (waiting[host] == 0 || offers[host] == 0)
                     continue;
                 for (int place = 0; place < state.FreeCores.Length; place++)
-                    if (place >> 1 != host && !HostOffers(rooms, place >> 1) && state.Fits(state.ShapeOf(vm), place))
+                    if (place >> 1 != host && offers[place >> 1] == 0 && state.Fits(state.ShapeOf(vm), place))
                     {
                         waiting[host]--;
                         waiting[place >> 1]++;

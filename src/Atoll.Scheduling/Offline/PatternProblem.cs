@@ -5,7 +5,8 @@ namespace Atoll.Scheduling.Offline;
 /// <summary>Hosts in classes, prices of moves and of room for each shape, and the patterns that were good at prices met on the way.</summary>
 internal sealed class PatternProblem
 {
-    private const int PriceRounds = 400, PatternRounds = 60, MostPatterns = 400;
+    // Choices of machines that leave, of all classes: so many that a look at each takes some hundredths of a second.
+    private const int PriceRounds = 400, PatternRounds = 60, MostPatterns = 400, MostLeaving = 2_000_000, LeastLeaving = 16;
     private const double Near = 0.3;
 
     private readonly RoomTable _rooms;
@@ -25,7 +26,10 @@ internal sealed class PatternProblem
         foreach (VmHost host in fleet.Hosts)
             most = Math.Max(most, Math.Max(host.First.Cores, host.Second.Cores));
         _rooms = new RoomTable(Kinds.Shapes, most, Math.Max(1, unit), goal.BlockCores);
+        _isWhole = _rooms.IsExact;
         Classify(fleet, start);
+        foreach (int cores in start.FreeCores)
+            _freeCores += cores;
     }
 
     public PlaceKinds Kinds { get; }
@@ -41,10 +45,13 @@ internal sealed class PatternProblem
     /// <summary>Price of one migration, in blocks.</summary>
     public double MovePrice { get; private set; } = 0.3;
 
-    /// <summary>Blocks that no choice of patterns exceeds.</summary>
-    public double Bound { get; private set; } = double.PositiveInfinity;
+    /// <summary>Blocks that no choice of patterns exceeds; all free cores in one piece where not every pattern was looked at.</summary>
+    public double Bound => _isWhole ? _lowest : (double)_freeCores / _goal.BlockCores;
 
+    private readonly long _freeCores;
     private int _blocksBefore;
+    private bool _isWhole;
+    private double _lowest = double.PositiveInfinity;
 
     /// <summary>
     /// Lowers the bound by subgradient steps on the prices and keeps the prices of the lowest; then keeps the patterns that are
@@ -62,10 +69,10 @@ internal sealed class PatternProblem
         for (int round = 0; round < PriceRounds && clock() < 0.7; round++)
         {
             double bound = Evaluate(price, move, slack, out double moves, keep: false);
-            if (bound < Bound - 1e-7)
+            if (bound < _lowest - 1e-7)
             {
                 stale = 0;
-                Bound = bound;
+                _lowest = bound;
                 RoomPrice = [.. price];
                 MovePrice = move;
             }
@@ -177,7 +184,6 @@ internal sealed class PatternProblem
             {
                 known.Add(key, number = Classes.Count);
                 var hosts = new HostClass { FreeA = a, FreeB = b, MemoryA = memoryA, MemoryB = memoryB, Counts = counts[h] };
-                hosts.Enumerate(Kinds.Shapes);
                 hosts.Keep([], [], 0);
                 Classes.Add(hosts);
             }
@@ -185,6 +191,9 @@ internal sealed class PatternProblem
             ClassOf[h] = number;
             _blocksBefore += a / _goal.BlockCores + b / _goal.BlockCores;
         }
+        int each = Math.Max(LeastLeaving, MostLeaving / Math.Max(1, Classes.Count));
+        foreach (HostClass hosts in Classes)
+            _isWhole &= hosts.Enumerate(Kinds.Shapes, each);
 
         // Memory that can never be what is missing makes no difference between hosts.
         int Memory(int free, int cores, int all) => free >= high * cores + (high - low) * all ? int.MaxValue / 4 : free;

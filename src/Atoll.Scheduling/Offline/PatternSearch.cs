@@ -9,99 +9,27 @@ namespace Atoll.Scheduling.Offline;
 /// </summary>
 internal sealed class PatternSearch
 {
-    private const double Hot = 0.1, Cold = 0.012, MostLoss = 0.6, Missing = 0.02, LatePart = 0.7;
+    private const double Hot = 0.1, Cold = 0.012, Missing = 0.02, LatePart = 0.7;
     private const long MostSteps = 4_500_000;
-    private const int Partners = 8, MostOptions = 120;
+    private const int Partners = 8;
 
     private readonly PatternProblem _problem;
     private readonly DefragmentationGoal _goal;
     private readonly SeededRandom _random;
-    private readonly Option[][] _options;
+    private readonly PatternOption[][] _options;
     private readonly double[] _price, _penalty;
     private readonly int[] _slack;
     private int _gain, _missing;
 
-    private readonly record struct Option(HostPattern Pattern, double Loss, (int Row, int Change)[] Changes);
-
-    public PatternSearch(PatternProblem problem, DefragmentationGoal goal, SeededRandom random)
+    public PatternSearch(PatternProblem problem, PatternOption[][] options, DefragmentationGoal goal, SeededRandom random)
     {
-        (_problem, _goal, _random) = (problem, goal, random);
+        (_problem, _options, _goal, _random) = (problem, options, goal, random);
         int rows = problem.RoomPrice.Length + 1;
         _slack = new int[rows];
         _slack[^1] = goal.MostMoves;
         _price = [.. problem.RoomPrice, problem.MovePrice];
         _penalty = new double[rows];
         Penalise(0);
-        _options = new Option[problem.Classes.Count][];
-        for (int c = 0; c < _options.Length; c++)
-            _options[c] = OptionsOf(problem.Classes[c]);
-    }
-
-    private Option[] OptionsOf(HostClass hosts)
-    {
-        var all = new List<(double Value, HostPattern Pattern)>();
-        double best = double.NegativeInfinity;
-        foreach (HostPattern pattern in hosts.Patterns)
-        {
-            double value = pattern.Gain - _price[^1] * pattern.Outs.Length;
-            foreach (byte kind in pattern.Ins)
-                value += _price[kind >> 1];
-            foreach (byte kind in pattern.Outs)
-                value -= _price[kind >> 1];
-            best = Math.Max(best, value);
-            all.Add((value, pattern));
-        }
-        var options = new List<Option>();
-        foreach ((double value, HostPattern pattern) in all)
-            // The pattern that changes nothing stays: it is always legal.
-            if (best - value <= MostLoss || (pattern.Ins.Length == 0 && pattern.Outs.Length == 0))
-                options.Add(new Option(pattern, best - value, ChangesOf(pattern)));
-        // A pattern that asks for as much, offers no more and is worth no more than another is never needed.
-        var needed = new List<Option>();
-        for (int i = 0; i < options.Count; i++)
-        {
-            bool dominated = false;
-            for (int j = 0; j < options.Count && !dominated; j++)
-                dominated = i != j && options[j].Loss <= options[i].Loss + 1e-12 && Covers(options[j], options[i]) && (j < i || !Covers(options[i], options[j]) || options[j].Loss < options[i].Loss);
-            if (!dominated || (options[i].Pattern.Ins.Length == 0 && options[i].Pattern.Outs.Length == 0))
-                needed.Add(options[i]);
-        }
-        if (needed.Count > MostOptions)
-        {
-            needed.Sort((a, b) => a.Loss != b.Loss ? a.Loss.CompareTo(b.Loss) : a.Pattern.Outs.Length.CompareTo(b.Pattern.Outs.Length));
-            int none = needed.FindIndex(o => o.Pattern.Ins.Length == 0 && o.Pattern.Outs.Length == 0);
-            (needed[0], needed[none]) = (needed[none], needed[0]);
-            needed.RemoveRange(MostOptions, needed.Count - MostOptions);
-        }
-        return [.. needed];
-    }
-
-    private bool Covers(in Option one, in Option other)
-    {
-        Span<int> net = stackalloc int[_slack.Length];
-        foreach ((int row, int change) in one.Changes)
-            net[row] += change;
-        foreach ((int row, int change) in other.Changes)
-            net[row] -= change;
-        foreach (int difference in net)
-            if (difference < 0)
-                return false;
-        return one.Pattern.Gain >= other.Pattern.Gain;
-    }
-
-    private (int, int)[] ChangesOf(HostPattern pattern)
-    {
-        int[] net = new int[_slack.Length];
-        foreach (byte kind in pattern.Ins)
-            net[kind >> 1]++;
-        foreach (byte kind in pattern.Outs)
-            net[kind >> 1]--;
-        net[^1] -= pattern.Outs.Length;
-        var changes = new List<(int, int)>();
-        for (int r = 0; r < net.Length; r++)
-            if (net[r] != 0)
-                changes.Add((r, net[r]));
-        return [.. changes];
     }
 
     /// <summary>The pattern of each host.</summary>
@@ -112,7 +40,7 @@ internal sealed class PatternSearch
         int[] chosen = new int[_problem.ClassOf.Length];
         for (int h = 0; h < chosen.Length; h++)
         {
-            Option[] options = _options[_problem.ClassOf[h]];
+            PatternOption[] options = _options[_problem.ClassOf[h]];
             chosen[h] = Array.FindIndex(options, o => o.Pattern.Ins.Length == 0 && o.Pattern.Outs.Length == 0);
             if (options.Length > 1)
                 open.Add(h);
@@ -188,8 +116,8 @@ internal sealed class PatternSearch
     // Gives the host another pattern; returns what that costs.
     private double Switch(int host, int[] chosen, int other)
     {
-        Option[] options = _options[_problem.ClassOf[host]];
-        ref Option from = ref options[chosen[host]], to = ref options[other];
+        PatternOption[] options = _options[_problem.ClassOf[host]];
+        ref PatternOption from = ref options[chosen[host]], to = ref options[other];
         double cost = to.Loss - from.Loss;
         foreach ((int row, int change) in from.Changes)
             cost += Change(row, -change);

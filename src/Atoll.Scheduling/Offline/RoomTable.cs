@@ -2,10 +2,13 @@ namespace Atoll.Scheduling.Offline;
 
 /// <summary>
 /// The best use of free cores (a, b) of a host's two NUMA nodes at given prices of room: blocks kept plus the price of each
-/// machine let in. One table for all hosts, filled from small to large.
+/// machine let in. One table for all hosts, filled from small to large. Where it would be too large it counts in coarser units, what is
+/// free rounded down and what is taken up.
 /// </summary>
 internal sealed class RoomTable
 {
+    private const long MostCells = 8_000_000;
+
     private readonly int _side, _unit, _block;
     private readonly VmShape[] _shapes;
     private readonly double[] _value;
@@ -15,11 +18,18 @@ internal sealed class RoomTable
     /// <param name="unit">A divisor of all cores that occur.</param>
     public RoomTable(VmShape[] shapes, int most, int unit, int block)
     {
+        int divisor = unit;
+        while ((long)(most / unit + 1) * (most / unit + 1) * shapes.Length > MostCells)
+            unit++;
         (_shapes, _unit, _block) = (shapes, unit, block);
+        IsExact = unit == divisor;
         _side = most / unit + 1;
         _value = new double[_side * _side];
         _choice = new short[_side * _side];
     }
+
+    /// <summary>False where the table counts in coarser units than cores come in.</summary>
+    public bool IsExact { get; }
 
     /// <summary>Fills the table for prices of room by shape.</summary>
     public void Fill(double[] price)
@@ -33,7 +43,7 @@ internal sealed class RoomTable
                 {
                     if (price[s] <= 0)
                         continue;
-                    int cores = _shapes[s].Cores / _unit;
+                    int cores = (_shapes[s].Cores + _unit - 1) / _unit;
                     if (_shapes[s].TwoNuma)
                         Try(a - cores, b - cores, 2 * s, price[s]);
                     else

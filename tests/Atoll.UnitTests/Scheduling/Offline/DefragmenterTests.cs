@@ -73,6 +73,39 @@ public sealed class DefragmenterTests
     }
 
     [Fact]
+    public void A_snapshot_with_far_too_many_choices_is_planned_in_its_time()
+    {
+        // 300 hosts of 60 different machines each: half a million ways to choose four of one host's, and large NUMA nodes.
+        var random = new Random(1);
+        var hosts = new List<VmHost>();
+        var vms = new List<Vm>();
+        for (int h = 0; h < 300; h++)
+        {
+            int[] free = [600, 600];
+            for (int i = 0; i < 60; i++)
+            {
+                var shape = new VmShape(i % 4 == 0, 1 + random.Next(25), 1024 * (1 + random.Next(2)));
+                int numa = random.Next(2);
+                if (free[0] < shape.Cores || free[1] < shape.Cores)
+                    continue;
+                for (int n = 0; n < 2; n++)
+                    if (shape.TwoNuma || n == numa)
+                        free[n] -= shape.Cores;
+                vms.Add(new Vm($"v{vms.Count}", shape, h, shape.TwoNuma ? 0 : numa, true));
+            }
+            hosts.Add(new VmHost($"h{h}", new NumaNode(600, free[0], 1 << 20, 1 << 19), new NumaNode(600, free[1], 1 << 20, 1 << 19)));
+        }
+        var fleet = new VmFleet([.. hosts], [.. vms]);
+        var goal = new DefragmentationGoal(16, 100, Seconds: 1.5);
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        DefragmentationResult result = Defragmenter.Plan(fleet, goal, TimeProvider.System);
+        // It took minutes and all memory before; generous here for a busy machine.
+        Assert.InRange(watch.Elapsed.TotalSeconds, 0, 15);
+        Assert.Null(MovePlanChecker.Check(fleet, result.Moves, goal).Fault);
+        Assert.InRange(result.After.Blocks, result.Before.Blocks, result.Bound);
+    }
+
+    [Fact]
     public void The_checker_names_the_first_illegal_move()
     {
         VmFleet fleet = new(
