@@ -53,6 +53,7 @@ internal static class Cli
             AuthorityCommands.Create(),
             ExplainCommand.Create(),
             CapacityCommand.Create(),
+            DeliveryCommand.Create(),
             LocalCommands.Up(),
             LocalCommands.Down(),
             LocalCommands.Status(),
