@@ -18,7 +18,7 @@ namespace Atoll.Bench.Scheduling;
 /// </summary>
 internal static class FirstPlan
 {
-    public static async Task<(TimeSpan Served, TimeSpan Bound)> MeasureAsync(int nodes, int pods)
+    public static async Task<(TimeSpan Served, TimeSpan Bound, TimeSpan Processor)> MeasureAsync(int nodes, int pods)
     {
         string path = Path.Combine(Path.GetTempPath(), $"atoll-first-plan-{Environment.ProcessId}");
         Directory.CreateDirectory(path);
@@ -28,7 +28,9 @@ internal static class FirstPlan
             await FillAsync(file, nodes, pods).ConfigureAwait(false);
             GC.Collect();
             await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
+            RecentForms.SetCapacity(16_384); // As a centre does.
             long begin = Stopwatch.GetTimestamp();
+            TimeSpan processor = Processor.Time;
             await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);
             TimeSpan served = Stopwatch.GetElapsedTime(begin);
             IResources api = server.As(Identity.Administrator("bench"));
@@ -37,9 +39,10 @@ internal static class FirstPlan
             while (string.IsNullOrEmpty((await api.GetAsync(Kinds.Pod, "default", "waiting", default).ConfigureAwait(false)).Object!.View(ApiJson.Default.Pod).Spec.NodeName))
                 await Task.Delay(2).ConfigureAwait(false);
             TimeSpan bound = Stopwatch.GetElapsedTime(begin);
+            processor = Processor.Time - processor;
             await stop.CancelAsync().ConfigureAwait(false);
             await running.ConfigureAwait(false);
-            return (served, bound);
+            return (served, bound, processor);
         }
         finally
         {

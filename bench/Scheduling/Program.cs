@@ -10,8 +10,8 @@ using Atoll.Scheduling.Online;
 string start = "";
 if (args.Contains("--first-plan") || args.Any(a => a.StartsWith("--out=", StringComparison.Ordinal)))
 {
-    (TimeSpan served, TimeSpan bound) = await FirstPlan.MeasureAsync(5_000, 100_000).ConfigureAwait(false);
-    start = $"| opened store of 100,000 pods → API served / first pod bound, durably | {served.TotalMilliseconds:N0} / **{bound.TotalMilliseconds:N0} ms** | 1,000 ms: {(bound.TotalMilliseconds < 1000 ? "met" : "missed")} |";
+    (TimeSpan served, TimeSpan bound, TimeSpan processor) = await FirstPlan.MeasureAsync(5_000, 100_000).ConfigureAwait(false);
+    start = $"| opened store of 100,000 pods → API served / first pod bound, durably | {served.TotalMilliseconds:N0} / **{bound.TotalMilliseconds:N0} ms** ({processor.TotalMilliseconds:N0} ms of all cores) | 1,000 ms: {(bound.TotalMilliseconds < 1000 ? "met" : "missed")} |";
     Console.WriteLine(start);
     if (args.Contains("--first-plan"))
         return;
