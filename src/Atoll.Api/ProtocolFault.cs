@@ -39,6 +39,15 @@ internal enum ProtocolFault
     /// <summary>A StatefulSet does not wait for the word that a pod stopped.</summary>
     Unfenced,
 
+    /// <summary>An outcome that is again what it was when it was last acknowledged is not told, although another was told meanwhile: once a defect of the product.</summary>
+    ReturnUntold,
+
+    /// <summary>A node goes on running what the site gave up and replaced while the node was silent.</summary>
+    GivenUpIgnored,
+
+    /// <summary>The hub takes a replacement over and leaves the lost pod as it was.</summary>
+    AdoptedBeside,
+
     /// <summary>A parent makes outcomes durable after it acknowledged them.</summary>
     AcknowledgedBeforeDurable,
 

@@ -36,7 +36,7 @@ internal sealed class SiteNode : IAsyncDisposable
         ILogger log = loggers.CreateLogger("Atoll.Site");
         Copy = new SiteCopy(lead, store, client, time, log);
         Server = new LanServer(lead, Copy, store, api, new LanForwarder(client.Handler), access, time) { LanPort = options.Lan?.Port ?? 0 };
-        Resources = lead.IsAlone ? Own : new SiteResources(Own, Leader);
+        Resources = lead.IsAlone ? Own : new SiteResources(Own, Leader, Copy.WriteAloneAsync);
     }
 
     /// <summary>Trust between the site's nodes.</summary>
@@ -62,7 +62,8 @@ internal sealed class SiteNode : IAsyncDisposable
 
     public static async Task<SiteNode> OpenAsync(AgentOptions options, SiteIdentity identity, SiteCertificate certificate, SiteAccess access, IStore store, ApiServer api, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
     {
-        string[] peers = [.. options.Peers.Concat(identity.Enrolment.Peers).Distinct(StringComparer.Ordinal)];
+        // Whom the supervisor beats to is written beside the store: a first node whose store was lost must not make a second site.
+        string[] peers = [.. options.Peers.Concat(identity.Enrolment.Peers).Concat(options.Lan is null ? [] : SupervisorFile.Read(options.State)?.Peers ?? []).Distinct(StringComparer.Ordinal)];
         if (peers.Length > 0 && options.Lan is null)
             throw new InvalidOperationException("a node with peers must say where they reach it: give --lan ADDRESS:PORT");
         var tls = new LanTls(() => certificate.Link(options.Dates));

@@ -18,7 +18,7 @@ internal enum CopyFrame : byte
     /// <summary>Changes up to the revision.</summary>
     Changes = 4,
 
-    /// <summary>Nothing new: the leader is there.</summary>
+    /// <summary>Nothing new: the leader is there, and what came until now is all there is.</summary>
     Alive = 5,
 }
 

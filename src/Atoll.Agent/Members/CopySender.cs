@@ -15,7 +15,9 @@ internal static class CopySender
     {
         if (!resumes || after < store.CompactedRevision || after > store.CurrentRevision)
             after = await SendAllAsync(store, output, cancellation);
-        else
+        // A follower that goes on from where it was is told that its copy is whole when it has what came meanwhile, not before.
+        long whole = store.CurrentRevision;
+        if (after >= whole)
             await PutAsync(output, CopyFrames.Write(CopyFrame.Alive, 0, []), cancellation);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         await using IAsyncEnumerator<StoreEvents> changes = store.WatchAsync("/"u8.ToArray(), default, after, stop.Token).GetAsyncEnumerator(stop.Token);
@@ -27,12 +29,15 @@ internal static class CopySender
                 if (await Task.WhenAny(next, Task.Delay(alive, time, stop.Token)) != next)
                 {
                     cancellation.ThrowIfCancellationRequested();
-                    await PutAsync(output, CopyFrames.Write(CopyFrame.Alive, 0, []), cancellation);
+                    await PutAsync(output, after >= whole ? CopyFrames.Write(CopyFrame.Alive, 0, []) : CopyFrames.Write(CopyFrame.Changes, after, []), cancellation);
                     continue;
                 }
                 if (!await next || changes.Current.Error != StoreError.None)
                     return;
                 await PutAsync(output, CopyFrames.Write(CopyFrame.Changes, changes.Current.Revision, Newest(changes.Current)), cancellation);
+                if (after < whole && changes.Current.Revision >= whole)
+                    await PutAsync(output, CopyFrames.Write(CopyFrame.Alive, 0, []), cancellation);
+                after = changes.Current.Revision;
                 next = changes.MoveNextAsync().AsTask();
             }
         }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Atoll.Api.Objects;
@@ -20,14 +21,14 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
 {
     private const int MaxBodyBytes = 4096;
 
-    private readonly ConcurrentDictionary<string, Member> _present = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, StrongBox<Member>> _present = new(StringComparer.Ordinal);
     private CancellationToken _leading = new(canceled: true);
 
     /// <summary>Port of the door for peers; 0 when there is none.</summary>
     public int LanPort { get; init; }
 
     /// <summary>Nodes that follow this leader now, itself counted.</summary>
-    public IReadOnlyList<Member> Present => [lead.Self, .. _present.Values.OrderBy(m => m.Name, StringComparer.Ordinal)];
+    public IReadOnlyList<Member> Present => [lead.Self, .. _present.Values.Select(p => p.Value!).OrderBy(m => m.Name, StringComparer.Ordinal)];
 
     /// <summary>Copies are given from now on until cancelled.</summary>
     public void Lead(CancellationToken cancellation)
@@ -60,7 +61,7 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
     /// <summary>Serves a pod's log, exec, attach or port-forward at the node that runs it.</summary>
     public Task<ApiStatus?> ForwardPodAsync(HttpContext context, string node)
     {
-        Member? at = copy.Followed?.Name == node ? copy.Followed : _present.GetValueOrDefault(node) ?? lead.Members.Find(node);
+        Member? at = copy.Followed?.Name == node ? copy.Followed : _present.GetValueOrDefault(node)?.Value ?? lead.Members.Find(node);
         return at is null || lead.IsDead(node)
             ? Task.FromResult<ApiStatus?>(ApiStatus.ServiceUnavailable($"node {node}, which runs the pod, cannot be reached from node {lead.Self.Name}"))
             : forwarder.ServeAsync(context, at.Address, here: true);
@@ -128,7 +129,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             return;
         }
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, leading);
-        var member = new Member(node, address);
+        // Of this connection alone: an older one that ends late does not take it away.
+        var member = new StrongBox<Member>(new Member(node, address));
         try
         {
             context.Response.Headers[SiteCopy.NodeHeader] = lead.Self.Name;

@@ -20,6 +20,8 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
     private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile Member? _followed;
     private long _wholeAt;
+    private int _wroteAlone;
+    private volatile bool _copying;
 
     /// <summary>The leader that this node follows now, with a whole copy; null when this node leads or is alone.</summary>
     public Member? Followed => _followed;
@@ -35,6 +37,23 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
     /// found. Nothing is started before, so that a node that comes back does not start what was replaced meanwhile.
     /// </summary>
     public Task Settled => _settled.Task;
+
+    /// <summary>
+    /// To be called before this node's control writes into this store itself because nobody is followed: that is to give way to the next
+    /// leader's state, which is therefore copied whole. False while that is going on: then nothing may be written under it.
+    /// </summary>
+    public async ValueTask<bool> WriteAloneAsync(CancellationToken cancellation)
+    {
+        if (lead.IsAlone || lead.IsLeading)
+            return true;
+        if (_copying)
+            return false;
+        Interlocked.Increment(ref _wroteAlone);
+        CopyPosition position = await SiteRecords.PositionAsync(store, cancellation);
+        if (!position.Led && position.Incarnation.Length > 0)
+            await SiteRecords.WriteAsync(store, cancellation, SiteRecords.Write(position with { Incarnation = "" }));
+        return true;
+    }
 
     /// <summary>Follows until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
@@ -56,7 +75,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
             else if ((told ?? Candidate(turn)) is { } address)
             {
                 told = await TryFollowAsync(address, cancellation);
-                _followed = null;
+                (_followed, _copying) = (null, false);
             }
             // A known node goes on with what it knew; one that has never had a copy has nothing to run.
             if (told is null && lead.Members.Nodes.Count > 0 && time.GetElapsedTime(started) > TimeSpan.FromSeconds(3))
@@ -87,6 +106,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
         try
         {
             limit.CancelAfter(TimeSpan.FromSeconds(4));
+            int wrote = Volatile.Read(ref _wroteAlone);
             CopyPosition position = await SiteRecords.PositionAsync(store, cancellation);
             string query = $"node={Uri.EscapeDataString(lead.Self.Name)}&address={Uri.EscapeDataString(lead.Self.Address)}&incarnation={Uri.EscapeDataString(position.Led ? "" : position.Incarnation)}&after={position.Revision}";
             using HttpResponseMessage answer = await lan.OpenCopyAsync(address, query, limit.Token);
@@ -94,6 +114,10 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
                 return await answer.Content.ReadAsStringAsync(limit.Token) is { Length: > 0 and < 300 } other && other != address ? other : null;
             if (!answer.IsSuccessStatusCode || !long.TryParse(Header(answer, TermHeader), out long term) || Header(answer, NodeHeader) is not { } node || Header(answer, IncarnationHeader) is not { } incarnation || !lead.MayFollow(term))
                 return null;
+            _copying = true;
+            // Written while the question was on its way, about going on from where the copy was: once more, for the whole.
+            if (!position.Led && position.Incarnation.Length > 0 && wrote != Volatile.Read(ref _wroteAlone))
+                return address;
             log.LogInformation("Following node {Leader}, which leads in term {Term}", node, term);
             await FollowAsync(answer, new Member(node, address), new CopyReceiver(store, term, incarnation), term, limit, cancellation);
         }
@@ -120,16 +144,14 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
                 _wholeAt = 0;
                 Whole?.Invoke();
             }
-            if (await receiver.ApplyAsync(frame.Kind, frame.Revision, frame.Entries, cancellation) is not { } position)
+            if (await receiver.ApplyAsync(frame.Kind, frame.Revision, frame.Entries, cancellation) is { } position)
             {
-                // A copy that goes on from where it was is whole from its first word.
-                if (frame.Kind == CopyFrame.Alive && !receiver.IsPartial)
-                    Became(leader);
-                continue;
+                lead.Copied(position);
+                await LookAtScopeAsync(cancellation);
             }
-            lead.Copied(position);
-            await LookAtScopeAsync(cancellation);
-            Became(leader);
+            // Changes alone may be old ones, which this node missed and of which more come.
+            if (frame.Kind is CopyFrame.Alive or CopyFrame.End && !receiver.IsPartial)
+                Became(leader);
         }
     }
 
@@ -140,7 +162,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
     {
         if (_followed is not null)
             return;
-        _followed = leader;
+        (_followed, _copying) = (leader, false);
         _wholeAt = time.GetTimestamp();
         _settled.TrySetResult();
         Whole?.Invoke();

@@ -21,7 +21,7 @@ internal sealed record SiteLeadOptions
 /// The shell around <see cref="Election"/>: its timer, its messages, its records, and the task that runs while this node leads.
 /// A site of one node that listens for nobody leads from its start and sends nothing.
 /// </summary>
-internal sealed class SiteLead
+internal sealed class SiteLead : ISiteLead
 {
     public const string WitnessVotePath = "/witness/v1/vote", WitnessBeatPath = "/witness/v1/beat";
 
@@ -69,7 +69,7 @@ internal sealed class SiteLead
                 (members, revision) = await SiteRecords.MembersAsync(store, cancellation);
             }
         }
-        return new SiteLead(options, store, lan, time, random, log, await SiteRecords.VoterAsync(store, cancellation), await SiteRecords.PositionAsync(store, cancellation), members, revision);
+        return new SiteLead(options, store, lan, time, random, log, await SiteRecords.VoterAsync(store, options.Peers.Count > 0, cancellation), await SiteRecords.PositionAsync(store, cancellation), members, revision);
     }
 
     /// <summary>This node.</summary>

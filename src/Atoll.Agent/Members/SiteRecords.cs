@@ -45,8 +45,9 @@ internal static class SiteRecords
     public static async Task<CopyPosition> PositionAsync(IStore store, CancellationToken cancellation) =>
         await store.GetAsync(s_position, cancellation) is { } entry ? JsonSerializer.Deserialize(entry.Value.Span, SiteRecordJson.Default.CopyPosition)! : new CopyPosition(0, 0, "", false);
 
-    public static async Task<VoterRecord> VoterAsync(IStore store, CancellationToken cancellation) =>
-        await store.GetAsync(s_voter, cancellation) is { } entry ? JsonSerializer.Deserialize(entry.Value.Span, MemberJson.Default.VoterRecord)! : new VoterRecord(0, null);
+    /// <summary>What this node's voter wrote down. A node that knows others and has no record may have lost one with its store: it counts as having promised.</summary>
+    public static async Task<VoterRecord> VoterAsync(IStore store, bool knowsOthers, CancellationToken cancellation) =>
+        await store.GetAsync(s_voter, cancellation) is { } entry ? JsonSerializer.Deserialize(entry.Value.Span, MemberJson.Default.VoterRecord)! : new VoterRecord(0, knowsOthers ? "@before" : null);
 
     /// <summary>The voters, and the revision at which this store got them (0: none).</summary>
     public static async Task<(MemberList Members, long Revision)> MembersAsync(IStore store, CancellationToken cancellation) =>

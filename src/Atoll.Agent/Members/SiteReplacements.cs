@@ -13,7 +13,7 @@ namespace Atoll.Agent.Members;
 /// life on others. It leads, so a majority stands behind it; a node that leads nobody replaces nothing. Every step is looked up
 /// before it is made, so that it may end anywhere and begin again, here or on the next leader.
 /// </summary>
-internal sealed class SiteReplacements(SiteLead lead, IResources own, TimeProvider time, ILogger log)
+internal sealed class SiteReplacements(ISiteLead lead, IResources own, TimeProvider time, ILogger log)
 {
     private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(500);
 
@@ -28,23 +28,27 @@ internal sealed class SiteReplacements(SiteLead lead, IResources own, TimeProvid
         await Task.WhenAny(Task.WhenAll(nodes.Synced, pods.Synced), mirrors);
         while (!mirrors.IsCompleted)
         {
-            var dead = new HashSet<string>(StringComparer.Ordinal);
-            foreach (KubeObject node in nodes.Items)
-                if (lead.IsDead(node.Name))
-                    dead.Add(node.Name);
-            if (dead.Count > 0)
-                await StepAsync(nodes, [.. pods.Items], dead, events, cancellation);
+            await StepAsync(nodes.Items, pods.Items, events, cancellation);
             await Task.WhenAny(Task.Delay(s_period, time, cancellation), mirrors);
         }
         await mirrors;
     }
 
-    private async Task StepAsync(ResourceMirror nodes, KubeObject[] pods, HashSet<string> dead, EventRecorder events, CancellationToken cancellation)
+    /// <summary>One look at the nodes and pods of the site; the simulation takes it too.</summary>
+    internal async Task StepAsync(IEnumerable<KubeObject> all, IEnumerable<KubeObject> here, EventRecorder events, CancellationToken cancellation)
     {
-        foreach (string name in dead)
-            if (nodes.Get(name) is { } node)
+        KubeObject[] nodes = [.. all];
+        var dead = new HashSet<string>(StringComparer.Ordinal);
+        foreach (KubeObject node in nodes)
+            if (lead.IsDead(node.Name))
+                dead.Add(node.Name);
+        if (dead.Count == 0)
+            return;
+        KubeObject[] pods = [.. here];
+        foreach (KubeObject node in nodes)
+            if (dead.Contains(node.Name))
                 await SayDeadAsync(node, cancellation);
-        foreach (Replacement replacement in Replacements.Plan(nodes.Items, pods, dead))
+        foreach (Replacement replacement in Replacements.Plan(nodes, pods, dead))
         {
             if (!lead.IsLeading)
                 return;

@@ -37,10 +37,27 @@ internal sealed class SiteOutbox
     /// <summary>What came down, by UID.</summary>
     public IReadOnlyDictionary<string, HeldItem> Held => _held;
 
+    /// <summary>UIDs whose acknowledgement no longer counts and is to be removed from the store too; the reader clears it.</summary>
+    public List<string> Unsaid { get; } = [];
+
     /// <summary>UIDs with an acknowledged outcome.</summary>
     public IReadOnlyCollection<string> Acked => _acked.Keys;
 
     public void Hold(HeldItem item) => _held[item.Uid] = item;
+
+    /// <summary>
+    /// The parent has taken a replacement over: from here on its status is told. The object itself may be the same as here, so that
+    /// nothing else tells of it. Returns what is open now, if anything is.
+    /// </summary>
+    public OutcomeRef? Adopted(string uid)
+    {
+        if (!_entries.TryGetValue(uid, out Entry? entry) || entry.Operation != "replace" || !_held.ContainsKey(uid) || StatusOf(entry.Body) is not { } status)
+            return null;
+        Entry now = Make(entry.Kind, entry.Name, "status", status);
+        now.Sequence = ++_sequence;
+        _entries[uid] = now;
+        return Reference(uid, now);
+    }
 
     public void Release(string uid) => _held.Remove(uid);
 
@@ -66,6 +83,12 @@ internal sealed class SiteOutbox
             entry.Sequence = before.Sequence;
         else
             entry.Sequence = ++_sequence;
+        // Back at what was acknowledged, while something else may have been told since: that is news again.
+        if (before is not null && before.Hash != entry.Hash && !IsOpen(uid, entry) && !ProtocolFaults.Is(ProtocolFault.ReturnUntold))
+        {
+            _acked.Remove(uid);
+            Unsaid.Add(uid);
+        }
         _entries[uid] = entry;
         return IsOpen(uid, entry) ? Reference(uid, entry) : null;
     }

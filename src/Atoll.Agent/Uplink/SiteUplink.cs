@@ -99,8 +99,11 @@ internal sealed class SiteUplink : ISiteOwner
         ImportResult result = await _api.ImportAsync(import, cancellation);
         if (result.Error is { } error)
             throw new InvalidOperationException($"a batch of the parent could not be stored: {error}");
+        List<OutcomeRef> open;
         lock (_lock)
-            _state.Applied(batch);
+            open = _state.Applied(batch);
+        if (open.Count > 0)
+            Link?.Post(open);
     }
 
     /// <inheritdoc/>
@@ -156,8 +159,15 @@ internal sealed class SiteUplink : ISiteOwner
     private void Changed(ResourceType type, KubeObject? old, KubeObject? now)
     {
         (OutcomeRef? replaced, OutcomeRef? open) found;
+        List<StoreWrite> unsaid;
         lock (_lock)
+        {
             found = _state.Changed(type, old, now);
+            unsaid = _state.Unsaid();
+        }
+        // Nobody waits for it: until it is there, a restart alone could take the older word for the newer one.
+        if (unsaid.Count > 0)
+            _ = WriteAsync(unsaid, CancellationToken.None);
         if (found.replaced is { } r)
             Link?.Post([r]);
         if (found.open is { } o)

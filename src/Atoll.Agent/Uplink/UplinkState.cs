@@ -69,8 +69,16 @@ internal sealed class UplinkState
         return new ImportBatch { Upserts = upserts, Deletes = deletes, Writes = writes };
     }
 
-    /// <summary>A batch is durable.</summary>
-    public void Applied(ScopeBatch batch) => Sequence = batch.Sequence;
+    /// <summary>A batch is durable. Returns outcomes that it opened.</summary>
+    public List<OutcomeRef> Applied(ScopeBatch batch)
+    {
+        Sequence = batch.Sequence;
+        var open = new List<OutcomeRef>();
+        foreach (LinkItem item in batch.Upserts)
+            if (Outbox.Adopted(item.Uid) is { } reference)
+                open.Add(reference);
+        return open;
+    }
 
     /// <summary>The parent has made outcomes durable: what to write about it.</summary>
     public List<StoreWrite> Acknowledged(IReadOnlyList<OutcomeRef> outcomes)
@@ -110,6 +118,14 @@ internal sealed class UplinkState
         if (old is not null && old.Uid != now?.Uid && replaced is null)
             _typeOf.Remove(old.Uid);
         return (replaced, open);
+    }
+
+    /// <summary>What to write after changes: acknowledgements that no longer count.</summary>
+    public List<StoreWrite> Unsaid()
+    {
+        List<StoreWrite> writes = Outbox.Unsaid.ConvertAll(static uid => new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
+        Outbox.Unsaid.Clear();
+        return writes;
     }
 
     /// <summary>

@@ -375,7 +375,7 @@ public sealed class PodStatus
     public Condition? Condition(string type) => Conditions?.Find(c => c.Type == type);
 
     /// <summary>True when the pod was given up because its node died: what still runs of it is to be stopped.</summary>
-    public bool IsGivenUp() => Phase == "Failed" && Reason == WellKnown.NodeLost;
+    public bool IsGivenUp() => Phase == "Failed" && Reason == WellKnown.NodeLost && !ProtocolFaults.Is(ProtocolFault.GivenUpIgnored);
 }
 
 public sealed class IpAddress { public string Ip { get; set; } = ""; }

@@ -54,7 +54,7 @@ internal sealed class Adoption(IResources resources, Func<ImportBatch, Cancellat
             bool ended = lost?.View(ApiJson.Default.Pod).Status?.Phase is "Failed" or "Succeeded";
             bool wanted = lost is { IsDeleting: false } && !ended && await HasOwnerAsync(lost, cancellation);
             var upserts = new List<ImportObject>();
-            if (lost is not null && !ended)
+            if (lost is not null && !ended && !ProtocolFaults.Is(ProtocolFault.AdoptedBeside))
                 upserts.Add(new ImportObject(Kinds.Pod, Lost(lost, name), KeepLocalStatus: false, lost.ResourceVersion));
             upserts.Add(new ImportObject(Kinds.Pod, InPlaceOf(lost, outcome.Uid, ns, name, node, replaces, body!["status"] as JsonObject, wanted), KeepLocalStatus: false));
             ImportResult result = await import(new ImportBatch { Upserts = upserts }, cancellation);

@@ -5,6 +5,7 @@ using Atoll.Api;
 using Atoll.Api.Objects;
 using Atoll.Api.Patches;
 using Atoll.Api.Resources;
+using Atoll.Kube.Import;
 
 namespace Atoll.UnitTests.Orchestration;
 
@@ -163,6 +164,27 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         return Store(type, node, WatchEventType.Modified);
     });
 
+    /// <summary>Takes whole objects over in one revision, or, when one of them changed meanwhile, none.</summary>
+    public ValueTask<ImportResult> ImportAsync(ImportBatch batch, CancellationToken cancellation)
+    {
+        lock (_gate)
+        {
+            var now = new List<(ImportObject Item, KubeObject? Old, JsonObject Document)>();
+            foreach (ImportObject item in batch.Upserts)
+            {
+                JsonNode metadata = item.Document["metadata"]!;
+                KubeObject? old = Find(item.Type, Key((string?)metadata["namespace"], (string)metadata["name"]!));
+                if (item.Over is { } version && old?.ResourceVersion != version)
+                    return ValueTask.FromResult(new ImportResult(_revision, ApiStatus.Conflict(item.Type, (string)metadata["name"]!, "it was changed meanwhile")));
+                if (item.Merged(old?.ToNode()) is { } document)
+                    now.Add((item, old, document));
+            }
+            for (int i = 0; i < now.Count; i++)
+                Store(now[i].Item.Type, now[i].Document, now[i].Old is null ? WatchEventType.Added : WatchEventType.Modified, same: i > 0);
+            return ValueTask.FromResult(new ImportResult(_revision, null));
+        }
+    }
+
     /// <summary>What a kubelet does at the end: the object is gone, whatever its grace (finalizers still hold it).</summary>
     public void Finish(ResourceType type, KubeObject value)
     {
@@ -225,9 +247,9 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         return KubeObject.FromNode(now);
     }
 
-    private KubeObject Store(ResourceType type, JsonObject node, WatchEventType kind)
+    private KubeObject Store(ResourceType type, JsonObject node, WatchEventType kind, bool same = false)
     {
-        node["metadata"]!["resourceVersion"] = (++_revision).ToString(CultureInfo.InvariantCulture);
+        node["metadata"]!["resourceVersion"] = (_revision += same ? 0 : 1).ToString(CultureInfo.InvariantCulture);
         KubeObject value = KubeObject.FromNode(node);
         Stored?.Invoke(type, _items.GetValueOrDefault((type.GroupResource, value.Key)), value);
         _items[(type.GroupResource, value.Key)] = value;
