@@ -1,3 +1,4 @@
+using Atoll.Simulation.Whole;
 using System.Text;
 using Atoll.Link;
 
@@ -168,8 +169,6 @@ internal sealed class SimWorld
     };
 }
 
-/// <summary>A claim that did not hold.</summary>
-internal sealed class SimFailure(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>What a site holds durably of one object.</summary>
 internal sealed record SimHeld(LinkItem Item, bool Orphan);

@@ -1,20 +1,19 @@
-using System.Globalization;
 using Atoll.Link.Members;
 
 namespace Atoll.Simulation.Members;
 
-/// <summary>Runs the election of a site over many seeds. ATOLL_SEED replays one; ATOLL_SEEDS says how many to run (200 by default).</summary>
+/// <summary>Runs the election of a site over many seeds. <c>--seed N</c> replays one; ATOLL_SEEDS says how many to run (200 by default).</summary>
 public sealed class ElectionSimulation
 {
     [Fact]
     public void Never_do_two_nodes_lead_and_a_majority_that_sees_itself_is_led()
     {
-        if (Read("ATOLL_SEED") is { } one)
+        if (Asked.Seed is { } one)
         {
             new ElectionWorld(one).Run();
             return;
         }
-        Parallel.For(1, (Read("ATOLL_SEEDS") ?? 200) + 1, seed => new ElectionWorld(seed).Run());
+        Parallel.For(1, (Asked.Seeds ?? 200) + 1, seed => new ElectionWorld(seed).Run());
     }
 
     /// <summary>The checker bites: voters that forget their promises let two nodes lead.</summary>
@@ -32,9 +31,6 @@ public sealed class ElectionSimulation
                 return true;
             }
         });
-
-    private static int? Read(string variable) =>
-        int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.Integer, CultureInfo.InvariantCulture, out int value) ? value : null;
 }
 
 /// <summary>

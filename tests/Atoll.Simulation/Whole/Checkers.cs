@@ -1,0 +1,163 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Edge.Instances;
+using Atoll.Edge.Runtimes;
+using Atoll.Link;
+
+namespace Atoll.Simulation.Whole;
+
+/// <summary>What must hold at every step, written in plain code that shares nothing with what it checks.</summary>
+internal sealed partial class Checkers(World world)
+{
+    /// <summary>For each site: what left its scope.</summary>
+    private readonly HashSet<(string Site, string Uid)> _left = [];
+
+    /// <summary>Sites at which a pod that names a Secret or ConfigMap ever was.</summary>
+    private readonly HashSet<(string Site, string Key)> _needed = [];
+
+    /// <summary>Since when a node's own store says that a pod is not to run there.</summary>
+    private readonly Dictionary<(Node Node, string Uid), long> _endedAt = [];
+
+    /// <summary>A start that was begun before is carried out so long after, ms.</summary>
+    private const int LongestStartMs = 5000;
+
+    private readonly HashSet<string> _removed = new(StringComparer.Ordinal);
+
+    /// <summary>One writer for each fact: sites write outcomes, the centre intent.</summary>
+    public void Stored(string writer, ResourceType type, KubeObject? old, KubeObject? now)
+    {
+        world.Trace($"centre: {writer} {(now is null ? "removes" : old is null ? "creates" : "writes")} {type.Kind} {(now ?? old)!.Key} ({(now ?? old)!.Uid})");
+        if (type == Kinds.Pod)
+            Pod(writer, old, now);
+        if (type == Kinds.Node && old is not null && now is not null)
+        {
+            JsonObject before = old.ToNode(), after = now.ToNode();
+            bool status = !JsonNode.DeepEquals(before["status"], after["status"]), spec = !JsonNode.DeepEquals(before["spec"], after["spec"]);
+            world.Check(Claim.SingleWriter, !status || writer == "hub" || writer.StartsWith("site ", StringComparison.Ordinal), $"{writer} wrote the status of node {now.Name}");
+            world.Check(Claim.SingleWriter, !spec || !writer.StartsWith("site ", StringComparison.Ordinal), $"{writer} wrote the spec of node {now.Name}");
+            world.Check(Claim.SingleWriter, !writer.StartsWith("site ", StringComparison.Ordinal) || writer == "site " + now.Metadata.Label(WellKnown.SiteLabel), $"{writer} wrote about node {now.Name} of another site");
+        }
+    }
+
+    /// <summary>The scope of a site changed at the centre.</summary>
+    public void ScopeChanged(string site, ScopeChange change)
+    {
+        foreach (string uid in change.Removals)
+            _left.Add((site, uid));
+        foreach (ItemVersion item in change.Upserts)
+            _left.Remove((site, item.Uid));
+    }
+
+    /// <summary>A body goes down: nothing withdrawn, and a Secret or ConfigMap only to a site with a pod that names it.</summary>
+    public void Sent(Site site, string kind, string name, string uid)
+    {
+        world.Check(Claim.NothingWithdrawn, !_left.Contains((site.Name, uid)), $"{kind} {name} ({uid}) is sent to {site.Name} although it left its scope");
+        if (kind is "secrets" or "configmaps")
+            world.Check(Claim.NoSecretLeaked, _needed.Contains((site.Name, kind + "/" + name)), $"{kind} {name} ({uid}) is sent to {site.Name}, where no pod ever named it");
+    }
+
+    /// <summary>A node's own store changed: what it is not to run any more, and what it is.</summary>
+    public void Known(Node node, ResourceType type, KubeObject? old, KubeObject? now)
+    {
+        if (type != Kinds.Pod)
+            return;
+        if (old is not null && old.Uid != now?.Uid)
+            _endedAt.TryAdd((node, old.Uid), world.Now);
+        if (now is null)
+            return;
+        Pod pod = now.View(ApiJson.Default.Pod);
+        if (now.IsDeleting || pod.Spec.NodeName != node.Name || pod.Status?.IsGivenUp() == true)
+            _endedAt.TryAdd((node, now.Uid), world.Now);
+        else
+            _endedAt.Remove((node, now.Uid));
+    }
+
+    /// <summary>At most one node of a site leads.</summary>
+    public void Leads(Node node)
+    {
+        if (node.Lead!.IsLeading)
+            foreach (Node other in node.Site.Nodes)
+                world.Check(Claim.SingleWriter, other == node || other.Lead?.IsLeading != true, $"{node.Name} and {other.Name} lead at once");
+    }
+
+    /// <summary>An instance starts: its pod is nowhere else, and no other pod of its identity runs.</summary>
+    public void Started(Node node, Instance instance)
+    {
+        string uid = instance.Labels[InstanceNames.PodUid], name = instance.Labels[InstanceNames.PodName];
+        world.Trace($"{node.Name}: {name} ({uid}) runs as {instance.Id}");
+        world.Check(Claim.NothingWithdrawn, !_removed.Contains(uid), $"{name} ({uid}) starts after its object was removed by the word that it stopped");
+        world.Check(Claim.NothingWithdrawn, !_endedAt.TryGetValue((node, uid), out long ended) || world.Now - ended < LongestStartMs, $"{name} ({uid}) starts at {node.Name}, which has known since {ended} ms that it is not wanted there");
+        foreach (Node at in world.Nodes)
+            foreach (Instance other in at.Machine.Instances.Values)
+            {
+                if (other.Phase != InstancePhase.Running || other.Id == instance.Id)
+                    continue;
+                string its = other.Labels[InstanceNames.PodUid];
+                world.Check(Claim.OneIdentity, its != uid || (at == node && other.Labels[InstanceNames.Container] != instance.Labels[InstanceNames.Container]), $"{name} ({uid}) runs twice");
+                world.Check(Claim.OneIdentity, other.Labels[InstanceNames.PodName] != name || its == uid || world.Users.Forced.Contains(its) || world.Users.Forced.Contains(uid), $"two pods of the identity {name} run: {its} at {at.Name} and {uid} at {node.Name}");
+            }
+    }
+
+    private void Pod(string writer, KubeObject? old, KubeObject? now)
+    {
+        bool isSite = writer.StartsWith("site ", StringComparison.Ordinal);
+        if (now is not null)
+            Need(now);
+        if (old is null)
+        {
+            if (isSite)
+                Adopted(writer, now!);
+            return;
+        }
+        string? node = old.View(ApiJson.Default.Pod).Spec.NodeName;
+        Node? runs = world.Nodes.FirstOrDefault(n => n.Name == node);
+        Site? home = runs?.Site;
+        if (isSite)
+            world.Check(Claim.SingleWriter, home is not null && writer == "site " + home.Name, $"{writer} wrote about pod {old.Key} on {node}");
+        if (now is null)
+        {
+            if (!isSite)
+                return;
+            _removed.Add(old.Uid);
+            foreach (Instance instance in runs!.Machine.Instances.Values)
+                world.Check(Claim.OneIdentity, instance.Phase != InstancePhase.Running || instance.Labels[InstanceNames.PodUid] != old.Uid, $"{old.Key} ({old.Uid}) was said to have stopped and runs");
+            return;
+        }
+        JsonObject before = old.ToNode(), after = now.ToNode();
+        if (isSite)
+            world.Check(Claim.SingleWriter, JsonNode.DeepEquals(before["spec"], after["spec"]) && JsonNode.DeepEquals(before["metadata"]!["labels"], after["metadata"]!["labels"]), $"{writer} wrote intent of pod {now.Key}");
+        else if (!string.IsNullOrEmpty(node) && home is not null)
+            world.Check(Claim.SingleWriter, JsonNode.DeepEquals(before["status"], after["status"]), $"{writer} wrote the status of pod {now.Key}, which {home.Name} runs");
+    }
+
+    /// <summary>A pod that a site made comes in by its own node only, and asks for nothing that its owner's template does not.</summary>
+    private void Adopted(string writer, KubeObject pod)
+    {
+        string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName, lost = pod.Metadata.Annotation(WellKnown.ReplacesAnnotation);
+        world.Check(Claim.SingleWriter, lost is not null && writer == "site " + world.Nodes.First(n => n.Name == node).Site.Name, $"{writer} made pod {pod.Key} on {node} at the centre");
+        if (pod.IsDeleting)
+            return;
+        KubeObject? replaced = world.Centre.Api.All(Kinds.Pod).Find(p => p.Uid == lost);
+        world.Check(Claim.SingleWriter, replaced?.View(ApiJson.Default.Pod).Status?.Phase == "Failed", $"{writer} made pod {pod.Key} in place of {lost}, which is not given up");
+        JsonObject mine = pod.ToNode()["spec"]!.AsObject(), its = replaced!.ToNode()["spec"]!.AsObject();
+        mine.Remove("nodeName");
+        its.Remove("nodeName");
+        world.Check(Claim.SingleWriter, JsonNode.DeepEquals(mine, its), $"{writer} wrote the spec of pod {pod.Key}");
+    }
+
+    private void Need(KubeObject pod)
+    {
+        Pod view = pod.View(ApiJson.Default.Pod);
+        if (world.Nodes.FirstOrDefault(n => n.Name == view.Spec.NodeName)?.Site is not { } site)
+            return;
+        foreach (Volume volume in view.Spec.Volumes ?? [])
+        {
+            if (volume.Secret?.SecretName is { } secret)
+                _needed.Add((site.Name, $"secrets/{pod.Namespace}/{secret}"));
+            if (volume.ConfigMap?.Name is { } map)
+                _needed.Add((site.Name, $"configmaps/{pod.Namespace}/{map}"));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Atoll.Simulation.Whole;
+
+/// <summary>
+/// Runs whole installations: the seeds of the corpus, 200 fixed ones, and as many more as a minute allows; <c>make soak</c> runs 100,000.
+/// <c>--seed N</c> replays one and prints its trace (<see cref="Asked"/>).
+/// </summary>
+public sealed class WholeSimulation(ITestOutputHelper output)
+{
+    private const int Fixed = 200, Soak = 100_000, Seconds = 60;
+
+    /// <summary>So many failing seeds say enough.</summary>
+    private const int Enough = 12;
+
+    [Fact]
+    public void Every_seed_comes_to_rest_in_agreement()
+    {
+        if (Asked.Seed is { } one)
+        {
+            output.WriteLine(World.Replay(one));
+            World.Run(one);
+            return;
+        }
+        int count = Asked.Seeds ?? (Asked.Soak ? Soak : Fixed);
+        TimeSpan budget = TimeSpan.FromSeconds(Asked.Seconds ?? (Asked.Seeds is null && !Asked.Soak ? Seconds : 0));
+        int[] corpus = [.. Corpus.Seeds()];
+        var watch = Stopwatch.StartNew();
+        int next = -corpus.Length;
+        long steps = 0;
+        var failures = new SortedDictionary<int, string>();
+        // A world is single-threaded; seeds are not.
+        Parallel.For(0, Environment.ProcessorCount, (_, state) =>
+        {
+            while (!state.IsStopped && Interlocked.Increment(ref next) is var turn && (turn <= count || watch.Elapsed < budget))
+            {
+                int seed = turn > 0 ? turn : corpus[-turn];
+                try
+                {
+                    Interlocked.Add(ref steps, World.Run(seed));
+                }
+                catch (SimFailure failure)
+                {
+                    lock (failures)
+                        failures[seed] = failure.Message;
+                    if (failures.Count >= Enough)
+                        state.Stop();
+                }
+            }
+        });
+        Assert.True(failures.Count == 0, $"{string.Join('\n', failures.Values.Select(f => f.Split('\n')[0]))}\n\n{failures.Values.FirstOrDefault()}");
+        output.WriteLine($"{next - Environment.ProcessorCount} seeds and {corpus.Length} of the corpus, {steps} steps in {watch.Elapsed.TotalSeconds:F0} s");
+    }
+}
+
+/// <summary>Seeds that once failed, one a line with what they found: they are run first, always.</summary>
+internal static class Corpus
+{
+    public static IEnumerable<int> Seeds()
+    {
+        foreach (string line in File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Whole", "corpus.txt")))
+            if (line.Split([' ', '#'], 2)[0] is { Length: > 0 } first)
+                yield return int.Parse(first, CultureInfo.InvariantCulture);
+    }
+}
