@@ -69,11 +69,11 @@ public sealed class OrchestrationHost
             var tasks = new List<Task> { mirrors };
             await Task.WhenAny(listed.Task, mirrors).ConfigureAwait(false);
             if (listed.Task.IsCompleted)
-                tasks.Add(placement.RunAsync(cancellation));
+                tasks.Add(Task.Run(() => placement.RunAsync(cancellation), CancellationToken.None));
             await Task.WhenAny(started.Task, mirrors).ConfigureAwait(false);
             if (started.Task.IsCompleted)
                 foreach (Controller controller in controllers)
-                    tasks.Add(controller.RunAsync(cancellation));
+                    tasks.Add(Task.Run(() => controller.RunAsync(cancellation), CancellationToken.None));
             await Parts.RunAsync(tasks).ConfigureAwait(false);
         }
         finally

@@ -72,7 +72,8 @@ internal sealed class Cluster
             mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: list => First(copy, list, first), synced: copy.Loaded));
             early.Add(copy.Type == Kinds.Pod || copy.Type == Kinds.Node ? first.Task : mirrors[^1].Synced);
         }
-        var tasks = mirrors.ConvertAll(m => m.RunAsync(cancellation));
+        // Beside each other: a long first list, which an API in this process gives at once, holds up no other and not the placement.
+        var tasks = mirrors.ConvertAll(m => Task.Run(() => m.RunAsync(cancellation), CancellationToken.None));
         tasks.Add(Events.RunAsync(cancellation));
         tasks.Add(SettleAsync(cancellation));
         Task running = Parts.RunAsync(tasks);
