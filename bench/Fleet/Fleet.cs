@@ -101,6 +101,8 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
             await Task.Delay(3000);
         }
         while (centre.CpuSeconds - before > calm);
+        // It gives back what the burst needed when it has been calm for two of its looks, each 5 s; that is no part of the steady state.
+        await Task.Delay(20_000);
         (double up, double down) = Bytes();
         double cpu = centre.CpuSeconds;
         long begin = Stopwatch.GetTimestamp();

@@ -107,7 +107,7 @@ internal static class Report
           client certificate of its own. Below the session is a hollow runtime: it says of each pod that comes that it runs.
         - The centre is `atoll server` with its durable store (SQLite, `synchronous=FULL`). The store was filled before with sites, nodes with
           status and running pods, by the code that takes over a parent's objects; everything after that goes over the API and the links.
-        - Steady is measured once the centre uses less than a third of a core after the first sync. Bytes are those that TCP carries (payload, TLS
+        - Steady is measured 20 s after the centre uses less than a third of a core for the first time after the first sync. Bytes are those that TCP carries (payload, TLS
           included, without IP and TCP headers). Processor time is that of the centre's process, all threads.
         - Restart: SIGKILL, start again at once. The clock runs from the start of the new process; sites dial with their ordinary back-off (full
           jitter, up to 8 s while nobody listens). Meanwhile a user reads one pod, lists 500 and writes, in turn, from the first moment that the API answers.
