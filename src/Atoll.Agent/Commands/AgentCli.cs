@@ -29,8 +29,9 @@ internal static class AgentCli
               atoll-agent join --server https://centre.example.org:6443 --token atoll1.…   once, as 'atoll site create' prints it
               atoll-agent run                                                              from then on
               atoll-agent supervise                                                        the same, started again whenever it ends
+              atoll-agent witness --listen 192.168.7.10:6446                               a vote for sites of two nodes
               atoll-agent reset                                                            stop and remove all that runs here
-            """) { Join(), Run(), Supervise(), Reset() };
+            """) { Join(), Run(), Supervise(), Witness(), Reset() };
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
         {
@@ -96,13 +97,15 @@ internal static class AgentCli
         dates.AcceptOnlyFromAmong("ask", "strict", "ignore");
         var lan = new Option<string?>("--lan") { Description = "ADDRESS:PORT of this node on the site's own network, for a site of several nodes (TCP and UDP); without it nothing listens" };
         var dead = new Option<double>("--dead-after") { Description = "seconds of silence after which a node of the site counts as dead, 2 to 60; the same on all of its nodes", DefaultValueFactory = _ => 8 };
+        var witness = new Option<string?>("--witness") { Description = "ADDRESS:PORT of the site's witness (atoll-agent witness), which votes instead of the centre when the site has an even number of nodes; 'none' takes it away" };
+        var identities = new Option<double?>("--identity-lease") { Description = "seconds without the site's leading node after which this node stops pods of StatefulSets, so that another may run them; twice --dead-after (the default) to 120, or 0: they are neither stopped nor replaced; the same on all nodes of the site" };
         var command = new Command("run", """
             Run the site, or this node of it. Instances go on when this process ends, for whatever reason.
 
             Examples:
               atoll-agent run --state /var/lib/atoll/agent
               atoll-agent run --lan 192.168.7.12:6445          a node of a site of several
-            """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead };
+            """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead, identities, witness };
         command.SetAction(async (parsed, cancellation) =>
         {
             double part = parsed.GetValue(share);
@@ -112,6 +115,9 @@ internal static class AgentCli
                 throw new ArgumentException($"--pod-subnet: '{parsed.GetValue(subnet)}' is not a network, such as 10.88.0.0/24.");
             if (parsed.GetValue(dead) is not (>= 2 and <= 60))
                 throw new ArgumentException($"--dead-after: {parsed.GetValue(dead)} is not 2 to 60 seconds.");
+            double least = parsed.GetValue(dead) * 2, lease = parsed.GetValue(identities) ?? least;
+            if (lease != 0 && (lease < least || lease > 120))
+                throw new ArgumentException($"--identity-lease: {lease} is neither 0 nor twice --dead-after ({least}) to 120 seconds.");
             await AgentHost.RunAsync(new AgentOptions
             {
                 State = Path.GetFullPath(parsed.GetRequiredValue(s_state)),
@@ -129,6 +135,8 @@ internal static class AgentCli
                 Lan = Lan(parsed.GetValue(lan)),
                 Peers = Peers(parsed.GetValue(s_peer) ?? []),
                 DeadAfter = TimeSpan.FromSeconds(parsed.GetValue(dead)),
+                Witness = parsed.GetValue(witness) is { } at ? at == "none" ? "" : Peers([at], "--witness")[0] : null,
+                IdentityLease = TimeSpan.FromSeconds(lease),
             }, cancellation);
             return 0;
         });
@@ -144,20 +152,40 @@ internal static class AgentCli
           atoll-agent supervise --lan 192.168.7.12:6445
         """) { TreatUnmatchedTokensAsErrors = false };
 
-    private static IPEndPoint? Lan(string? text)
+    private static Command Witness()
+    {
+        var listen = new Option<string>("--listen") { Description = "ADDRESS:PORT at which the site's nodes reach the witness", Required = true };
+        var command = new Command("witness", """
+            Vote about who leads a site of an even number of nodes, on a third machine that runs nothing else of it: with it, one of two
+            nodes goes on when the other is lost, line or no line. The machine joins the site first, as a node does; the nodes
+            are told with 'run --witness ADDRESS:PORT'.
+
+            Examples:
+              atoll-agent join --server https://centre.example.org:6443 --token atoll1.lyon-1.… --state /var/lib/atoll/witness
+              atoll-agent witness --listen 192.168.7.10:6446 --state /var/lib/atoll/witness
+            """) { s_state, listen };
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            await WitnessHost.RunAsync(Path.GetFullPath(parsed.GetRequiredValue(s_state)), Lan(parsed.GetRequiredValue(listen), "--listen")!, cancellation);
+            return 0;
+        });
+        return command;
+    }
+
+    private static IPEndPoint? Lan(string? text, string option = "--lan")
     {
         if (text is null)
             return null;
         if (!IPEndPoint.TryParse(text, out IPEndPoint? at) || at.Port == 0 || at.Address.Equals(IPAddress.Any) || at.Address.Equals(IPAddress.IPv6Any) || IPAddress.IsLoopback(at.Address))
-            throw new ArgumentException($"--lan: '{text}' is not an address and port at which peers reach this node, such as 192.168.7.12:6445.");
+            throw new ArgumentException($"{option}: '{text}' is not an address and port at which peers reach this node, such as 192.168.7.12:6445.");
         return at;
     }
 
-    private static string[] Peers(string[] values)
+    private static string[] Peers(string[] values, string option = "--peer")
     {
         foreach (string value in values)
             if (!IPEndPoint.TryParse(value, out IPEndPoint? at) || at.Port == 0)
-                throw new ArgumentException($"--peer: '{value}' is not an address and port, such as 192.168.7.11:6445.");
+                throw new ArgumentException($"{option}: '{value}' is not an address and port, such as 192.168.7.11:6445.");
         return values;
     }
 

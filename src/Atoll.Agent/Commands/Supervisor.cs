@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Atoll.Agent.Members;
 
@@ -9,7 +7,8 @@ namespace Atoll.Agent.Commands;
 
 /// <summary>
 /// <c>atoll-agent supervise …</c>: starts the agent with the same arguments, starts it again whenever it ends, and tells the site's
-/// other nodes every two seconds that this node is alive, agent or not. It holds nothing else, so that it has nothing to crash
+/// other nodes every two seconds that this node is alive, agent or not. It holds the node's lease for pods with an identity, and
+/// ends their containers when that has ended (<see cref="IdentityWatch"/>). It holds nothing else, so that it has nothing to crash
 /// of, and it needs no restart for an upgrade: replace the binary, end the agent, and the new one is started.
 /// </summary>
 internal static class Supervisor
@@ -21,7 +20,8 @@ internal static class Supervisor
     {
         using var stop = new CancellationTokenSource();
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask), interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
-        Task beats = BeatAsync(StateOf(arguments), stop.Token), giving = Host.ResidentMemory.RunAsync(TimeProvider.System, stop.Token);
+        var watch = new IdentityWatch(StateOf(arguments), Say);
+        Task beats = watch.RunAsync(stop.Token), giving = Host.ResidentMemory.RunAsync(TimeProvider.System, stop.Token);
         try
         {
             while (!stop.IsCancellationRequested)
@@ -43,6 +43,7 @@ internal static class Supervisor
             // Asked to stop.
         }
         await Task.WhenAll(beats, giving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await watch.LeaveAsync();
         return 0;
 
         void Ask(PosixSignalContext context)
@@ -70,20 +71,6 @@ internal static class Supervisor
             await agent.WaitForExitAsync(CancellationToken.None);
         }
         return agent.ExitCode;
-    }
-
-    private static async Task BeatAsync(string state, CancellationToken stop)
-    {
-        using var v4 = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-        // Greater than any before, also after a restart; a clock that was set back costs nothing, for the dead are believed.
-        ulong counter = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
-        while (true)
-        {
-            SupervisorFile? file = SupervisorFile.Read(state);
-            if (file is not null)
-                await LanBeats.SendAsync(v4, file.Node, counter++, Convert.FromBase64String(file.Key), file.Peers, null, stop);
-            await Task.Delay(file is null ? s_look : TimeSpan.FromSeconds(file.DeadAfterSeconds / 4), TimeProvider.System, stop);
-        }
     }
 
     private static string StateOf(string[] arguments)

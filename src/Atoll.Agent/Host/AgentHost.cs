@@ -75,6 +75,7 @@ internal static class AgentHost
             ScopeKnown = () => site.IsScopeKnown,
             Site = () => ownSite.Get(identity.Enrolment.Site)?.View(Api.ApiJson.Default.Site).Spec,
             BatchHost = node.Runtime.Batch,
+            Hold = options.Lan is null ? null : site.Guard.Hold,
             Node = new NodeOptions { Site = identity.Enrolment.Site, Region = identity.Enrolment.Region, CapacityShare = options.CapacityShare, Devices = options.Devices },
         }, site.Resources, node.Runtime, node.Images, node.Network, time, Random.Shared, loggers);
         site.Copy.Whole = control.Reassert;

@@ -52,8 +52,14 @@ internal sealed record AgentOptions
     /// <summary>Addresses of other nodes of the site, to begin with: the rest is told by the site.</summary>
     public IReadOnlyList<string> Peers { get; init; } = [];
 
+    /// <summary>Address of the site's witness; empty: it is to have none; null: as another node says, or as it is.</summary>
+    public string? Witness { get; init; }
+
     /// <summary>Silence after which a node of the site counts as dead.</summary>
     public TimeSpan DeadAfter { get; init; } = TimeSpan.FromSeconds(8);
+
+    /// <summary>For how long an answer of the site's leader lets this node run pods of StatefulSets; zero: they are neither stopped nor replaced.</summary>
+    public TimeSpan IdentityLease { get; init; } = TimeSpan.FromSeconds(16);
 
     /// <summary>State that a reboot may lose.</summary>
     public string Run => Path.Combine("/run/atoll", NodeName);

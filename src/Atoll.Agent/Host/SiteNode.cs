@@ -36,6 +36,7 @@ internal sealed class SiteNode : IAsyncDisposable
         ILogger log = loggers.CreateLogger("Atoll.Site");
         Copy = new SiteCopy(lead, store, client, time, log);
         Server = new LanServer(lead, Copy, store, api, new LanForwarder(client.Handler), access, time) { LanPort = options.Lan?.Port ?? 0 };
+        Guard = new IdentityGuard(lead, Environment.GetEnvironmentVariable(LanBeats.SupervisedVariable) == "1", options.State, options.Run, time, log);
         Resources = lead.IsAlone ? Own : new SiteResources(Own, Leader, Copy.WriteAloneAsync);
     }
 
@@ -47,6 +48,9 @@ internal sealed class SiteNode : IAsyncDisposable
 
     /// <summary>This node's copy of the leader's state.</summary>
     public SiteCopy Copy { get; }
+
+    /// <summary>Keeps pods with an identity from running without a lease.</summary>
+    public IdentityGuard Guard { get; }
 
     /// <summary>This node's own API, whoever leads.</summary>
     public IResources Own { get; }
@@ -68,14 +72,14 @@ internal sealed class SiteNode : IAsyncDisposable
             throw new InvalidOperationException("a node with peers must say where they reach it: give --lan ADDRESS:PORT");
         var tls = new LanTls(() => certificate.Link(options.Dates));
         var client = new LanClient(tls, () => identity, identity.Enrolment.Parents());
-        var lead = await SiteLead.OpenAsync(new SiteLeadOptions { Self = new Member(options.NodeName, options.Lan?.ToString() ?? ""), Peers = peers, DeadAfter = options.DeadAfter }, store, client, time, Random.Shared, loggers.CreateLogger("Atoll.Site"), cancellation);
+        var lead = await SiteLead.OpenAsync(new SiteLeadOptions { Self = new Member(options.NodeName, options.Lan?.ToString() ?? ""), Peers = peers, Witness = options.Witness, DeadAfter = options.DeadAfter, IdentityLease = options.Lan is null ? TimeSpan.Zero : options.IdentityLease }, store, client, time, Random.Shared, loggers.CreateLogger("Atoll.Site"), cancellation);
         return new SiteNode(options, identity, certificate, store, api, time, loggers, client, tls, lead, access);
     }
 
     /// <summary>Takes part until cancelled.</summary>
     public Task RunAsync(CancellationToken cancellation) => Parts.RunAsync(_options.Lan is null
         ? [_lead.RunAsync(LeadAsync, cancellation), Copy.RunAsync(cancellation)]
-        : [_lead.RunAsync(LeadAsync, cancellation), Copy.RunAsync(cancellation), new SiteCondition(_lead, Copy, Own, _identity.Enrolment.Site, _time).RunAsync(cancellation), new LanBeats(_lead, _store, _options.Lan, _options.State, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation)]);
+        : [_lead.RunAsync(LeadAsync, cancellation), Copy.RunAsync(cancellation), new SiteCondition(_lead, Copy, Own, _identity.Enrolment.Site, _time).RunAsync(cancellation), new LanBeats(_lead, _store, _options.Lan, _options.State, _options.Run, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation), Guard.RunAsync(cancellation)]);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
@@ -106,7 +110,7 @@ internal sealed class SiteNode : IAsyncDisposable
         {
             await Parts.RunAsync(_lead.IsAlone
                 ? [uplink.RunAsync(cancellation), uplink.Link.RunAsync(cancellation)]
-                : [uplink.RunAsync(cancellation), uplink.Link.RunAsync(cancellation), new SiteMembership(_lead, Server, Own, _time).RunAsync(cancellation), new SiteReplacements(_lead, Own, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation)]);
+                : [uplink.RunAsync(cancellation), uplink.Link.RunAsync(cancellation), new SiteMembership(_lead, Server, Own, _time).RunAsync(cancellation), new SiteReplacements(_lead, Own, _api.ImportAsync, uplink.Expect, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation)]);
         }
         finally
         {

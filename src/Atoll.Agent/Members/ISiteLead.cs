@@ -19,4 +19,21 @@ internal interface ISiteLead
 
     /// <summary>True when nothing was heard of a node for so long that it counts as dead.</summary>
     bool IsDead(string node);
+
+    /// <summary>For how long an answer of the leader lets a node run pods with an identity; zero: they are neither stopped nor replaced.</summary>
+    TimeSpan IdentityLease => TimeSpan.Zero;
+
+    /// <summary>How long it takes until a silent node certainly runs no pod with an identity.</summary>
+    TimeSpan FencedIn(string node) => TimeSpan.Zero;
+
+    /// <summary>Says which nodes' leases do not run on, because what they ran waits to be started by others.</summary>
+    void Withhold(IReadOnlySet<string> nodes)
+    {
+    }
+
+    /// <summary>Nobody may lead who does not know this node's state as it is now.</summary>
+    LogPosition RaiseFence() => default;
+
+    /// <summary>True when a majority of the voters knows this node's state up to a position.</summary>
+    bool IsHeld(LogPosition position) => false;
 }

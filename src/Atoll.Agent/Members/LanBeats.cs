@@ -11,7 +11,7 @@ namespace Atoll.Agent.Members;
 /// The agent's part in the site's beats: hears those of every node's supervisor, keeps the supervisor of this node informed, and,
 /// where there is none, sends this node's beats itself (then an agent that stays away is a dead node).
 /// </summary>
-internal sealed class LanBeats(SiteLead lead, IStore store, IPEndPoint address, string state, TimeProvider time, ILogger log)
+internal sealed class LanBeats(SiteLead lead, IStore store, IPEndPoint address, string state, string run, TimeProvider time, ILogger log)
 {
     /// <summary>Set in the environment of an agent that a supervisor started.</summary>
     public const string SupervisedVariable = "ATOLL_SUPERVISED";
@@ -49,8 +49,8 @@ internal sealed class LanBeats(SiteLead lead, IStore store, IPEndPoint address, 
                 // Too large, or an answer that nobody wanted.
                 continue;
             }
-            if (BeatPacket.TryRead(buffer.AsSpan(0, received.ReceivedBytes), BeatPacket.Beat, _key, out string name, out ulong counter))
-                lead.Beat(name, counter);
+            if (BeatPacket.TryRead(buffer.AsSpan(0, received.ReceivedBytes), _key, out string name, out ulong counter) && lead.Beat(name, counter) && lead.Prolong(name) is { } position)
+                await SendAsync(socket, BeatPacket.WriteAnswer(name, counter, position, _key), (IPEndPoint)received.RemoteEndPoint, log, cancellation);
         }
     }
 
@@ -63,10 +63,10 @@ internal sealed class LanBeats(SiteLead lead, IStore store, IPEndPoint address, 
         {
             if (_key.Length == 0 && await store.GetAsync(SiteRecords.BeatKey, cancellation) is { } entry)
                 _key = entry.Value.ToArray();
-            string[] peers = [.. lead.Members.Nodes.Concat(lead.Members.Former ?? []).Select(m => m.Address).Where(a => a != lead.Self.Address).Distinct(StringComparer.Ordinal)];
+            string[] peers = [.. lead.Members.Nodes.Concat(lead.Members.Former ?? []).Select(m => m.Address).Append(lead.Self.Address).Distinct(StringComparer.Ordinal)];
             if (_key.Length > 0 && (written is null || !written.Peers.SequenceEqual(peers)))
             {
-                written = new SupervisorFile(lead.Self.Name, Convert.ToBase64String(_key), peers, lead.DeadAfter.TotalSeconds);
+                written = new SupervisorFile(lead.Self.Name, Convert.ToBase64String(_key), peers, lead.DeadAfter.TotalSeconds, run, lead.IdentityLease.TotalSeconds);
                 written.Write(state);
             }
             if (!supervised && _key.Length > 0)
@@ -78,16 +78,21 @@ internal sealed class LanBeats(SiteLead lead, IStore store, IPEndPoint address, 
     /// <summary>Sends one beat to everybody.</summary>
     public static async Task SendAsync(Socket socket, string node, ulong counter, byte[] key, IReadOnlyList<string> peers, ILogger? log, CancellationToken cancellation)
     {
-        byte[] packet = BeatPacket.Write(BeatPacket.Beat, node, counter, key);
+        byte[] packet = BeatPacket.Write(node, counter, key);
         foreach (string peer in peers)
-            try
-            {
-                if (IPEndPoint.TryParse(peer, out IPEndPoint? to))
-                    await socket.SendToAsync(packet, SocketFlags.None, to, cancellation);
-            }
-            catch (SocketException e)
-            {
-                log?.LogDebug("No beat to {Peer}: {Reason}", peer, e.Message);
-            }
+            if (IPEndPoint.TryParse(peer, out IPEndPoint? to))
+                await SendAsync(socket, packet, to, log, cancellation);
+    }
+
+    private static async Task SendAsync(Socket socket, byte[] packet, IPEndPoint to, ILogger? log, CancellationToken cancellation)
+    {
+        try
+        {
+            await socket.SendToAsync(packet, SocketFlags.None, to, cancellation);
+        }
+        catch (SocketException e)
+        {
+            log?.LogDebug("No datagram to {Peer}: {Reason}", to, e.Message);
+        }
     }
 }

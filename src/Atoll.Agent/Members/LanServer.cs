@@ -23,6 +23,7 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
 
     private readonly ConcurrentDictionary<string, StrongBox<Member>> _present = new(StringComparer.Ordinal);
     private CancellationToken _leading = new(canceled: true);
+    private volatile string? _witness;
 
     /// <summary>Port of the door for peers; 0 when there is none.</summary>
     public int LanPort { get; init; }
@@ -30,10 +31,14 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
     /// <summary>Nodes that follow this leader now, itself counted.</summary>
     public IReadOnlyList<Member> Present => [lead.Self, .. _present.Values.Select(p => p.Value!).OrderBy(m => m.Name, StringComparer.Ordinal)];
 
+    /// <summary>The site's witness as its nodes are configured, this one before the others: an address, empty for none, or null when none of them says.</summary>
+    public string? Witness => lead.Witness ?? _witness;
+
     /// <summary>Copies are given from now on until cancelled.</summary>
     public void Lead(CancellationToken cancellation)
     {
         _present.Clear();
+        _witness = null;
         _leading = cancellation;
     }
 
@@ -137,6 +142,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             context.Response.Headers[SiteCopy.TermHeader] = lead.Term.ToString(CultureInfo.InvariantCulture);
             context.Response.Headers[SiteCopy.IncarnationHeader] = store.Incarnation;
             _present[node] = member;
+            if (query["witness"] is [{ Length: < 300 } witness])
+                _witness = witness;
             await CopySender.SendAsync(store, query["incarnation"] == store.Incarnation, after, context.Response.Body, TimeSpan.FromSeconds(2), time, stop.Token);
         }
         catch (Exception e) when (e is IOException || (e is OperationCanceledException && stop.IsCancellationRequested))
@@ -150,7 +157,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
         context.Abort();
     }
 
-    private static async Task<T?> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type) where T : class
+    /// <summary>The body of a question of a peer, or null when it is none.</summary>
+    internal static async Task<T?> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type) where T : class
     {
         if (!HttpMethods.IsPost(context.Request.Method) || context.Request.ContentLength is not (> 0 and <= MaxBodyBytes))
             return null;
@@ -164,7 +172,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
         }
     }
 
-    private static async Task WriteAsync<T>(HttpContext context, T answer, JsonTypeInfo<T> type)
+    /// <summary>Answers it.</summary>
+    internal static async Task WriteAsync<T>(HttpContext context, T answer, JsonTypeInfo<T> type)
     {
         byte[] body = JsonSerializer.SerializeToUtf8Bytes(answer, type);
         context.Response.ContentType = "application/json";

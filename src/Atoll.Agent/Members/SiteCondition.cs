@@ -31,6 +31,8 @@ internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, IResources own
         }
     }
 
+    private string Identities => lead.IdentityLease > TimeSpan.Zero ? $", but for pods of StatefulSets, which this node stopped {lead.IdentityLease.TotalSeconds:0} s after it last heard from a leader: they may run elsewhere" : "";
+
     private async Task WriteAsync(bool leads, CancellationToken cancellation)
     {
         if ((await own.GetAsync(Kinds.Site, null, site, cancellation)).Object is not { } value)
@@ -39,8 +41,8 @@ internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, IResources own
         int voters = members.Nodes.Count;
         string status = leads ? "True" : "False", reason = leads ? "Elected" : "NoMajority";
         string message = leads
-            ? $"Node {lead.Self.Name} leads the site; its voters are {string.Join(", ", members.Nodes.Select(m => m.Name))}."
-            : $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {voters} nodes{(voters % 2 == 0 ? " and not the parent" : "")}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on.";
+            ? $"Node {lead.Self.Name} leads the site; its voters are {string.Join(", ", members.Nodes.Select(m => m.Name))}{(voters % 2 == 0 ? members.Witness is { } one ? $" and the witness at {one}" : " and the parent" : "")}{(members.Former is null ? "" : " (a change of them is under way)")}."
+            : $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {voters} nodes{(voters % 2 == 0 ? $" and has no vote of {(members.Witness is { } witness ? $"the witness at {witness}" : "the parent")}" : "")}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on{Identities}.";
         Condition? before = value.View(ApiJson.Default.Site).Status?.Conditions?.Find(c => c.Type == WellKnown.LedCondition);
         if (before?.Status == status && before.Message == message)
             return;

@@ -108,7 +108,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
             limit.CancelAfter(TimeSpan.FromSeconds(4));
             int wrote = Volatile.Read(ref _wroteAlone);
             CopyPosition position = await SiteRecords.PositionAsync(store, cancellation);
-            string query = $"node={Uri.EscapeDataString(lead.Self.Name)}&address={Uri.EscapeDataString(lead.Self.Address)}&incarnation={Uri.EscapeDataString(position.Led ? "" : position.Incarnation)}&after={position.Revision}";
+            string query = $"node={Uri.EscapeDataString(lead.Self.Name)}&address={Uri.EscapeDataString(lead.Self.Address)}&incarnation={Uri.EscapeDataString(position.Led ? "" : position.Incarnation)}&after={position.Revision}{(lead.Witness is { } witness ? $"&witness={Uri.EscapeDataString(witness)}" : "")}";
             using HttpResponseMessage answer = await lan.OpenCopyAsync(address, query, limit.Token);
             if (answer.StatusCode == HttpStatusCode.MisdirectedRequest)
                 return await answer.Content.ReadAsStringAsync(limit.Token) is { Length: > 0 and < 300 } other && other != address ? other : null;

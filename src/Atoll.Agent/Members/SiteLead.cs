@@ -4,19 +4,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Atoll.Agent.Members;
 
-/// <summary>What a node of a site needs to know to take part in it.</summary>
-internal sealed record SiteLeadOptions
-{
-    /// <summary>This node, with the address at which its peers reach it; an empty address is a site of one node that listens for nobody.</summary>
-    public required Member Self { get; init; }
-
-    /// <summary>Addresses of peers to begin with; with none, this node is the site's first.</summary>
-    public IReadOnlyList<string> Peers { get; init; } = [];
-
-    /// <summary>Silence after which a node is dead; leases and beats follow from it.</summary>
-    public TimeSpan DeadAfter { get; init; } = TimeSpan.FromSeconds(8);
-}
-
 /// <summary>
 /// The shell around <see cref="Election"/>: its timer, its messages, its records, and the task that runs while this node leads.
 /// A site of one node that listens for nobody leads from its start and sends nothing.
@@ -37,6 +24,7 @@ internal sealed class SiteLead : ISiteLead
     private readonly Dictionary<string, LogPosition> _followed = new(StringComparer.Ordinal);
     private readonly Voter _voter;
     private readonly Election _election;
+    private readonly IdentityFence _fence;
     private readonly long _start;
     private VoterRecord _saved;
     private MemberList _members;
@@ -48,11 +36,12 @@ internal sealed class SiteLead : ISiteLead
         (_options, _store, _lan, _time, _log, _saved, _members, _membersRevision) = (options, store, lan, time, log, voter, members, membersRevision);
         _start = time.GetTimestamp();
         long dead = (long)options.DeadAfter.TotalMilliseconds;
-        var election = new ElectionOptions { Self = options.Self.Name, LeaseMs = dead * 3 / 4, BeatMs = dead * 3 / 16, JitterMs = dead / 8, MarginMs = dead * 3 / 40 };
+        var election = new ElectionOptions { Self = options.Self.Name, LeaseMs = dead * 3 / 4, BeatMs = dead * 3 / 16, JitterMs = dead / 8, MarginMs = dead * 3 / 40, FenceMs = Math.Max(1, IdentityFence.WaitMs((long)options.IdentityLease.TotalMilliseconds)) };
         _voter = new Voter(options.Self.Name, election.LeaseMs, voter, 0);
         _election = new Election(election, _voter, random, 0) { Position = position.Led ? new LogPosition(position.Term, store.CurrentRevision) : new LogPosition(position.Term, position.Revision) };
         _election.SetMembers(members);
         Alive = new Liveness(dead, 0);
+        _fence = new IdentityFence((long)options.IdentityLease.TotalMilliseconds);
     }
 
     /// <summary>Reads the records; the first node of a site makes them.</summary>
@@ -99,6 +88,9 @@ internal sealed class SiteLead : ISiteLead
 
     /// <summary>Addresses of peers as configured.</summary>
     public IReadOnlyList<string> Peers => _options.Peers;
+
+    /// <summary>The site's witness as this node is configured.</summary>
+    public string? Witness => _options.Witness;
 
     /// <summary>When nodes were last heard. Guarded by <see cref="Locked"/>.</summary>
     private Liveness Alive { get; }
@@ -151,6 +143,54 @@ internal sealed class SiteLead : ISiteLead
             lock (_lock)
                 return (_members, _membersRevision);
         }
+    }
+
+    /// <summary>How far this node's state goes.</summary>
+    public LogPosition Position
+    {
+        get
+        {
+            lock (_lock)
+                return _election.IsLeading ? new LogPosition(_election.Term, _store.CurrentRevision) : _election.Position;
+        }
+    }
+
+    /// <summary>For how long an answer of the leader lets a node run pods with an identity; zero: they are neither stopped nor replaced.</summary>
+    public TimeSpan IdentityLease => _options.IdentityLease;
+
+    /// <summary>A node's lease for pods with an identity runs on: the position to answer with, or null when this node may not answer.</summary>
+    public LogPosition? Prolong(string node)
+    {
+        lock (_lock)
+            return IsLeading && _fence.Answer(node, Now) ? Position : null;
+    }
+
+    /// <summary>How long it takes until a silent node certainly runs no pod with an identity.</summary>
+    public TimeSpan FencedIn(string node)
+    {
+        lock (_lock)
+            return TimeSpan.FromMilliseconds(_fence.RemainingMs(node, Now));
+    }
+
+    /// <summary>Says which nodes' leases do not run on, because what they ran waits to be started by others.</summary>
+    public void Withhold(IReadOnlySet<string> nodes)
+    {
+        lock (_lock)
+            _fence.Withhold(nodes);
+    }
+
+    /// <summary>Nobody may lead who does not know this node's state as it is now.</summary>
+    public LogPosition RaiseFence()
+    {
+        lock (_lock)
+            return _election.Fence = Position;
+    }
+
+    /// <summary>True when a majority of the voters knows this node's state up to a position.</summary>
+    public bool IsHeld(LogPosition position)
+    {
+        lock (_lock)
+            return IsLeading && _election.IsHeld(name => name == _options.Self.Name || (_followed.TryGetValue(name, out LogPosition at) && at.CompareTo(position) >= 0));
     }
 
     /// <summary>How far a node has followed this leader; null when it is not known.</summary>
@@ -309,7 +349,11 @@ internal sealed class SiteLead : ISiteLead
     private async Task BeginAsync(CancellationToken cancellation)
     {
         lock (_lock)
+        {
             _followed.Clear();
+            _fence.Began(Now);
+            _election.Fence = default;
+        }
         await RecordAsync(cancellation);
     }
 
@@ -384,7 +428,9 @@ internal sealed class SiteLead : ISiteLead
     {
         VoteReply? reply = message.To == Election.Parent
             ? await _lan.AskParentAsync(WitnessVotePath, vote, MemberJson.Default.VoteRequest, MemberJson.Default.VoteReply, limit)
-            : Members.Find(message.To) is { } to ? await _lan.AskAsync(to.Address, LanClient.VotePath, vote, MemberJson.Default.VoteRequest, MemberJson.Default.VoteReply, limit) : null;
+            : AddressOf(message.To) is { } to ? await _lan.AskAsync(to, LanClient.VotePath, vote, MemberJson.Default.VoteRequest, MemberJson.Default.VoteReply, limit) : null;
+        if (reply?.From == Election.Witness && message.To.StartsWith(Election.Witness, StringComparison.Ordinal))
+            reply = reply with { From = message.To };
         if (reply is null || reply.From != message.To)
             return;
         var send = new List<ElectionSend>();
@@ -400,7 +446,9 @@ internal sealed class SiteLead : ISiteLead
     {
         BeatReply? reply = message.To == Election.Parent
             ? await _lan.AskParentAsync(WitnessBeatPath, beat, MemberJson.Default.LeaderBeat, MemberJson.Default.BeatReply, limit)
-            : (Members.Find(message.To) ?? Learners.FirstOrDefault(m => m.Name == message.To)) is { } to ? await _lan.AskAsync(to.Address, LanClient.BeatPath, beat, MemberJson.Default.LeaderBeat, MemberJson.Default.BeatReply, limit) : null;
+            : AddressOf(message.To) is { } to ? await _lan.AskAsync(to, LanClient.BeatPath, beat, MemberJson.Default.LeaderBeat, MemberJson.Default.BeatReply, limit) : null;
+        if (reply?.From == Election.Witness && message.To.StartsWith(Election.Witness, StringComparison.Ordinal))
+            reply = reply with { From = message.To };
         if (reply is null || reply.From != message.To)
             return;
         lock (_lock)
@@ -410,6 +458,10 @@ internal sealed class SiteLead : ISiteLead
             _election.On(reply, beat, message.SentAtMs, Now);
         }
     }
+
+    // A witness does not know by which address it is asked: it is named by that.
+    private string? AddressOf(string voter) => voter.StartsWith(Election.Witness, StringComparison.Ordinal) ? voter[Election.Witness.Length..]
+        : (Members.Find(voter) ?? Learners.FirstOrDefault(m => m.Name == voter))?.Address;
 
     private async Task FollowMembersAsync(CancellationToken cancellation)
     {

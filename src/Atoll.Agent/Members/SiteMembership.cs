@@ -23,8 +23,10 @@ internal sealed class SiteMembership(SiteLead lead, LanServer server, IResources
             bool IsHeld(string name) => name == lead.Self.Name || !IsRegistered(name) || lead.Followed(name) is { } at && at.CompareTo(position) >= 0;
             IReadOnlyList<Member> present = server.Present;
             lead.Learners = present;
+            // Neither list of a change must lack a majority of promises: one voter is exchanged for another only while all nodes have promised.
+            string? witness = list.Nodes.All(m => m.Name == lead.Self.Name || lead.Followed(m.Name) is not null) ? server.Witness : null;
             // A node that has not promised anything yet would take the lead's majority away by becoming a voter.
-            if (Membership.Next(lead.Self.Name, list, IsHeld, [.. present.Where(m => m.Name == lead.Self.Name || lead.Followed(m.Name) is not null)], IsRegistered) is { } next)
+            if (Membership.Next(lead.Self.Name, list, IsHeld, [.. present.Where(m => m.Name == lead.Self.Name || lead.Followed(m.Name) is not null)], IsRegistered, witness) is { } next)
                 await lead.SetMembersAsync(next, cancellation);
             else
                 await Task.WhenAny(Task.Delay(s_period, time, cancellation), mirror);

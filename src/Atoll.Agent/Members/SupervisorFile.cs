@@ -6,9 +6,9 @@ namespace Atoll.Agent.Members;
 
 /// <summary>
 /// What the agent writes down for the supervisor that outlives it: who this node is, under which key the site's beats are signed,
-/// whom to send them to, and how often.
+/// whom to send them to (itself is one of them), and how often; where the node's lease for pods with an identity is kept, and how long an answer prolongs it (0: there is none).
 /// </summary>
-internal sealed record SupervisorFile(string Node, string Key, IReadOnlyList<string> Peers, double DeadAfterSeconds)
+internal sealed record SupervisorFile(string Node, string Key, IReadOnlyList<string> Peers, double DeadAfterSeconds, string Run = "", double LeaseSeconds = 0)
 {
     public static string PathOf(string state) => Path.Combine(state, "supervisor.json");
 

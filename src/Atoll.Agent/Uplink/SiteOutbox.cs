@@ -18,7 +18,8 @@ namespace Atoll.Agent.Uplink;
 /// <list type="bullet">
 /// <item>a pod, node or site that came from the parent: its status (<c>status</c>);</item>
 /// <item>a pod that came from the parent and is gone here: it was stopped (<c>stopped</c>);</item>
-/// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too;</item>
+/// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too, and of one that has
+/// its name nothing else is told;</item>
 /// <item>a node that the parent does not have yet: the node (<c>register</c>);</item>
 /// <item>a persistent volume that is erased (<c>erased</c>);</item>
 /// <item>an event: the event (<c>event</c>).</item>
@@ -32,6 +33,7 @@ internal sealed class SiteOutbox
     private readonly Dictionary<string, HeldItem> _held = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ulong> _acked = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string Uid, string Name)> _successors = new(StringComparer.Ordinal);
     private long _sequence;
 
     /// <summary>What came down, by UID.</summary>
@@ -69,6 +71,18 @@ internal sealed class SiteOutbox
 
     /// <summary>The hash of the outcome that an acknowledgement means, or null when a newer one has replaced it.</summary>
     public ulong? HashOf(OutcomeRef reference) => _entries.TryGetValue(reference.Uid, out Entry? entry) && (entry.Sequence == reference.Sequence || ProtocolFaults.Is(ProtocolFault.OlderAcknowledgement)) ? entry.Hash : null;
+
+    /// <summary>
+    /// The pod that took a pod's name and place at this site, as long as the parent does not have it: until then what the parent says of the
+    /// lost one is not carried out, for the answer to the replacement says what is to become of either.
+    /// </summary>
+    public (string Uid, string Name)? SuccessorOf(string uid) => _successors.TryGetValue(uid, out (string Uid, string Name) next) && !_held.ContainsKey(next.Uid) ? next : null;
+
+    /// <summary>
+    /// A pod is about to take a lost one's name. It has to be known before: the API tells of such a change as of an end and a beginning, and
+    /// an end alone means that the lost one was stopped.
+    /// </summary>
+    public void Expect(string lost, string uid, string name) => _successors[lost] = (uid, name);
 
     /// <summary>The object behind a UID changed, or (null) is gone: returns its open outcome, if there is one now.</summary>
     public OutcomeRef? Update(ResourceType type, string uid, KubeObject? now)
@@ -115,14 +129,16 @@ internal sealed class SiteOutbox
     private Entry? Derive(ResourceType type, string uid, KubeObject? now)
     {
         bool held = _held.TryGetValue(uid, out HeldItem? item);
+        if (type == Kinds.Pod)
+            Follow(uid, now);
         if (now is null)
-            return held && type == Kinds.Pod && !ProtocolFaults.Is(ProtocolFault.StoppedUntold) ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
+            return held && type == Kinds.Pod && SuccessorOf(uid) is null && !ProtocolFaults.Is(ProtocolFault.StoppedUntold) ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
         if (type == Kinds.Event)
             return Make("events", now.Key, "event", now.Utf8);
         if (type == Kinds.Pod && now.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true)
             return null;
         if (type == Kinds.Pod && !held && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
-            return Make("pods", now.Key, "replace", Replacement(lost, now));
+            return now.Metadata.Annotation(WellKnown.FencingAnnotation) is null ? Make("pods", now.Key, "replace", Replacement(lost, now)) : null;
         if (type == Kinds.Node && (!held || item!.Orphan))
             return Make("nodes", now.Key, "register", now.Utf8);
         if (type == Kinds.PersistentVolume)
@@ -130,9 +146,28 @@ internal sealed class SiteOutbox
         return held && StatusOf(now.Utf8) is { } status ? Make(item!.Kind, item.Name, "status", status) : null;
     }
 
+    private void Follow(string uid, KubeObject? now)
+    {
+        if (now is null)
+        {
+            foreach ((string lost, (string Uid, string Name) next) in _successors)
+                if (next.Uid == uid)
+                    _successors.Remove(lost);
+        }
+        else if (now.Metadata.HasIdentity() && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
+        {
+            _successors[lost] = (uid, now.Key);
+            foreach (string earlier in Earlier(now))
+                _successors[earlier] = (uid, now.Key);
+        }
+    }
+
+    private static string[] Earlier(KubeObject pod) => pod.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation)?.Split(',') ?? [];
+
     private static ReadOnlyMemory<byte> Replacement(string lost, KubeObject pod) => JsonSerializer.SerializeToUtf8Bytes(new JsonObject
     {
         ["replaces"] = lost,
+        ["before"] = new JsonArray([.. Earlier(pod).Select(e => (JsonNode)e)]),
         ["node"] = pod.View(ApiJson.Default.Pod).Spec.NodeName,
         ["status"] = StatusOf(pod.Utf8) is { } status ? JsonNode.Parse(status.Span) : new JsonObject(),
     }, ApiJson.Default.JsonObject);

@@ -58,6 +58,13 @@ internal sealed class SiteUplink : ISiteOwner
             _state.Load(sequence.Key, sequence.Value);
     }
 
+    /// <summary>A pod is about to take a lost one's name at this site.</summary>
+    public void Expect(string lost, string uid, string name)
+    {
+        lock (_lock)
+            _state.Outbox.Expect(lost, uid, name);
+    }
+
     /// <summary>Follows the site's own objects until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Kube.Import;
 using Atoll.Link;
@@ -48,6 +49,8 @@ internal sealed class UplinkState
         {
             writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
             // A kind of a newer parent: held, so that it is not sent again, and not acted on.
+            if (Outbox.SuccessorOf(item.Uid) is not null)
+                continue;
             if (TypeOf(item.Kind) is { } type && JsonNode.Parse(item.Body.Span) is JsonObject document)
                 upserts.Add(new ImportObject(type, document, KeepLocalStatus: (type == Kinds.Pod || type == Kinds.Node || type == Kinds.Site) && !ProtocolFaults.Is(ProtocolFault.StatusOverwritten)));
             else
@@ -107,13 +110,18 @@ internal sealed class UplinkState
     public (OutcomeRef? Replaced, OutcomeRef? Open) Changed(ResourceType type, KubeObject? old, KubeObject? now)
     {
         OutcomeRef? replaced = null, open = null;
-        // The same name with another UID: the old identity is gone.
-        if (old is not null && old.Uid != now?.Uid)
-            replaced = Outbox.Update(type, old.Uid, null);
         if (now is not null)
         {
             _typeOf[now.Uid] = type;
             open = Outbox.Update(type, now.Uid, now);
+        }
+        // The same name with another UID: the old identity is gone. (First the new one: it may be the old one's successor.)
+        if (old is not null && old.Uid != now?.Uid)
+        {
+            replaced = Outbox.Update(type, old.Uid, null);
+            // It was to tell of the one whose place it took, and is gone before it could.
+            if (replaced is null && old.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost && Outbox.Held.ContainsKey(lost) && !_typeOf.ContainsKey(lost))
+                replaced = Outbox.Update(Kinds.Pod, lost, null);
         }
         if (old is not null && old.Uid != now?.Uid && replaced is null)
             _typeOf.Remove(old.Uid);

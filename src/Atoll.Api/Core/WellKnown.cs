@@ -18,6 +18,15 @@ public static class WellKnown
     /// <summary>UID of the lost pod whose place a pod took.</summary>
     public const string ReplacesAnnotation = "edge.atoll.dev/replaces";
 
+    /// <summary>
+    /// On a site's replacement of a pod with an identity: the nodes, separated by commas, that may still run it. It goes when they certainly do
+    /// not and a majority of the site's nodes knows of the replacement, which is not started before.
+    /// </summary>
+    public const string FencingAnnotation = "edge.atoll.dev/fencing";
+
+    /// <summary>UIDs, separated by commas, of the pods that were replaced in turn before the one that <see cref="ReplacesAnnotation"/> names.</summary>
+    public const string ReplacedBeforeAnnotation = "edge.atoll.dev/replaced-before";
+
     /// <summary>status.reason of a pod that was given up because its node died; Kubernetes' word.</summary>
     public const string NodeLost = "NodeLost";
 

@@ -48,6 +48,9 @@ public sealed class ObjectMeta
     /// <summary>The value of an annotation, or null.</summary>
     public string? Annotation(string key) => Annotations is not null && Annotations.TryGetValue(key, out string? value) ? value : null;
 
+    /// <summary>True for a pod whose name is its identity (of a StatefulSet): there must never be two of it.</summary>
+    public bool HasIdentity() => Controller()?.Kind == "StatefulSet";
+
     /// <summary>The managing controller's reference, or null.</summary>
     public OwnerReference? Controller()
     {

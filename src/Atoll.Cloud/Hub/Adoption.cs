@@ -16,6 +16,7 @@ namespace Atoll.Cloud.Hub;
 /// made for the lost pod; from the site come only the node, which must be its own, and the status, so a compromised site cannot
 /// ask for somebody's Secret. When the lost pod or its owner is gone meanwhile, or being deleted, the answer is a deletion: the
 /// new pod comes with its end already asked for. A scale-down needs nothing of its own: the owner counts, and deletes one.
+/// <para>A pod with an identity has the lost one's name: in that transaction the name goes from one UID to the other.</para>
 /// </summary>
 internal sealed class Adoption(IResources resources, Func<ImportBatch, CancellationToken, ValueTask<ImportResult>> import, TimeProvider time, ILogger logger)
 {
@@ -43,20 +44,19 @@ internal sealed class Adoption(IResources resources, Func<ImportBatch, Cancellat
             ApiResult existing = await resources.GetAsync(Kinds.Pod, ns, name, cancellation);
             if (existing.Object?.Uid == outcome.Uid)
                 return;
-            if (existing.Object is not null)
+            KubeObject? lost = await LostAsync(body!, replaces, ns, held, cancellation);
+            if (existing.Object is not null && existing.Object.Uid != lost?.Uid)
             {
                 logger.LogWarning("Site {Site}: its replacement {Name} is refused: another pod has that name", site, outcome.Name);
                 return;
             }
-            KubeObject? lost = held(replaces) is { } key && key.Type == Kinds.Pod && key.Key.StartsWith(ns + "/", StringComparison.Ordinal) ? (await resources.GetAsync(Kinds.Pod, ns, key.Key[(slash + 1)..], cancellation)).Object : null;
-            if (lost?.Uid != replaces)
-                lost = null;
             bool ended = lost?.View(ApiJson.Default.Pod).Status?.Phase is "Failed" or "Succeeded";
             bool wanted = lost is { IsDeleting: false } && !ended && await HasOwnerAsync(lost, cancellation);
             var upserts = new List<ImportObject>();
-            if (lost is not null && !ended && !ProtocolFaults.Is(ProtocolFault.AdoptedBeside))
+            bool takesName = existing.Object is not null;
+            if (lost is not null && !ended && !takesName && !ProtocolFaults.Is(ProtocolFault.AdoptedBeside))
                 upserts.Add(new ImportObject(Kinds.Pod, Lost(lost, name), KeepLocalStatus: false, lost.ResourceVersion));
-            upserts.Add(new ImportObject(Kinds.Pod, InPlaceOf(lost, outcome.Uid, ns, name, node, replaces, body!["status"] as JsonObject, wanted), KeepLocalStatus: false));
+            upserts.Add(new ImportObject(Kinds.Pod, InPlaceOf(lost, outcome.Uid, ns, name, node, replaces, body!["status"] as JsonObject, wanted), KeepLocalStatus: false, takesName ? lost!.ResourceVersion : null));
             ImportResult result = await import(new ImportBatch { Upserts = upserts }, cancellation);
             if (result.Error is null)
             {
@@ -67,6 +67,17 @@ internal sealed class Adoption(IResources resources, Func<ImportBatch, Cancellat
                 throw new InvalidOperationException($"replacement {outcome.Name}: {result.Error}");
         }
         throw new InvalidOperationException($"replacement {outcome.Name}: the lost pod changes too often");
+    }
+
+    // The one that the centre knows of those that were replaced in turn.
+    private async Task<KubeObject?> LostAsync(JsonObject body, string replaces, string ns, Func<string, ObjectKey?> held, CancellationToken cancellation)
+    {
+        IEnumerable<string> before = (body["before"] as JsonArray ?? []).Take(32).Select(e => e is JsonValue value && value.TryGetValue(out string? text) ? text : "");
+        foreach (string uid in before.Prepend(replaces))
+            if (held(uid) is { } key && key.Type == Kinds.Pod && key.Key.StartsWith(ns + "/", StringComparison.Ordinal)
+                && (await resources.GetAsync(Kinds.Pod, ns, key.Key[(ns.Length + 1)..], cancellation)).Object is { } found && found.Uid == uid)
+                return found;
+        return null;
     }
 
     private async Task<bool> HasOwnerAsync(KubeObject pod, CancellationToken cancellation)

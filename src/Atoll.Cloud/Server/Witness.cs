@@ -10,7 +10,7 @@ namespace Atoll.Cloud.Server;
 /// <summary>
 /// <c>POST /witness/v1/vote</c> and <c>/beat</c>: the centre's vote about who leads a site with an even number of nodes. It votes for
 /// nodes that it knows, and promises one at a time; its promises are in memory, so after a start it first waits until every
-/// promise that it may have given before has ended.
+/// promise that it may have given before has ended, and every lease of a node for what it may have been told went to another.
 /// </summary>
 internal sealed class Witness(Enrolment enrolment, LinkHub hub, TimeProvider time)
 {
@@ -21,8 +21,11 @@ internal sealed class Witness(Enrolment enrolment, LinkHub hub, TimeProvider tim
     /// <summary>The longest lease that an agent can be set to, ms.</summary>
     private const long LongestLeaseMs = 45_000;
 
+    /// <summary>How long after its start it accepts no beat, ms: longer than a beat's answer counts (<see cref="ElectionOptions.AnswerMs"/>).</summary>
+    private const long DeafMs = 2000;
+
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, Voter> _voters = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, WitnessVoter> _voters = new(StringComparer.Ordinal);
     private readonly long _start = time.GetTimestamp();
 
     /// <summary>Answers one question.</summary>
@@ -34,13 +37,16 @@ internal sealed class Witness(Enrolment enrolment, LinkHub hub, TimeProvider tim
             await Enrolment.WriteAsync(context, ApiStatus.Forbidden(null, "", refusal!));
             return;
         }
-        if (context.Request.Path == VotePath ? await AnswerAsync(context, site, MemberJson.Default.VoteRequest, v => v.From, (voter, v, now) => voter.Ask(v, default, now), MemberJson.Default.VoteReply)
-            : await AnswerAsync(context, site, MemberJson.Default.LeaderBeat, b => b.From, (voter, b, now) => voter.Hear(b, default, now), MemberJson.Default.BeatReply))
+        if (context.Request.Path == VotePath ? await AnswerAsync(context, site, MemberJson.Default.VoteRequest, v => v.From, (voter, v, now) => now < WaitMs(v) ? new VoteReply(Election.Parent, 0, false) : voter.Ask(v, now), MemberJson.Default.VoteReply)
+            : await AnswerAsync(context, site, MemberJson.Default.LeaderBeat, b => b.From, (voter, b, now) => now < DeafMs ? new BeatReply(Election.Parent, 0, false, default) : voter.Hear(b, now), MemberJson.Default.BeatReply))
             return;
         await Enrolment.WriteAsync(context, ApiStatus.BadRequest("the body must be a vote or a beat of a node that is registered for this site"));
     }
 
-    private async Task<bool> AnswerAsync<TAsk, TAnswer>(HttpContext context, KubeObject site, JsonTypeInfo<TAsk> askType, Func<TAsk, string> from, Func<Voter, TAsk, long, TAnswer> answer, JsonTypeInfo<TAnswer> answerType) where TAsk : class
+    // Whoever was promised before this start is not known any more, nor is what may have been told of identities.
+    private static long WaitMs(VoteRequest vote) => vote.FenceMs == 0 ? LongestLeaseMs : Math.Max(vote.FenceMs, vote.LeaseMs);
+
+    private async Task<bool> AnswerAsync<TAsk, TAnswer>(HttpContext context, KubeObject site, JsonTypeInfo<TAsk> askType, Func<TAsk, string> from, Func<WitnessVoter, TAsk, long, TAnswer> answer, JsonTypeInfo<TAnswer> answerType) where TAsk : class
     {
         if (!HttpMethods.IsPost(context.Request.Method) || context.Request.ContentLength is not (> 0 and <= MaxBodyBytes))
             return false;
@@ -60,9 +66,8 @@ internal sealed class Witness(Enrolment enrolment, LinkHub hub, TimeProvider tim
         TAnswer said;
         lock (_lock)
         {
-            // Nobody's name: whoever was promised before this start is not known any more.
-            if (!_voters.TryGetValue(site.Uid, out Voter? voter))
-                _voters[site.Uid] = voter = new Voter(Election.Parent, LongestLeaseMs, new VoterRecord(0, now < LongestLeaseMs ? "@before" : null), 0);
+            if (!_voters.TryGetValue(site.Uid, out WitnessVoter? voter))
+                _voters[site.Uid] = voter = new WitnessVoter(new Voter(Election.Parent, 0, new VoterRecord(0, null), 0), default);
             said = answer(voter, ask, now);
         }
         context.Response.ContentType = "application/json";

@@ -15,6 +15,9 @@ internal static class InstanceNames
     public const string Image = "edge.atoll.dev/image";
     public const string ImageId = "edge.atoll.dev/image-id";
 
+    /// <summary>On instances of pods that there must never be two of.</summary>
+    public const string Identity = "edge.atoll.dev/identity";
+
     public static string Id(string podUid, string container, int attempt) =>
         $"{PodPart(podUid)}-{Hash(container, 4)}-{attempt}";
 

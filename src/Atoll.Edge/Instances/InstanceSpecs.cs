@@ -59,17 +59,23 @@ internal sealed class InstanceSpecs(NodeControlOptions options, PodReferences re
     /// <summary>Parent of every container's cgroup. One for all, because cpu shares count only among siblings: a container's weight then is its request, whosever pod it is in.</summary>
     public const string Cgroup = "pods";
 
-    private static Dictionary<string, string> Labels(Pod pod, Container container, int attempt, ImageInfo image) => new(StringComparer.Ordinal)
+    private static Dictionary<string, string> Labels(Pod pod, Container container, int attempt, ImageInfo image)
     {
-        [InstanceNames.PodUid] = pod.Metadata.Uid!,
-        [InstanceNames.PodName] = pod.Metadata.Name!,
-        [InstanceNames.PodNamespace] = pod.Metadata.Namespace!,
-        [InstanceNames.Container] = container.Name,
-        [InstanceNames.Attempt] = attempt.ToString(CultureInfo.InvariantCulture),
-        [InstanceNames.Grace] = (pod.Spec.TerminationGracePeriodSeconds ?? 30).ToString(CultureInfo.InvariantCulture),
-        [InstanceNames.Image] = container.Image ?? "",
-        [InstanceNames.ImageId] = ImageId(container.Image ?? "", image),
-    };
+        var labels = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            [InstanceNames.PodUid] = pod.Metadata.Uid!,
+            [InstanceNames.PodName] = pod.Metadata.Name!,
+            [InstanceNames.PodNamespace] = pod.Metadata.Namespace!,
+            [InstanceNames.Container] = container.Name,
+            [InstanceNames.Attempt] = attempt.ToString(CultureInfo.InvariantCulture),
+            [InstanceNames.Grace] = (pod.Spec.TerminationGracePeriodSeconds ?? 30).ToString(CultureInfo.InvariantCulture),
+            [InstanceNames.Image] = container.Image ?? "",
+            [InstanceNames.ImageId] = ImageId(container.Image ?? "", image),
+        };
+        if (pod.Metadata.HasIdentity())
+            labels[InstanceNames.Identity] = "true";
+        return labels;
+    }
 
     /// <summary>status.imageID: repository and digest.</summary>
     public static string ImageId(string reference, ImageInfo image) => $"{PullSecrets.Repository(reference)}@{image.Digest}";

@@ -1,5 +1,6 @@
 using System.Net;
 using Atoll.Api.Core;
+using Atoll.Api.Objects;
 using Atoll.Edge.Colocation;
 using Atoll.Edge.Nodes;
 
@@ -34,6 +35,11 @@ public sealed record NodeControlOptions
 
     /// <summary>How often batch pods are held to what others leave, while there are any; five times as rarely otherwise.</summary>
     public TimeSpan BatchPeriod { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// Why nothing of a pod may be started now, or null. Asked before each start; what runs already goes on. Null: nothing is held back.
+    /// </summary>
+    public Func<KubeObject, string?>? Hold { get; init; }
 
     /// <summary>Handlers of RuntimeClasses that this node runs; pods of another class are refused.</summary>
     public IReadOnlyList<string> RuntimeHandlers { get; init; } = ["container", "crun", "runc"];

@@ -62,6 +62,9 @@ internal sealed record PodFacts
     /// <summary>Result of the node's admission, when it was asked for: null reason is yes.</summary>
     public (string? Reason, string? Message)? Admission { get; init; }
 
+    /// <summary>Why nothing of the pod may be started now, or null.</summary>
+    public string? Hold { get; init; }
+
     /// <summary>Set once when the node evicts the pod.</summary>
     public (string Message, double MostGraceSeconds)? Eviction { get; init; }
 }

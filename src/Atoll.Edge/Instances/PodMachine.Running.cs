@@ -9,7 +9,7 @@ internal sealed partial class PodMachine
 {
     private void PlanRun()
     {
-        if (!_facts.Prepared)
+        if (!_facts.Prepared && _facts.Hold is null)
         {
             if (_facts.PrepareWait is { } wait && wait.RetryAt > Now)
                 Wake(wait.RetryAt);
@@ -89,6 +89,8 @@ internal sealed partial class PodMachine
             PlanAlive(container, record, facts);
             return;
         }
+        if (IsHeldBack(container, record))
+            return;
         if (record.Ended is not null && record.Attempt >= 0)
         {
             if (role is ContainerRole.Main && MainsAreOver())
@@ -115,6 +117,16 @@ internal sealed partial class PodMachine
             _record = _record.With(record);
         }
         _actions.Add(new StartContainer(container.Name, record.Attempt));
+    }
+
+    private bool IsHeldBack(Container container, ContainerRecord record)
+    {
+        if (_facts.Hold is not { } why || (record.Ended is not null && MainsAreOver()))
+            return false;
+        DateTimeOffset again = Now.AddSeconds(1);
+        _waits[container.Name] = new WaitFact("HeldBack", why, again);
+        Wake(again);
+        return true;
     }
 
     private bool RestartIsDue(ContainerRecord record, ContainerRole role)

@@ -1,5 +1,7 @@
 using System.Globalization;
 using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
 using Atoll.Edge.Content;
 using Atoll.Edge.Runtimes;
 
@@ -35,6 +37,11 @@ internal sealed partial class PodWorker
         await _node.Starts.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
+            if (await IsHeldAsync(cancellation).ConfigureAwait(false))
+            {
+                Wait(work, "HeldBack", "the pod may not be started on this node now", TimeSpan.FromSeconds(1));
+                return;
+            }
             outcome = await _node.Runtime.StartAsync(spec, CancellationToken.None).ConfigureAwait(false);
         }
         finally
@@ -64,6 +71,17 @@ internal sealed partial class PodWorker
                 work.Wait = null;
                 work.StartFailure = new EndRecord(128, "StartError", outcome.Message, null, now, spec.Id);
             }
+    }
+
+    // The image may have taken minutes to come, and a mirror may be a moment late: for a pod of which there must never be two, the API is asked.
+    private async ValueTask<bool> IsHeldAsync(CancellationToken cancellation)
+    {
+        if (_node.Options.Hold is not { } hold)
+            return false;
+        if (!_object.Metadata.HasIdentity() || hold(_object) is not null)
+            return _object.Metadata.HasIdentity();
+        KubeObject? now = (await _node.Resources.GetAsync(Kinds.Pod, _object.Namespace, _object.Name, cancellation).ConfigureAwait(false)).Object;
+        return now?.Uid != Uid || hold(now) is not null;
     }
 
     private void Wait(ContainerWork work, string reason, string message, TimeSpan delay)

@@ -264,6 +264,7 @@ internal sealed partial class PodWorker
             Finishing = _finishing,
             Admission = _record.Admitted || _record.Failure is not null || _gone ? null : _node.Admit(_pod),
             Eviction = _eviction,
+            Hold = _gone ? null : _node.Options.Hold?.Invoke(_object),
         };
     }
 

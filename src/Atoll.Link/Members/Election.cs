@@ -9,11 +9,20 @@ public sealed record ElectionOptions
     /// <summary>How long a promise of a voter lasts, ms.</summary>
     public long LeaseMs { get; init; } = 6000;
 
+    /// <summary>How long a node's lease for pods with an identity and their stopping may take, ms: a voter that forgot a fence waits so long.</summary>
+    public long FenceMs { get; init; }
+
     /// <summary>How often a leader tells that it leads, ms.</summary>
     public long BeatMs { get; init; } = 1500;
 
     /// <summary>Longest wait, drawn by chance, before a node stands, ms: so that two rarely do at once.</summary>
     public long JitterMs { get; init; } = 1000;
+
+    /// <summary>
+    /// Age at which an answer to a beat no longer counts, ms. A voter that may have forgotten what it promised answers no beats for longer
+    /// than that after its start, so that none that was sent before is accepted after.
+    /// </summary>
+    public long AnswerMs { get; init; } = 1500;
 
     /// <summary>By how much a leader ends before its promises do, ms: clocks do not run alike.</summary>
     public long MarginMs { get; init; } = 600;
@@ -26,8 +35,8 @@ public readonly record struct ElectionSend(string To, VoteRequest? Vote, LeaderB
 /// Who leads a site, as a pure state machine: no I/O, no clock. It is told the time, the answers to what it asked, and who
 /// votes; it says what to ask whom. A node leads while a majority of the voters has promised it, and never longer: two nodes
 /// never lead at one moment, whatever is lost, late, doubled or cut, as long as clocks run alike to within the margin.
-/// <para>Voters are the members. With an even number of them, the parent is one more (<see cref="Parent"/>), which is asked only
-/// when the nodes alone are not enough. A single member leads by itself. A node that belongs to no list stands for
+/// <para>Voters are the members. With an even number of them there is one more, the site's witness or, without one, the parent
+/// (<see cref="Parent"/>), which is asked only when the nodes alone are not enough. A single member leads by itself. A node that belongs to no list stands for
 /// nothing.</para>
 /// <para>First a node asks whether it would be elected; only a yes of a majority starts a new term, so a node that was cut off
 /// does not disturb those that were not. Not thread-safe.</para>
@@ -36,6 +45,9 @@ public sealed class Election
 {
     /// <summary>The name under which the parent votes; no node can have it.</summary>
     public const string Parent = "@parent";
+
+    /// <summary>Start of the name under which a witness votes; its address follows. No node can have it.</summary>
+    public const string Witness = "@witness ";
 
     private readonly ElectionOptions _options;
     private readonly Voter _voter;
@@ -61,6 +73,9 @@ public sealed class Election
     /// <summary>How far this node's state goes; kept up to date by the caller.</summary>
     public LogPosition Position { get; set; }
 
+    /// <summary>Told with every beat; see <see cref="LeaderBeat"/>.</summary>
+    public LogPosition Fence { get; set; }
+
     /// <summary>Nodes that follow and do not vote yet: they are told as well, so that their promises count from the moment at which they vote.</summary>
     public IReadOnlyList<string> Learners { get; set; } = [];
 
@@ -77,17 +92,28 @@ public sealed class Election
     public void SetMembers(MemberList members)
     {
         ArgumentNullException.ThrowIfNull(members);
-        _sets = members.Former is null ? [Voters(members.Nodes)] : [Voters(members.Nodes), Voters(members.Former)];
+        _sets = members.Former is null ? [Voters(members.Nodes, members.Witness)] : [Voters(members.Nodes, members.Witness), Voters(members.Former, members.FormerWitness)];
         _voters = [.. _sets.SelectMany(s => s).Distinct(StringComparer.Ordinal)];
         if (IsLeading)
             LeadsUntil = Lease();
     }
 
+    /// <summary>True when a majority of the voters has something: whoever is elected from now on needs one that has it.</summary>
+    public bool IsHeld(Func<string, bool> holds)
+    {
+        foreach (string[] set in _sets)
+            if (set.Count(holds) < MajorityOf(set.Length))
+                return false;
+        return _sets.Length > 0;
+    }
+
     /// <summary>The smallest number of voters that is more than half.</summary>
     public static int MajorityOf(int voters) => (voters / 2) + 1;
 
-    private static string[] Voters(IReadOnlyList<Member> nodes) =>
-        nodes.Count > 0 && nodes.Count % 2 == 0 ? [.. nodes.Select(n => n.Name), Parent] : [.. nodes.Select(n => n.Name)];
+    private static string[] Voters(IReadOnlyList<Member> nodes, string? witness) =>
+        nodes.Count > 0 && nodes.Count % 2 == 0 ? [.. nodes.Select(n => n.Name), witness is null ? Parent : Witness + witness] : [.. nodes.Select(n => n.Name)];
+
+    private static bool IsOutside(string voter) => voter[0] == '@';
 
     /// <summary>Time passes.</summary>
     public void Tick(long nowMs, ICollection<ElectionSend> send)
@@ -124,8 +150,16 @@ public sealed class Election
         _highestTerm = Math.Max(_highestTerm, reply.Term);
         if (!IsLeading || beat.Term != Term)
             return;
+        if (nowMs - sentAtMs > _options.AnswerMs)
+            return;
         if (reply.Accepted)
             _promised[reply.From] = Math.Max(sentAtMs, _promised.GetValueOrDefault(reply.From, long.MinValue));
+        else if (reply.Term > Term)
+        {
+            // It voted in a term that came to nothing, and would never follow this one.
+            StepDown(nowMs);
+            return;
+        }
         LeadsUntil = Lease();
         if (nowMs >= LeadsUntil)
             StepDown(nowMs);
@@ -150,13 +184,13 @@ public sealed class Election
         if (nowMs - _lastBeat < _options.BeatMs)
             return;
         _lastBeat = nowMs;
-        var beat = new LeaderBeat(_options.Self, Term, _options.LeaseMs);
+        var beat = new LeaderBeat(_options.Self, Term, _options.LeaseMs, Fence);
         _voter.Hear(beat, Position, nowMs);
         _promised[_options.Self] = nowMs;
-        // The parent is far: it is asked when the nodes' own promises are half used up.
-        bool alone = Lease(without: Parent) - nowMs < _options.LeaseMs / 2;
+        // The parent is far, and a witness small: they are asked when the nodes' own promises are half used up.
+        bool alone = Lease(nodesOnly: true) - nowMs < _options.LeaseMs / 2;
         foreach (string voter in _voters)
-            if (voter != _options.Self && (voter != Parent || alone))
+            if (voter != _options.Self && (!IsOutside(voter) || alone))
                 send.Add(new ElectionSend(voter, null, beat, nowMs));
         foreach (string learner in Learners)
             if (Array.IndexOf(_voters, learner) < 0)
@@ -186,7 +220,7 @@ public sealed class Election
         _askedAt = nowMs;
         _attemptEnds = nowMs + _options.BeatMs;
         Term = Math.Max(_voter.Record.Term, _highestTerm) + 1;
-        var request = new VoteRequest(_options.Self, Term, pre, Position, _options.LeaseMs);
+        var request = new VoteRequest(_options.Self, Term, pre, Position, _options.LeaseMs, _options.FenceMs);
         if (!_voter.Ask(request, Position, nowMs).Granted)
             return;
         _granted.Add(_options.Self);
@@ -218,20 +252,20 @@ public sealed class Election
     }
 
     // The moment at which fewer than a majority still promise: the majority-th newest promise decides, in each list.
-    private long Lease(string? without = null)
+    private long Lease(bool nodesOnly = false)
     {
         long lease = _sets.Length == 0 ? 0 : long.MaxValue;
         foreach (string[] set in _sets)
             if (set.Length != 1 || set[0] != _options.Self)
-                lease = Math.Min(lease, Lease(set, without));
+                lease = Math.Min(lease, Lease(set, nodesOnly));
         return lease;
     }
 
-    private long Lease(string[] set, string? without)
+    private long Lease(string[] set, bool nodesOnly)
     {
         var promised = new List<long>(set.Length);
         foreach (string voter in set)
-            if (voter != without && _promised.TryGetValue(voter, out long at))
+            if (!(nodesOnly && IsOutside(voter)) && _promised.TryGetValue(voter, out long at))
                 promised.Add(at);
         int majority = MajorityOf(set.Length);
         if (promised.Count < majority)

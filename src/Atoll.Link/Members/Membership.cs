@@ -12,14 +12,15 @@ public static class Membership
     /// <param name="isHeld">True when the list in force is known to a node. A node that the centre no longer knows counts as one that does: its operator said that it is gone.</param>
     /// <param name="present">Nodes that follow this leader now, itself counted.</param>
     /// <param name="isRegistered">True for a node that the site knows; a member that is neither known nor present leaves.</param>
-    public static MemberList? Next(string self, MemberList current, Func<string, bool> isHeld, IReadOnlyList<Member> present, Func<string, bool> isRegistered)
+    /// <param name="witness">Address of the witness that the site is to have, empty for none; null leaves it as it is.</param>
+    public static MemberList? Next(string self, MemberList current, Func<string, bool> isHeld, IReadOnlyList<Member> present, Func<string, bool> isRegistered, string? witness = null)
     {
         ArgumentNullException.ThrowIfNull(current);
         ArgumentNullException.ThrowIfNull(isHeld);
         ArgumentNullException.ThrowIfNull(present);
         ArgumentNullException.ThrowIfNull(isRegistered);
         if (current.Former is { } former)
-            return Majority(current.Nodes, isHeld) && Majority(former, isHeld) ? new MemberList(current.Nodes) : null;
+            return Majority(current.Nodes, isHeld) && Majority(former, isHeld) ? new MemberList(current.Nodes, Witness: current.Witness) : null;
         var nodes = new List<Member>();
         foreach (Member node in current.Nodes)
             if (MemberList.Find(present, node.Name) is { } now)
@@ -29,7 +30,8 @@ public static class Membership
         foreach (Member node in present)
             if (MemberList.Find(current.Nodes, node.Name) is null && (node.Name == self || isRegistered(node.Name)))
                 nodes.Add(node);
-        return nodes.SequenceEqual(current.Nodes) ? null : new MemberList(nodes, current.Nodes);
+        witness = witness is null ? current.Witness : witness.Length == 0 ? null : witness;
+        return nodes.SequenceEqual(current.Nodes) && witness == current.Witness ? null : new MemberList(nodes, current.Nodes, witness, current.Witness);
     }
 
     private static bool Majority(IReadOnlyList<Member> nodes, Func<string, bool> isHeld)

@@ -17,8 +17,9 @@ public sealed record Replacement(KubeObject Lost, JsonObject? Pod, bool Known, s
 
 /// <summary>
 /// Which pods of a site's dead nodes come to life again on its other nodes, and where: pure and deterministic, so that it can be
-/// broken off at any step and made again. Only pods whose controller would make another one in their place (ReplicaSet,
-/// Job) are replaced; what belongs to a node (DaemonSets, pods without a controller) stays where it is.
+/// broken off at any step and made again. Only pods whose controller would make another one in their place (ReplicaSet, Job, StatefulSet)
+/// are replaced; what belongs to a node (DaemonSets, pods without a controller) stays where it is. A pod with an identity keeps its name
+/// and gets another UID, so it takes the lost one's place in the API; it is replaced only when its node certainly no longer runs it.
 /// </summary>
 public static class Replacements
 {
@@ -28,18 +29,21 @@ public static class Replacements
     /// <param name="nodes">Nodes of the site.</param>
     /// <param name="pods">Pods of the site.</param>
     /// <param name="dead">Names of its dead nodes.</param>
-    public static IReadOnlyList<Replacement> Plan(IEnumerable<KubeObject> nodes, IReadOnlyCollection<KubeObject> pods, IReadOnlySet<string> dead)
+    /// <param name="fenced">Those of them that certainly run no pod with an identity any more.</param>
+    /// <param name="storage">Claims, volumes and storage classes that the site knows.</param>
+    public static IReadOnlyList<Replacement> Plan(IEnumerable<KubeObject> nodes, IReadOnlyCollection<KubeObject> pods, IReadOnlySet<string> dead, IReadOnlySet<string> fenced, IEnumerable<KubeObject>? storage = null)
     {
         ArgumentNullException.ThrowIfNull(nodes);
         ArgumentNullException.ThrowIfNull(pods);
         ArgumentNullException.ThrowIfNull(dead);
+        ArgumentNullException.ThrowIfNull(fenced);
         var made = new Dictionary<string, KubeObject>(StringComparer.Ordinal);
         var lost = new List<KubeObject>();
         foreach (KubeObject pod in pods)
         {
             if (pod.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } uid)
                 made[uid] = pod;
-            if (IsLost(pod, dead))
+            if (IsLost(pod, dead, fenced))
                 lost.Add(pod);
         }
         var plan = new List<Replacement>();
@@ -52,7 +56,7 @@ public static class Replacements
                 pending.Add(pod);
         if (pending.Count == 0)
             return plan;
-        Plan placed = Scheduler.Plan(Room(nodes, pods, dead), pending.ConvertAll(p => KubeObject.FromNode(InPlaceOf(p))), new PlanOptions { Seed = 1 });
+        Plan placed = Scheduler.Plan(Room(nodes, pods, dead, storage ?? []), pending.ConvertAll(p => KubeObject.FromNode(InPlaceOf(p))), new PlanOptions { Seed = 1 });
         for (int i = 0; i < pending.Count; i++)
         {
             Placement placement = placed.Placements[i];
@@ -68,6 +72,8 @@ public static class Replacements
     public static string NameOf(KubeObject lost)
     {
         ArgumentNullException.ThrowIfNull(lost);
+        if (lost.Metadata.HasIdentity())
+            return lost.Name;
         string prefix = lost.Metadata.GenerateName ?? $"{lost.Metadata.Controller()?.Name}-";
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(lost.Uid));
         return (prefix.Length > 53 ? prefix[..53] : prefix) + string.Concat(hash.Take(10).Select(b => Alphabet[b % Alphabet.Length]));
@@ -82,14 +88,16 @@ public static class Replacements
         return new Guid(hash, bigEndian: true).ToString();
     }
 
-    private static bool IsLost(KubeObject pod, IReadOnlySet<string> dead)
+    private static string Holder(KubeObject pod) => pod.View(ApiJson.Default.Pod).Spec.NodeName!;
+
+    private static bool IsLost(KubeObject pod, IReadOnlySet<string> dead, IReadOnlySet<string> fenced)
     {
         Pod view = pod.View(ApiJson.Default.Pod);
         return view.Spec.NodeName is { } node && dead.Contains(node) && !pod.IsDeleting && view.Status?.Phase is not ("Succeeded" or "Failed")
-            && pod.Metadata.Controller()?.Kind is "ReplicaSet" or "Job";
+            && (pod.Metadata.HasIdentity() ? fenced.Contains(node) : pod.Metadata.Controller()?.Kind is "ReplicaSet" or "Job");
     }
 
-    private static Snapshot Room(IEnumerable<KubeObject> nodes, IReadOnlyCollection<KubeObject> pods, IReadOnlySet<string> dead)
+    private static Snapshot Room(IEnumerable<KubeObject> nodes, IReadOnlyCollection<KubeObject> pods, IReadOnlySet<string> dead, IEnumerable<KubeObject> storage)
     {
         var room = new Snapshot();
         foreach (KubeObject node in nodes)
@@ -98,6 +106,9 @@ public static class Replacements
         foreach (KubeObject pod in pods)
             if (pod.View(ApiJson.Default.Pod).Spec.NodeName is { } at && !dead.Contains(at))
                 room.UpsertPod(pod);
+        foreach (KubeObject value in storage)
+            if (Kinds.Find(value.ApiVersion, value.Kind) is { } type)
+                room.SetStorage(type, value.Key, value);
         return room;
     }
 
@@ -111,7 +122,13 @@ public static class Replacements
             if (old[field] is { } value)
                 meta[field] = value.DeepClone();
         Map(meta, "labels")[WellKnown.CreatedByLabel] = "site";
-        Map(meta, "annotations")[WellKnown.ReplacesAnnotation] = lost.Uid;
+        JsonObject annotations = Map(meta, "annotations");
+        annotations[WellKnown.ReplacesAnnotation] = lost.Uid;
+        // Its node died before the parent heard of it: the parent may know only the one before.
+        if (lost.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } before)
+            annotations[WellKnown.ReplacedBeforeAnnotation] = lost.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation) is { Length: < 1000 } earlier ? $"{before},{earlier}" : before;
+        if (lost.Metadata.HasIdentity())
+            annotations[WellKnown.FencingAnnotation] = lost.Metadata.Annotation(WellKnown.FencingAnnotation) is { } nodes ? $"{nodes},{Holder(lost)}" : Holder(lost);
         pod["metadata"] = meta;
         return pod;
     }

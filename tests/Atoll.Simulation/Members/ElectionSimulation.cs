@@ -34,7 +34,7 @@ public sealed class ElectionSimulation
 }
 
 /// <summary>
-/// A site of two to five nodes and a parent in virtual time: messages are lost, late, doubled and cut by partitions that heal,
+/// A site of two to five nodes, a parent and at times a witness in virtual time: messages are lost, late, doubled and cut by partitions that heal,
 /// clocks run a little apart, nodes crash and come back with their records, nodes join and leave. After every step at most one
 /// node leads; when all is quiet at the end, exactly one does.
 /// </summary>
@@ -42,15 +42,20 @@ internal sealed class ElectionWorld
 {
     private const long Lease = 6000, QuietFrom = 180_000, End = 240_000;
 
+    private const string WitnessName = Election.Witness + "w";
+
     private readonly Random _random;
     private readonly int _seed;
     private readonly List<Node> _nodes = [];
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
     private readonly Dictionary<string, int> _sideOf = new(StringComparer.Ordinal);
+    private readonly Queue<string> _trace = new();
+    private (string, long) _told;
     private Voter _parent;
+    private WitnessVoter _witness;
     private MemberList _list;
     private LogPosition _listAt;
-    private long _now, _order;
+    private long _now, _order, _parentSince = -2000;
 
     public ElectionWorld(int seed)
     {
@@ -60,6 +65,7 @@ internal sealed class ElectionWorld
         for (int i = 0; i < count; i++)
             _nodes.Add(new Node { Name = $"n{i}", Rate = 1 + (_random.Next(-20, 21) / 1000.0) });
         _parent = new Voter(Election.Parent, Lease, new VoterRecord(0, null), 0);
+        _witness = new WitnessVoter(new Voter(WitnessName, Lease, new VoterRecord(0, null), 0), default);
         _list = new MemberList([.. _nodes.Take(Math.Max(2, count - 1)).Select(n => new Member(n.Name, n.Name))]);
         _listAt = new LogPosition(0, 1);
     }
@@ -94,8 +100,23 @@ internal sealed class ElectionWorld
     {
         Node[] leaders = [.. _nodes.Where(n => n.Leads(_now))];
         if (leaders.Length > 1)
-            throw new InvalidOperationException($"seed {_seed}, {_now} ms: {string.Join(" and ", leaders.Select(l => $"{l.Name} (term {l.Election!.Term})"))} lead at once");
+            throw new InvalidOperationException($"seed {_seed}, {_now} ms: {string.Join(" and ", leaders.Select(l => $"{l.Name} (term {l.Election!.Term})"))} lead at once\n{string.Join("\n", _trace)}");
+        foreach (Node node in leaders)
+            if (_told != (node.Name, node.Election!.Term))
+            {
+                _told = (node.Name, node.Election!.Term);
+                Note($"{node.Name} leads in term {node.Election.Term} with {Text(node.List)}");
+            }
     }
+
+    private void Note(string what)
+    {
+        if (_trace.Count == 40)
+            _trace.Dequeue();
+        _trace.Enqueue($"{_now,7} {what}");
+    }
+
+    private static string Text(MemberList list) => $"{string.Join(",", list.Nodes.Select(n => n.Name))}+{list.Witness}{(list.Former is { } former ? $", until then {string.Join(",", former.Select(n => n.Name))}+{list.FormerWitness}" : "")}";
 
     private void Disturb()
     {
@@ -103,6 +124,7 @@ internal sealed class ElectionWorld
         switch (_random.Next(6))
         {
             case 0:
+                Note($"{node.Name} crashes");
                 node.Election = null;
                 At(_now + _random.Next(100, 12_000), () => Start(node));
                 break;
@@ -110,14 +132,25 @@ internal sealed class ElectionWorld
                 foreach (Node each in _nodes)
                     _sideOf[each.Name] = _random.Next(2);
                 _sideOf[Election.Parent] = _random.Next(2);
+                _sideOf[WitnessName] = _random.Next(2);
+                Note("sides: " + string.Join(" ", _sideOf.Select(s => $"{s.Key}={s.Value}")));
                 break;
             case 3:
                 _sideOf.Clear();
+                Note("all see each other");
                 break;
             case 4:
                 if (_random.Next(2) == 0)
                 {
+                    // The witness starts anew, with its record.
+                    Note("the witness starts anew");
+                    _witness = WitnessVoter.Of(WitnessName, Forgetful ? new WitnessRecord(new VoterRecord(0, null), default, 0) : _witness.Record, _now);
+                }
+                else
+                {
                     // The parent starts anew: its promises are gone, and it waits for all that it may have given.
+                    Note("the parent starts anew");
+                    _parentSince = _now;
                     _parent = new Voter(Election.Parent, Lease, new VoterRecord(0, Forgetful ? null : "@before"), _now);
                 }
                 break;
@@ -133,21 +166,35 @@ internal sealed class ElectionWorld
         if (_nodes.Find(n => n.Leads(_now)) is not { } leader)
             return;
         Member[] present = [.. _nodes.Where(n => n.Election is not null && Reaches(leader.Name, n.Name)).Select(n => new Member(n.Name, n.Name))];
+        if (leader.Held.Term < leader.Election!.Term)
+        {
+            // What it took over is its own now: only who copies it from this leader has it.
+            leader.Held = new LogPosition(leader.Election.Term, leader.Held.Revision + 1);
+            leader.Election.Position = leader.Held;
+            Spread(leader, present);
+            return;
+        }
         string? deleted = _random.Next(3) == 0 ? _nodes[_random.Next(_nodes.Count)].Name : null;
-        MemberList? next = Membership.Next(leader.Name, leader.List, name => _nodes.Find(n => n.Name == name) is { } node && node.Held.CompareTo(leader.Held) >= 0, present, name => name != deleted);
+        MemberList? next = Membership.Next(leader.Name, leader.List, name => _nodes.Find(n => n.Name == name) is { } node && node.Held.CompareTo(leader.Held) >= 0, present, name => name != deleted, _random.Next(4) switch { 0 => "w", 1 => "", _ => null });
         if (next is null || next.Nodes.Count == 0)
             return;
+        Note($"{leader.Name} makes the list {Text(next)}");
         leader.List = next;
         leader.Held = new LogPosition(leader.Election!.Term, leader.Held.Revision + 1);
         leader.Election.SetMembers(next);
         leader.Election.Position = leader.Held;
+        Spread(leader, present);
+    }
+
+    private void Spread(Node leader, Member[] present)
+    {
         foreach (Member member in present)
         {
             Node other = _nodes.First(n => n.Name == member.Name);
             if (other == leader || _random.Next(3) == 0)
                 continue;
-            (other.List, other.Held) = (next, leader.Held);
-            other.Election!.SetMembers(next);
+            (other.List, other.Held) = (leader.List, leader.Held);
+            other.Election!.SetMembers(leader.List);
             other.Election.Position = other.Held;
         }
     }
@@ -175,7 +222,7 @@ internal sealed class ElectionWorld
         }
         if (leader.List.Former is not null)
         {
-            leader.List = new MemberList(leader.List.Nodes);
+            leader.List = leader.List with { Former = null, FormerWitness = null };
             leader.Held = new LogPosition(leader.Election!.Term, leader.Held.Revision + 1);
             leader.Election.SetMembers(leader.List);
         }
@@ -211,9 +258,10 @@ internal sealed class ElectionWorld
         Node? to = _nodes.Find(n => n.Name == message.To);
         if (to is { Election: null })
             return;
+        bool witness = message.To == WitnessName;
         (Voter voter, LogPosition mine, long now) = to is null ? (_parent, default, _now) : (to.Voter!, to.Held, to.Clock(_now));
-        VoteReply? voted = message.Vote is { } vote ? voter.Ask(vote, mine, now) : null;
-        BeatReply? heard = message.Beat is { } beat ? voter.Hear(beat, mine, now) : null;
+        VoteReply? voted = message.Vote is { } vote ? witness ? _witness.Ask(vote, now) : voter.Ask(vote, mine, now) : null;
+        BeatReply? heard = message.Beat is { } beat && (to is not null || witness || _now >= _parentSince + 2000) ? witness ? _witness.Hear(beat, now) : voter.Hear(beat, mine, now) : null;
         if (IsLost())
             return;
         Election? asking = from.Election;

@@ -236,7 +236,7 @@ internal sealed class NodeLead : ISiteLead
     private void Replacements(long term)
     {
         var api = new NodeApi(_world, _node);
-        var replacements = new SiteReplacements(this, api, _world.Time, NullLogger.Instance);
+        var replacements = new SiteReplacements(this, api, (_, _) => throw new InvalidOperationException("no identity moves here"), (_, _, _) => { }, _world.Time, NullLogger.Instance);
         var events = new EventRecorder(api, _world.Time, "site", _node.Name);
         Step();
 
@@ -244,7 +244,7 @@ internal sealed class NodeLead : ISiteLead
         {
             if (!Leads(term))
                 return;
-            Task step = replacements.StepAsync([.. _node.Store.All(Kinds.Node)], [.. _node.Store.All(Kinds.Pod)], events, default);
+            Task step = replacements.StepAsync([.. _node.Store.All(Kinds.Node)], [.. _node.Store.All(Kinds.Pod)], [], events, default);
             step.ContinueWith(done => _world.At(500, () =>
             {
                 done.GetAwaiter().GetResult();

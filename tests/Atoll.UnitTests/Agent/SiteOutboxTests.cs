@@ -63,6 +63,48 @@ public sealed class SiteOutboxTests
         Assert.Equal("status", _outbox.Read("r")!.Operation);
     }
 
+    [Fact]
+    public void What_took_a_lost_pods_name_speaks_for_it_and_only_once_a_majority_knows_of_it()
+    {
+        var state = new UplinkState();
+        state.Outbox.Hold(Held("p"));
+        KubeObject lost = Identity("p", null, null);
+        state.Changed(Kinds.Pod, null, lost);
+        // As a watch tells of it: an end, then a beginning.
+        state.Outbox.Expect("p", "r", "default/db-0");
+        Assert.Equal((null, null), state.Changed(Kinds.Pod, lost, null));
+        Assert.Equal((null, null), state.Changed(Kinds.Pod, null, Identity("r", "p", "pending")));
+        Assert.Empty(state.Outbox.Open().Select(o => state.Outbox.Read(o.Uid)!.Operation)); // Neither of the one nor of the other.
+        state.Changed(Kinds.Pod, Identity("r", "p", "pending"), Identity("r", "p", null));
+        Assert.Equal("replace", Assert.Single(state.Outbox.Open().Select(o => state.Outbox.Read(o.Uid)!.Operation)));
+        // Until it is answered, what the parent says of the lost one is kept and not carried out.
+        ReadOnlyMemory<byte> body = "{}"u8.ToArray();
+        Assert.Empty(state.Take(Batch(new LinkItem("pods", "default/db-0", "p", 9, body)), _ => { }).Upserts);
+        // It is gone before it was answered: then the lost one is, too.
+        state.Changed(Kinds.Pod, Identity("r", "p", null), null);
+        Assert.Equal("stopped", Assert.Single(state.Outbox.Open().Select(o => state.Outbox.Read(o.Uid)!.Operation)));
+        // The parent has forced the lost one away: only that is removed, and the answer to the replacement says what becomes of this one.
+        state.Changed(Kinds.Pod, null, Identity("r", "p", null));
+        Assert.Equal("p", Assert.Single(state.Take(Batch() with { Removals = ["p"] }, _ => { }).Deletes).Uid);
+
+        static ScopeBatch Batch(params LinkItem[] upserts) => new(1, LinkSequence.None, upserts, [], []);
+    }
+
+    private static KubeObject Identity(string uid, string? replaces, string? fencing)
+    {
+        JsonObject pod = Pod(uid, "Running").ToNode();
+        pod["metadata"]!["name"] = "db-0";
+        pod["metadata"]!["ownerReferences"] = new JsonArray(new JsonObject { ["apiVersion"] = "apps/v1", ["kind"] = "StatefulSet", ["name"] = "db", ["uid"] = "s", ["controller"] = true });
+        var annotations = new JsonObject();
+        if (replaces is not null)
+            annotations["edge.atoll.dev/replaces"] = replaces;
+        if (fencing is not null)
+            annotations["edge.atoll.dev/fencing"] = fencing;
+        pod["metadata"]!["annotations"] = annotations;
+        pod["spec"] = new JsonObject { ["nodeName"] = "n2" };
+        return KubeObject.FromNode(pod);
+    }
+
     private static KubeObject Replacement(string phase)
     {
         JsonObject pod = Pod("r", phase).ToNode();

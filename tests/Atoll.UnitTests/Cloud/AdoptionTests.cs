@@ -93,19 +93,47 @@ public sealed class AdoptionTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_identity_goes_from_one_UID_to_the_other_in_one_transaction()
+    {
+        long before = _store.CurrentRevision;
+        await AdoptAsync("u2", "web-1", "n2", _lost.Uid, """{"phase":"Running"}""");
+        Assert.Equal(before + 1, _store.CurrentRevision);
+        KubeObject made = (await FindAsync("web-1"))!;
+        Assert.Equal(("u2", _owner.Uid, _lost.Uid, false), (made.Uid, made.Metadata.Controller()?.Uid, made.Metadata.Annotation(WellKnown.ReplacesAnnotation), made.IsDeleting));
+        Assert.Equal(("n2", "Running"), (made.View(ApiJson.Default.Pod).Spec.NodeName, made.View(ApiJson.Default.Pod).Status?.Phase));
+        // Its own node died before the site could tell of it: the chain leads to the one that the centre knows.
+        await AdoptAsync("u4", "web-1", "n1", "u3", """{"phase":"Running"}""", before: "u2");
+        Assert.Equal("u4", (await FindAsync("web-1"))!.Uid);
+    }
+
+    [Theory]
+    [InlineData("owner")]
+    [InlineData("ending")]
+    public async Task An_identity_that_is_no_longer_wanted_is_ended(string gone)
+    {
+        if (gone == "owner")
+            await _api.DeleteAsync(Kinds.ReplicaSet, "default", "web", new DeleteOptions { PropagationPolicy = "Orphan" }, _stop.Token);
+        else
+            await _api.DeleteAsync(Kinds.Pod, "default", "web-1", DeleteOptions.Default, _stop.Token);
+        await AdoptAsync("u2", "web-1", "n2", _lost.Uid, """{"phase":"Running"}""");
+        KubeObject made = (await FindAsync("web-1"))!;
+        Assert.Equal(("u2", true), (made.Uid, made.IsDeleting));
+    }
+
+    [Fact]
     public async Task A_site_cannot_choose_a_node_or_a_pod_of_others()
     {
         await AdoptAsync("u2", "web-2", "elsewhere", _lost.Uid, "{}");
         Assert.Null(await FindAsync("web-2"));
-        await AdoptAsync("u3", "web-1", "n2", _lost.Uid, "{}"); // Another pod has that name.
+        await AdoptAsync("u3", "web-1", "n2", "u9", "{}"); // Another pod has that name.
         Assert.Equal(_lost.Uid, (await FindAsync("web-1"))!.Uid);
         await _adoption.AdoptAsync("s", new Outcome(1, "u4", "pods", "default/web-4", "replace", "nonsense"u8.ToArray()), _ => "s", _ => null, _stop.Token);
         Assert.Null(await FindAsync("web-4"));
     }
 
-    private Task AdoptAsync(string uid, string name, string node, string replaces, string status, bool known = true) =>
-        _adoption.AdoptAsync("s", new Outcome(1, uid, "pods", $"default/{name}", "replace", Encoding.UTF8.GetBytes($$"""{"replaces":"{{replaces}}","node":"{{node}}","status":{{status}}}""")),
-            n => n is "n1" or "n2" ? "s" : null, u => known && u == _lost.Uid ? new ObjectKey(Kinds.Pod, "default/web-1") : null, _stop.Token);
+    private Task AdoptAsync(string uid, string name, string node, string replaces, string status, bool known = true, string before = "") =>
+        _adoption.AdoptAsync("s", new Outcome(1, uid, "pods", $"default/{name}", "replace", Encoding.UTF8.GetBytes($$"""{"replaces":"{{replaces}}","before":["{{before}}"],"node":"{{node}}","status":{{status}}}""")),
+            n => n is "n1" or "n2" ? "s" : null, u => known && (u == _lost.Uid || u == "u2") ? new ObjectKey(Kinds.Pod, "default/web-1") : null, _stop.Token);
 
     private async Task<KubeObject?> FindAsync(string name) => (await _api.GetAsync(Kinds.Pod, "default", name, _stop.Token)).Object;
 }

@@ -21,6 +21,14 @@ public sealed class MemberTests
         Assert.Null(Next(three, [s_a, s_b], held: ["a", "b"]));
         Assert.Equal([s_a, s_b], Next(three, [s_a, s_b], held: ["a", "b"], unknown: "c")!.Nodes);
         Assert.Equal("9", Next(three, [s_a, s_b with { Address = "9" }], held: [])!.Find("b")!.Address);
+        // A witness comes and goes in two steps as well.
+        var pair = new MemberList([s_a, s_b]);
+        MemberList watched = Membership.Next("a", pair, _ => true, [s_a, s_b], _ => true, "w")!;
+        Assert.Equal(("w", null, pair.Nodes), (watched.Witness, watched.FormerWitness, watched.Former));
+        watched = Membership.Next("a", watched, _ => true, [s_a, s_b], _ => true, null)!;
+        Assert.Equal(("w", null), (watched.Witness, watched.Former));
+        Assert.Null(Membership.Next("a", watched, _ => true, [s_a, s_b], _ => true, "w"));
+        Assert.Equal((null, "w"), (Membership.Next("a", watched, _ => true, [s_a, s_b], _ => true, "")!.Witness, Membership.Next("a", watched, _ => true, [s_a, s_b], _ => true, "")!.FormerWitness));
         // A node that is not registered yet does not vote.
         Assert.Null(Next(new MemberList([s_a]), [s_a, s_b], held: ["a"], unknown: "b"));
     }
@@ -46,17 +54,17 @@ public sealed class MemberTests
     [Fact]
     public void Beats_are_signed_in_order_and_silence_is_death_only_after_a_while()
     {
-        byte[] key = [1, 2, 3], packet = BeatPacket.Write(BeatPacket.Beat, "n", 7, key);
-        Assert.True(BeatPacket.TryRead(packet, BeatPacket.Beat, key, out string name, out ulong counter));
+        byte[] key = [1, 2, 3], packet = BeatPacket.Write("n", 7, key);
+        Assert.True(BeatPacket.TryRead(packet, key, out string name, out ulong counter));
         Assert.Equal(("n", 7UL), (name, counter));
-        Assert.False(BeatPacket.TryRead(packet, BeatPacket.Answer, key, out _, out _));
-        Assert.False(BeatPacket.TryRead(packet, BeatPacket.Beat, [1, 2, 4], out _, out _));
+        Assert.False(BeatPacket.TryReadAnswer(packet, key, out _, out _, out _));
+        Assert.False(BeatPacket.TryRead(packet, [1, 2, 4], out _, out _));
         for (int i = 0; i < packet.Length; i++)
         {
             byte[] broken = [.. packet];
             broken[i] ^= 1;
-            Assert.False(BeatPacket.TryRead(broken, BeatPacket.Beat, key, out _, out _));
-            Assert.False(BeatPacket.TryRead(packet.AsSpan(0, i), BeatPacket.Beat, key, out _, out _));
+            Assert.False(BeatPacket.TryRead(broken, key, out _, out _));
+            Assert.False(BeatPacket.TryRead(packet.AsSpan(0, i), key, out _, out _));
         }
         var alive = new Liveness(8000, 0);
         Assert.False(alive.IsDead("n", 59_999)); // Never heard: after a power cut not all come back at once.
@@ -66,6 +74,57 @@ public sealed class MemberTests
         Assert.False(alive.IsDead("n", 68_999));
         Assert.True(alive.IsDead("n", 69_000));
         Assert.True(alive.Beat("n", 3, 70_000)); // Its clock was set back: the dead are believed.
+    }
+
+    [Fact]
+    public void A_lease_runs_from_the_asking_and_a_fence_from_the_last_answer_of_whoever_led()
+    {
+        byte[] key = [1, 2, 3], answer = BeatPacket.WriteAnswer("n", 7, new LogPosition(3, 9), key);
+        Assert.True(BeatPacket.TryReadAnswer(answer, key, out string name, out ulong counter, out LogPosition position));
+        Assert.Equal(("n", 7UL, new LogPosition(3, 9)), (name, counter, position));
+        Assert.False(BeatPacket.TryRead(answer, key, out _, out _));
+        var lease = new IdentityLease(16_000);
+        Assert.False(lease.Answered(7, position, 900)); // Never asked.
+        lease.Asked(7, 1000);
+        Assert.True(lease.Answered(7, position, 5000));
+        Assert.False(lease.Answered(7, position, 6000)); // The same again.
+        Assert.Equal(new LeaseState(17_000, position), lease.State);
+        lease.Asked(8, 8000);
+        Assert.True(lease.Answered(8, new LogPosition(3, 20), 8100)); // It never ended: what was known at its beginning is enough.
+        Assert.Equal(new LeaseState(24_000, position), lease.State);
+        lease.Asked(9, 9000);
+        Assert.False(lease.Answered(9, position, 25_000)); // Too late to mean anything.
+        Assert.False(lease.Holds(24_000));
+        lease.Asked(10, 30_000);
+        Assert.True(lease.Answered(10, new LogPosition(4, 5), 30_010));
+        Assert.False(IdentityLease.MayStart(lease.State, new LogPosition(4, 4), 30_020)); // Its copy is older than the lease.
+        Assert.True(IdentityLease.MayStart(lease.State, new LogPosition(4, 5), 30_020));
+        Assert.False(IdentityLease.MayStart(lease.State, new LogPosition(4, 5), 46_000));
+
+        var fence = new IdentityFence(16_000);
+        fence.Began(100_000);
+        Assert.Equal(21_600, fence.RemainingMs("n", 100_000)); // Whoever led before may have answered just now.
+        Assert.True(fence.Answer("n", 110_000));
+        Assert.Equal(1, fence.RemainingMs("n", 131_599));
+        Assert.Equal(0, fence.RemainingMs("n", 131_600));
+        fence.Withhold(new HashSet<string> { "n" });
+        Assert.False(fence.Answer("n", 131_700)); // What it ran is about to be started elsewhere.
+        Assert.True(fence.Answer("m", 131_700));
+        fence.Withhold(new HashSet<string>());
+        Assert.True(fence.Answer("n", 131_800));
+        Assert.Equal(21_600, fence.RemainingMs("n", 131_800));
+    }
+
+    [Fact]
+    public void A_voter_without_a_copy_refuses_whoever_does_not_know_of_the_newest_fence()
+    {
+        var witness = new WitnessVoter(new Voter("w", 6000, new VoterRecord(0, null), 0), default);
+        Assert.True(witness.Ask(new VoteRequest("a", 1, false, new LogPosition(0, 5), 6000), 0).Granted);
+        Assert.Equal(new LogPosition(1, 9), witness.Hear(new LeaderBeat("a", 1, 6000, new LogPosition(1, 9)), 100).Position);
+        Assert.Equal(new LogPosition(1, 9), witness.Hear(new LeaderBeat("a", 1, 6000), 200).Position);
+        Assert.Equal(new WitnessRecord(new VoterRecord(1, "a"), new LogPosition(1, 9), 6000), witness.Record);
+        Assert.False(witness.Ask(new VoteRequest("b", 2, true, new LogPosition(1, 8), 6000), 20_000).Granted);
+        Assert.True(witness.Ask(new VoteRequest("b", 2, true, new LogPosition(1, 9), 6000), 20_000).Granted);
     }
 
     private static MemberList? Next(MemberList list, Member[] present, string[] held, string? unknown = null) =>

@@ -3,6 +3,7 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Edge.Runtimes;
 using Atoll.Edge.Runtimes.Fake;
 
 namespace Atoll.UnitTests.Edge.Instances;
@@ -46,6 +47,34 @@ public sealed class NodeControlTests
         Assert.Equal(before.Status!.Conditions!.Select(c => (c.Type, c.LastTransitionTime)), after.Status!.Conditions!.Select(c => (c.Type, c.LastTransitionTime)));
         Assert.Equal(before.Metadata.ResourceVersion, after.Metadata.ResourceVersion);
     }
+
+    [Fact]
+    public async Task What_is_held_back_is_not_started_says_why_and_starts_when_it_may_and_only_as_the_API_has_it()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        _hold = "no lease";
+        world.Hold = pod => pod.Metadata.HasIdentity() ? Volatile.Read(ref _hold) : null;
+        await world.StartAsync();
+        const string Owner = """ ,"ownerReferences":[{"apiVersion":"apps/v1","kind":"StatefulSet","name":"db","uid":"s","controller":true}] """;
+        await world.PodAsync("db-0", One, Owner);
+        await world.PodAsync("other", One);
+        await world.UntilAsync("other", NodeWorld.IsReady, "ready");
+        Pod held = await world.UntilAsync("db-0", p => p.Status?.ContainerStatuses is [{ State.Waiting.Reason: "HeldBack" }], "held back");
+        Assert.Equal("no lease", held.Status!.ContainerStatuses![0].State!.Waiting!.Message);
+        Assert.Single(await world.Runtime.ListAsync(default));
+        Volatile.Write(ref _hold, null);
+        await world.UntilAsync("db-0", NodeWorld.IsReady, "ready");
+        // What ends meanwhile is not started again.
+        Volatile.Write(ref _hold, "lease ended");
+        Instance runs = (await world.Runtime.ListAsync(default)).Single(i => i.Labels["io.kubernetes.pod.name"] == "db-0");
+        Assert.Equal("true", runs.Labels["edge.atoll.dev/identity"]);
+        await world.Runtime.StopAsync(runs.Id, 9, TimeSpan.Zero, default);
+        await world.UntilAsync("db-0", p => p.Status?.ContainerStatuses is [{ State.Waiting.Message: "lease ended" }], "held back again");
+        Volatile.Write(ref _hold, null);
+        await world.UntilAsync("db-0", p => NodeWorld.IsReady(p) && p.Status!.ContainerStatuses![0].RestartCount == 1, "ready again");
+    }
+
+    private string? _hold;
 
     [Theory]
     [InlineData(0, "Succeeded", "Completed")]

@@ -33,6 +33,7 @@ internal sealed class NodeWorld : IAsyncDisposable
     public Func<bool>? ScopeKnown { get; set; }
     public SiteSpec? Site { get; set; }
     public IBatchHost? BatchHost { get; set; }
+    public Func<KubeObject, string?>? Hold { get; set; }
     public NodeOptions Node { get; set; } = new() { Cpu = "4", Memory = "4Gi", Period = TimeSpan.FromMilliseconds(200), DiskPressureBelow = 0, MemoryPressureBelowBytes = 0 };
 
     public static async Task<NodeWorld> MakeAsync() =>
@@ -48,6 +49,7 @@ internal sealed class NodeWorld : IAsyncDisposable
         Site = () => Site,
         BatchHost = BatchHost,
         BatchPeriod = TimeSpan.FromMilliseconds(20),
+        Hold = Hold,
         RestartBackoff = TimeSpan.FromMilliseconds(300),
         RestartBackoffMax = TimeSpan.FromSeconds(3),
         RetryDelay = TimeSpan.FromMilliseconds(50),
