@@ -66,8 +66,8 @@ internal sealed class Lan(World world)
         }
         world.At(Delay(), () =>
         {
-            // Who gave up has closed the connection.
-            if (!over && Reaches(from, to) && to.IsUp && to.Life == served)
+            // Who gave up, or died, has closed the connection.
+            if (!over && life == from.Life && Reaches(from, to) && to.IsUp && to.Life == served)
                 serve(ok => world.At(Delay(), () =>
                 {
                     if (Reaches(to, from))

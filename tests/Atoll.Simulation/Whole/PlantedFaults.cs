@@ -5,7 +5,7 @@ namespace Atoll.Simulation.Whole;
 
 /// <summary>
 /// The simulation bites: with each of these mistakes planted in the product some seed fails, by the claim that it breaks. Which seeds
-/// do is written in <c>faults.txt</c>; after a change of the world, ATOLL_SEEDS=400 looks for them anew and prints the lines.
+/// do is written in <c>faults.txt</c>; after a change of the world, ATOLL_SEEDS=120 looks for them anew and prints the lines.
 /// </summary>
 public sealed class PlantedFaults(ITestOutputHelper output)
 {
@@ -24,7 +24,7 @@ public sealed class PlantedFaults(ITestOutputHelper output)
             return;
         }
         (Claim claim, int[] seeds) = Known(fault);
-        Assert.True(seeds.Any(seed => Find(fault, seed) == claim), $"With {fault} planted none of the seeds {string.Join(", ", seeds)} breaks the claim {claim}: look for others with ATOLL_SEEDS=400.");
+        Assert.True(seeds.Any(seed => Find(fault, seed) == claim), $"With {fault} planted none of the seeds {string.Join(", ", seeds)} breaks the claim {claim}: look for others with ATOLL_SEEDS=120.");
     }
 
     private static IEnumerable<string[]> Lines() => File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Whole", "faults.txt")).Select(l => l.Split(' '));
