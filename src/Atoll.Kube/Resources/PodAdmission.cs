@@ -32,12 +32,23 @@ internal static class PodAdmission
         return why is null ? null : ApiStatus.Forbidden(Kinds.Pod, meta.Text("name") ?? meta.Text("generateName") ?? "", why);
     }
 
-    /// <summary>A replacing document that says nothing of the priority leaves it as it was.</summary>
+    /// <summary>A replacing document that says nothing of the priority leaves it as it was; one that says anything of a pod that was given up too.</summary>
     public static void CarryOver(JsonObject old, JsonObject next)
     {
+        KeepGivenUp(old, next);
         foreach (string field in (ReadOnlySpan<string>)["priority", "preemptionPolicy"])
             if (old.Map("spec")?[field] is { } value && next.Map("spec") is { } spec && spec[field] is null)
                 spec.Put(field, value);
+    }
+
+    /// <summary>
+    /// A pod that was given up for its dead node stays so: a word of that node that was under way when the site did it must not bring
+    /// the pod back beside its replacement.
+    /// </summary>
+    public static void KeepGivenUp(JsonObject old, JsonObject next)
+    {
+        if (old.Map("status") is { } last && last.Text("phase") == "Failed" && last.Text("reason") == WellKnown.NodeLost)
+            next["status"] = last.DeepClone();
     }
 
     /// <summary>Only one class can be the default of pods that name none.</summary>

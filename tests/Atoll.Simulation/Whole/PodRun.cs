@@ -5,6 +5,7 @@ using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Edge.Instances;
 using Atoll.Edge.Runtimes;
+using Atoll.Kube.Resources;
 
 namespace Atoll.Simulation.Whole;
 
@@ -256,8 +257,10 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
         {
             if (!Is(document))
                 return document;
-            document!["status"] = wanted.DeepClone();
-            return document;
+            JsonObject next = document!.DeepClone().AsObject();
+            next["status"] = wanted.DeepClone();
+            PodAdmission.KeepGivenUp(document, next);
+            return next;
         }, done =>
         {
             _writing = false;

@@ -73,5 +73,21 @@ public sealed class PodAdmissionTests : KubeTestBase
         Assert.Contains("nodeSelector[kvm]", conflict.Error!.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_pod_that_was_given_up_for_its_dead_node_is_not_brought_back_by_a_late_word_of_that_node()
+    {
+        await Make(Kinds.Pod, Pod("a"));
+        await StatusAsync("Running", null);
+        Assert.Equal("Pending", await StatusAsync("Pending", null)); // Only this end is the last word.
+        Assert.Equal("Failed", await StatusAsync("Failed", "NodeLost"));
+        Assert.Equal("Failed", await StatusAsync("Running", null));
+
+        async Task<string?> StatusAsync(string phase, string? reason)
+        {
+            ApiResult said = await Admin.PatchAsync(Kinds.Pod, "default", "a", PatchType.Merge, new JsonObject { ["status"] = new JsonObject { ["phase"] = phase, ["reason"] = reason } }, Cancel, "status");
+            return (string?)said.Object!.ToNode()["status"]!["phase"];
+        }
+    }
+
     private static JsonNode Spec(KubeObject pod) => pod.ToNode()["spec"]!;
 }
