@@ -54,7 +54,7 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
         }
         foreach (RigSite node in All)
             await ReadyAsync(node);
-        await Until.TrueAsync("all three vote", 30, async () => await LedAsync() is var led && All.All(n => led.Contains(n.Name, StringComparison.Ordinal)), () => rig.LogAsync($"site-{One.Name}"));
+        await VotingAsync(All.Select(n => n.Name));
     }
 
     public async ValueTask DisposeAsync()
@@ -86,6 +86,10 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
 
     internal static string LedOf(JsonObject? site) =>
         (site?["status"]?["conditions"] as JsonArray)?.FirstOrDefault(c => (string?)c!["type"] == "Led") is { } led ? $"{led["status"]} {led["message"]}" : "";
+
+    /// <summary>The words of the condition name all voters, and a majority has them: until then the former ones are asked as well.</summary>
+    internal Task VotingAsync(IEnumerable<string> voters) =>
+        Until.TrueAsync($"{string.Join(", ", voters)} vote", 30, async () => await LedAsync() is var led && voters.All(v => led.Contains(v, StringComparison.Ordinal)) && !led.Contains("under way", StringComparison.Ordinal), async () => await LedAsync() + await rig.LogAsync($"site-{One.Name}"));
 
     /// <summary>The node that leads, by what the site's own API says at one of them.</summary>
     internal async Task<RigSite> LeaderAsync()

@@ -103,14 +103,19 @@ public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSit
     }
 
     [Fact]
-    public async Task Without_a_majority_nothing_is_replaced_and_the_site_says_why()
+    public async Task A_node_without_a_majority_replaces_nothing_says_why_and_its_identity_runs_elsewhere_but_never_twice()
     {
         rig.Need();
-        string mark = Pods.Mark();
+        string mark = Pods.Mark(), identity = Pods.Mark();
+        RigSite leader = await lan.LeaderAsync(), alone = lan.All.First(n => n != leader);
         await using (await DeployAsync("nodes-half", mark))
+        await using (await IdentityAsync("nodes-db", alone, identity))
         {
             Dictionary<string, PodFact> start = await RunningAsync("nodes-half", 3);
-            RigSite alone = lan.All.First();
+            PodFact holder = (await RunningAsync("nodes-db", 1))["nodes-db-0"], taken;
+            Assert.Equal(alone.Name, holder.Node);
+            using ApiView others = LocalRig.SiteApi(leader);
+            await using var never = new NeverTwice(identity);
             await using (await lan.CutAsync())
             {
                 // One node of three, with neither its peers nor the centre.
@@ -121,13 +126,46 @@ public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSit
                 Assert.DoesNotContain((await api.PodsAsync())!, p => p.Key.StartsWith("nodes-half-", StringComparison.Ordinal) && !start.ContainsKey(p.Key));
                 (string mine, PodFact pod) = Assert.Single(start, p => p.Value.Node == alone.Name);
                 Assert.Equal((pod.ContainerId, pod.Restarts), ((await api.PodsAsync())![mine].ContainerId, (await api.PodsAsync())![mine].Restarts));
+                // It stops the identity by itself, and only then the others start it.
+                taken = (await RunningAsync("nodes-db", 1, without: alone, at: others))["nodes-db-0"];
+                Assert.NotEqual(holder.Uid, taken.Uid);
                 await lan.PlugAsync(alone, plugged: true);
             }
             await lan.ReadyAsync(alone);
+            // The centre takes it over as it is: the name has another UID, and nothing was restarted.
+            await Until.TrueAsync("the centre has the new holder", 60, async () => (await rig.Centre.PodsAsync())?.GetValueOrDefault("nodes-db-0")?.Uid == taken.Uid, () => rig.LogAsync($"site-{leader.Name}"));
+            AssertSame([new("nodes-db-0", taken)], await RunningAsync("nodes-db", 1, without: alone));
             Dictionary<string, PodFact> after = await RunningAsync("nodes-half", 3);
             await Until.TrueAsync("nothing runs twice", 30, () => Programs.WithLastArgument(mark).Count == 3);
             AssertSame(start.Where(p => p.Value.Node != alone.Name), after);
         }
+    }
+
+    [Fact]
+    public async Task Of_two_nodes_one_goes_on_with_the_centres_vote()
+    {
+        rig.Need();
+        string mark = Pods.Mark();
+        // The third leaves for good, as far as the site is concerned.
+        await lan.DieAsync(lan.Three);
+        await rig.Centre.DeleteAsync($"/api/v1/nodes/{lan.Three.Name}");
+        await lan.VotingAsync([$"{lan.One.Name}, {lan.Two.Name} and the parent"]);
+        await using (await DeployAsync("nodes-two", mark, 2))
+        {
+            await RunningAsync("nodes-two", 2);
+            RigSite first = await lan.LeaderAsync();
+            var clock = Stopwatch.StartNew();
+            await lan.DieAsync(first);
+            await RunningAsync("nodes-two", 2, without: first);
+            Assert.True(clock.Elapsed.TotalSeconds < Soon, $"took {clock.Elapsed.TotalSeconds:0.0} s");
+            TestContext.Current.TestOutputHelper?.WriteLine($"two nodes, the centre's vote: replaced {clock.Elapsed.TotalSeconds:0.0} s after the leader was killed");
+
+            await lan.StartAsync(first);
+            await lan.ReadyAsync(first);
+        }
+        await lan.StartAsync(lan.Three);
+        await lan.ReadyAsync(lan.Three);
+        await lan.VotingAsync(lan.All.Select(n => n.Name));
     }
 
     private static void AssertSame(IEnumerable<KeyValuePair<string, PodFact>> expected, Dictionary<string, PodFact> actual)
@@ -147,10 +185,10 @@ public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSit
         return found;
     }
 
-    private async Task<IAsyncDisposable> DeployAsync(string name, string mark)
+    private async Task<IAsyncDisposable> DeployAsync(string name, string mark, int replicas = 3)
     {
         await rig.Centre.SendAsync(HttpMethod.Post, "/apis/apps/v1/namespaces/default/deployments", JsonNode.Parse($$"""
-            {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"{{name}}"},"spec":{"replicas":3,"selector":{"matchLabels":{"app":"{{name}}"} },"template":{
+            {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"{{name}}"},"spec":{"replicas":{{replicas}},"selector":{"matchLabels":{"app":"{{name}}"} },"template":{
               "metadata":{"labels":{"app":"{{name}}"} },"spec":{"terminationGracePeriodSeconds":1,"nodeSelector":{"edge.atoll.dev/site":"{{lan.Name}}"},
                 "topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"kubernetes.io/hostname","whenUnsatisfiable":"DoNotSchedule","labelSelector":{"matchLabels":{"app":"{{name}}"} } }],
                 "containers":[{"name":"main","image":"{{Pods.Image}}","command":["/bin/sh","-c","echo started; exec sleep {{mark}}"]}]} } } }
@@ -158,11 +196,47 @@ public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSit
         return new Deployed(rig, name, mark);
     }
 
-    private sealed class Deployed(LocalRig rig, string name, string mark) : IAsyncDisposable
+    // One pod with an identity, preferably on a node.
+    private async Task<IAsyncDisposable> IdentityAsync(string name, RigSite node, string mark)
+    {
+        await rig.Centre.SendAsync(HttpMethod.Post, "/apis/apps/v1/namespaces/default/statefulsets", JsonNode.Parse($$"""
+            {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"{{name}}"},"spec":{"replicas":1,"selector":{"matchLabels":{"app":"{{name}}"} },"template":{
+              "metadata":{"labels":{"app":"{{name}}"} },"spec":{"terminationGracePeriodSeconds":1,"nodeSelector":{"edge.atoll.dev/site":"{{lan.Name}}"},
+                "affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":100,"preference":{"matchExpressions":[{"key":"kubernetes.io/hostname","operator":"In","values":["{{node.Name}}"]}]} }]} },
+                "containers":[{"name":"main","image":"{{Pods.Image}}","command":["/bin/sh","-c","exec sleep {{mark}}"]}]} } } }
+            """));
+        return new Deployed(rig, name, mark, "statefulsets");
+    }
+
+    /// <summary>Looks, as often as it can, whether two processes of an identity run.</summary>
+    private sealed class NeverTwice : IAsyncDisposable
+    {
+        private readonly CancellationTokenSource _stop = new();
+        private readonly Task _looking;
+
+        public NeverTwice(string mark) => _looking = Task.Run(() =>
+        {
+            while (!_stop.IsCancellationRequested)
+            {
+                List<int> run = Programs.WithLastArgument(mark);
+                Assert.True(run.Count <= 1, $"processes {string.Join(" and ", run)} run at once");
+                _stop.Token.WaitHandle.WaitOne(100);
+            }
+        });
+
+        public async ValueTask DisposeAsync()
+        {
+            await _stop.CancelAsync();
+            await _looking;
+            _stop.Dispose();
+        }
+    }
+
+    private sealed class Deployed(LocalRig rig, string name, string mark, string kind = "deployments") : IAsyncDisposable
     {
         public async ValueTask DisposeAsync()
         {
-            await rig.Centre.DeleteAsync($"/apis/apps/v1/namespaces/default/deployments/{name}");
+            await rig.Centre.DeleteAsync($"/apis/apps/v1/namespaces/default/{kind}/{name}");
             await Until.TrueAsync("its pods are gone", 60, async () => Programs.WithLastArgument(mark).Count == 0 && !(await rig.Centre.PodsAsync() ?? []).Keys.Any(k => k.StartsWith(name + "-", StringComparison.Ordinal)));
         }
     }
