@@ -12,19 +12,20 @@ dotnet build Atoll.slnx -c Release -v q --nologo || { echo "error: the build fai
 make build || { echo "error: the native agent could not be built"; echo "0 passed, 1 failed"; exit 1; }
 [ -x eng/install-kubectl.sh ] && eng/install-kubectl.sh
 export ATOLL_AGENT="$PWD/artifacts/agent/atoll-agent" ATOLL_PROGRAM="$PWD/artifacts/atoll/atoll"
-passed=0 failed=0 skipped=0 broken=0
+passed=0 failed=0 skipped=0 broken=0 names=""
 root=""
 [ "$(id -u)" -ne 0 ] && root="sudo --preserve-env"
 as="" # What a test program is started through.
-run() { $as dotnet run --project "tests/$1" -c Release --no-build -- --progress off --output Detailed "${@:2}"; }
+run() { $as dotnet run --project "tests/$1" -c Release --no-build -- --no-ansi --progress off --output Detailed "${@:2}"; }
 # Shows a log without what passed, and adds it up; $1 is its name, $2 the exit code.
 tally() {
   echo "== $1"
   grep -Ev '^(passed|  from )' "$out/$1.log"
-  # Where CI is set the runner colours its summary, terminal or not.
-  count() { sed -E 's/\x1b\[[0-9;]*m//g' "$out/$2.log" | sed -nE "s/^ *$1: *([0-9]+).*/\1/p" | tail -1; }
+  count() { sed -nE "s/^ *$1: *([0-9]+).*/\1/p" "$out/$2.log" | tail -1; }
   p=$(count succeeded "$1") f=$(count failed "$1") s=$(count skipped "$1")
   passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
+  # What failed is named once more at the end, where a cut log still shows it.
+  names+=$(grep -A 4 '^failed ' "$out/$1.log")$'\n'
   # A project that ended badly without counting a failure (a crash, no test found) is a failure.
   if [ "$2" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then echo "error: $1 ended with exit code $2; see $out/$1.log"; broken=$((broken + 1)); fi
 }
@@ -50,5 +51,6 @@ tally Others $?
 wait $sites
 tally Sites $?
 failed=$((failed + broken))
+grep . <<<"$names"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
