@@ -9,7 +9,7 @@ namespace Atoll.Kube.Streaming.Spdy;
 /// One SPDY/3.1 connection over a byte stream, client or server. <see cref="RunAsync"/> reads until the connection ends.
 ///
 /// Memory is bounded on both sides. Writers wait for the transport, and for the peer's windows when the peer has any: a
-/// peer shows that it keeps windows by sending SETTINGS or WINDOW_UPDATE. Kubernetes' own library does neither and
+/// peer shows that it keeps windows by sending SETTINGS or WINDOW_UPDATE, and is answered with ours. Kubernetes' own library does neither and
 /// ignores ours, so for it a full stream buffer stops reading from the transport, which is TCP's own back-pressure.
 ///
 /// The reading loop never waits for a write (both ends would wait for each other): what it has to answer goes through a
@@ -43,6 +43,8 @@ internal sealed class SpdyConnection : IAsyncDisposable
         Options = options;
         _nextStream = options.IsServer ? 2u : 1u;
         _pingId = _nextStream;
+        if (_peerHasWindows = options.FlowControl)
+            _sessionWindow.Enforce();
         _control = Channel.CreateBounded<byte[]>(new BoundedChannelOptions(options.MaxQueuedControlFrames) { SingleReader = true });
     }
 
@@ -69,8 +71,10 @@ internal sealed class SpdyConnection : IAsyncDisposable
         PipeReader reader = PipeReader.Create(_transport, new StreamPipeReaderOptions(leaveOpen: true, useZeroByteReads: true, bufferSize: 16 * 1024, minimumReadSize: 1024));
         try
         {
+            // Before anything else: who answers a stream must know our windows by then.
             if (Options.FlowControl)
-                AnnounceWindows();
+                foreach (byte[] frame in Windows())
+                    await WriteAsync(frame, both.Token).ConfigureAwait(false);
             await ReadAsync(reader, both.Token).ConfigureAwait(false);
         }
         catch (Exception end) when (end is IOException or OperationCanceledException or System.Net.WebSockets.WebSocketException or ObjectDisposedException or InvalidOperationException)
@@ -301,15 +305,15 @@ internal sealed class SpdyConnection : IAsyncDisposable
         _sessionWindow.Enforce();
         foreach (SpdyStream stream in _streams.Values)
             stream.SendWindow.Enforce();
-        if (Options.IsServer && !Options.FlowControl)
-            AnnounceWindows();
+        foreach (byte[] frame in Windows())
+            Queue(frame);
     }
 
-    private void AnnounceWindows()
-    {
-        Queue(SpdyFrameEncoder.InitialWindow((uint)Options.StreamWindowBytes));
-        Queue(SpdyFrameEncoder.Words(SpdyFrameType.WindowUpdate, 0, (uint)(Options.ConnectionBufferBytes - SpdyLimits.DefaultWindowBytes)));
-    }
+    private byte[][] Windows() =>
+    [
+        SpdyFrameEncoder.InitialWindow((uint)Options.StreamWindowBytes),
+        SpdyFrameEncoder.Words(SpdyFrameType.WindowUpdate, 0, (uint)(Options.ConnectionBufferBytes - SpdyLimits.DefaultWindowBytes)),
+    ];
 
     /// <summary>Called as bytes leave our buffers: opens the windows again and wakes a reading loop that stopped.</summary>
     internal void OnConsumed(uint stream, long count, long announceStream)

@@ -6,7 +6,7 @@ internal sealed record SpdyOptions
     /// <summary>True for the end that accepted the connection: it uses even ids.</summary>
     public bool IsServer { get; init; } = true;
 
-    /// <summary>Announce windows from the start. A server answers in kind when its client does so.</summary>
+    /// <summary>Windows are announced and kept from the start: for a peer that is known to keep them too.</summary>
     public bool FlowControl { get; init; }
 
     /// <summary>What a peer with flow control may send on a stream before we read it.</summary>

@@ -48,6 +48,27 @@ public sealed class SpdyConnectionTests
     }
 
     [Fact]
+    public async Task An_end_with_windows_tells_them_first_and_keeps_the_usual_one_until_it_is_told_the_peers()
+    {
+        await using Raw raw = await Raw.StartAsync(new SpdyOptions { IsServer = false, FlowControl = true });
+        SpdyStream stream = await raw.Server.OpenStreamAsync(Headers, default);
+        Task send = SendAsync(stream, new byte[300_000]);
+        var types = new List<SpdyFrameType>();
+        long data = 0;
+        await raw.UntilAsync(frame =>
+        {
+            types.Add(frame.Type);
+            return (data += frame.Type == SpdyFrameType.Data ? frame.Payload.Length : 0) >= SpdyLimits.DefaultWindowBytes;
+        });
+        Assert.Equal([SpdyFrameType.Settings, SpdyFrameType.WindowUpdate, SpdyFrameType.SynStream], types.Where(t => t != SpdyFrameType.Data));
+        Assert.Equal(SpdyLimits.DefaultWindowBytes, data);
+        Assert.False(send.IsCompleted);
+        await raw.SendAsync([.. SpdyFrameEncoder.InitialWindow(400_000), .. SpdyFrameEncoder.Words(SpdyFrameType.WindowUpdate, 0, 400_000)]);
+        await raw.UntilAsync(frame => frame.Fin);
+        await send;
+    }
+
+    [Fact]
     public async Task Without_windows_a_slow_reader_stops_the_writer_and_memory_stays_bounded()
     {
         await using Ends ends = await Ends.StartAsync(windows: false);
@@ -235,7 +256,7 @@ public sealed class SpdyConnectionTests
         }
     }
 
-    /// <summary>A server of ours and bare bytes on the other end.</summary>
+    /// <summary>A connection of ours, by default a server, and bare bytes on the other end.</summary>
     private sealed class Raw : IAsyncDisposable
     {
         private readonly NetworkStream _wire;
@@ -251,10 +272,10 @@ public sealed class SpdyConnectionTests
 
         public Task Running { get; }
 
-        public static async Task<Raw> StartAsync()
+        public static async Task<Raw> StartAsync(SpdyOptions? options = null)
         {
             (NetworkStream a, NetworkStream b) = await SocketsAsync();
-            return new Raw(a, new SpdyConnection(b, new SpdyOptions()));
+            return new Raw(a, new SpdyConnection(b, options ?? new SpdyOptions()));
         }
 
         public async Task SendAsync(byte[] bytes) => await _wire.WriteAsync(bytes);
