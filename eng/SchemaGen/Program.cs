@@ -126,10 +126,20 @@ internal sealed class Generator(Annotations annotations)
             if (line.Length == 0 || line[0] == '#')
                 continue;
             string[] parts = line.Split('\t', 2);
+            // A type, or a field more of a type of Kubernetes' ("+ TYPE FIELD …").
             if (parts[0].StartsWith("T ", StringComparison.Ordinal))
                 _types[parts[0].Split(' ')[1]] = current = [];
-            current!.Add((parts[0], parts[1]));
+            if (parts[0].StartsWith("+ ", StringComparison.Ordinal))
+                AddField(_types[parts[0].Split(' ')[1]], parts[0].Split(' ', 3)[2], parts[1]);
+            else
+                current!.Add((parts[0], parts[1]));
         }
+    }
+
+    private static void AddField(List<(string Line, string Description)> type, string line, string description)
+    {
+        int at = type.FindIndex(1, f => string.CompareOrdinal(f.Line, line) > 0);
+        type.Insert(at < 0 ? type.Count : at, (line, description));
     }
 
     public (string Shapes, string Descriptions) Render()

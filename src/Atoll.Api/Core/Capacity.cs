@@ -52,7 +52,7 @@ public sealed class CapacityStatus
     /// <summary>Nodes that take none.</summary>
     public int ClosedNodes { get; set; }
 
-    /// <summary>Instances that can be sold now, node by node: exact.</summary>
+    /// <summary>Instances that can be sold now, one after another: exact.</summary>
     public long Saleable { get; set; }
 
     /// <summary>Instances that the free capacity would hold in one piece.</summary>
@@ -64,7 +64,7 @@ public sealed class CapacityStatus
     /// <summary>Each resource of the flavour.</summary>
     public List<CapacityResource>? Resources { get; set; }
 
-    /// <summary>Why nodes take no new work, and what they would sell otherwise.</summary>
+    /// <summary>Why nodes take no new work or less than their amounts would hold, and what they would sell otherwise.</summary>
     public List<CapacityBlock>? Blocked { get; set; }
 
     /// <summary>Free GPUs and their expected fragment; of a flavour that asks for GPUs.</summary>
@@ -95,6 +95,9 @@ public sealed class CapacityResource
     /// <summary>Free on nodes that take new work, a quantity.</summary>
     public string Free { get; set; } = "";
 
+    /// <summary>Taken by Atoll's own services, a quantity: not for sale. Null for none.</summary>
+    public string? Services { get; set; }
+
     /// <summary>Share of it that cannot be sold as this flavour, 0 to 1.</summary>
     public double Fragmentation { get; set; }
 
@@ -105,10 +108,10 @@ public sealed class CapacityResource
     public long Blocks { get; set; }
 }
 
-/// <summary>Nodes that take no new work for one reason.</summary>
+/// <summary>Nodes that take no new work, or less than they have room for, for one reason.</summary>
 public sealed class CapacityBlock
 {
-    /// <summary>The reason: a cordon or a taint.</summary>
+    /// <summary>The reason: a cordon, a taint, devices or NUMA nodes that do not suit, the site's pools or headroom.</summary>
     public string Reason { get; set; } = "";
 
     /// <summary>How many nodes.</summary>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Quantities;
 using Atoll.Api.Resources;
@@ -109,16 +110,12 @@ internal static class CapacityCommand
 
     private static JsonObject Document(CapacityAnswer answer)
     {
-        JsonObject free = [], unsaleable = [], shortOn = [], blocks = [];
+        JsonObject free = [], services = [], unsaleable = [], shortOn = [], blocks = [];
         for (int r = 0; r < answer.Resources.Count; r++)
         {
             string name = answer.Resources[r];
-            free[name] = name switch
-            {
-                "cpu" => Quantity.FromMilli(answer.Free[r]).ToString(),
-                "memory" => Quantity.FromValue(answer.Free[r]).ToBinaryString(),
-                _ => answer.Free[r].ToString(CultureInfo.InvariantCulture),
-            };
+            free[name] = Amount(name, answer.Free[r]);
+            services[name] = Amount(name, answer.Services[r]);
             unsaleable[name] = Math.Round(answer.Unsaleable(r), 4);
             shortOn[name] = answer.ShortOn[r];
             blocks[name] = answer.Blocks[r];
@@ -126,10 +123,17 @@ internal static class CapacityCommand
         return new JsonObject
         {
             ["region"] = answer.Region, ["site"] = answer.Site, ["nodes"] = answer.OpenNodes, ["closedNodes"] = answer.ClosedNodes, ["sellable"] = answer.Sellable,
-            ["pooled"] = answer.Pooled, ["fragmentation"] = Math.Round(answer.Fragmentation, 4), ["free"] = free, ["unsaleable"] = unsaleable, ["shortOn"] = shortOn, ["blocks"] = blocks,
+            ["pooled"] = answer.Pooled, ["fragmentation"] = Math.Round(answer.Fragmentation, 4), ["free"] = free, ["services"] = services, ["unsaleable"] = unsaleable, ["shortOn"] = shortOn, ["blocks"] = blocks,
             ["closed"] = new JsonArray([.. answer.Closed.Select(c => (JsonNode)new JsonObject { ["reason"] = c.Reason, ["nodes"] = c.Nodes, ["sellable"] = c.Sellable })]),
         };
     }
+
+    private static string Amount(string resource, long amount) => resource switch
+    {
+        "cpu" or WellKnown.Compute => Quantity.FromMilli(amount).ToString(),
+        "memory" or WellKnown.GpuMemory => Quantity.FromValue(amount).ToBinaryString(),
+        _ => amount.ToString(CultureInfo.InvariantCulture),
+    };
 
     private static IEnumerable<string[]> Rows(JsonObject flavour) => flavour["parts"]!.AsArray().Select(p => Row((string)flavour["flavour"]!, p!.AsObject()));
 

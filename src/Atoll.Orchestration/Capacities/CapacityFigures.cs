@@ -26,7 +26,7 @@ internal static class CapacityFigures
     {
         var resources = new List<CapacityResource>();
         for (int r = 0; r < answer.Resources.Count; r++)
-            resources.Add(new CapacityResource { Name = answer.Resources[r], Free = Amount(answer.Resources[r], answer.Free[r]), Fragmentation = Share(answer.Unsaleable(r)), ShortOn = answer.ShortOn[r], Blocks = answer.Blocks[r] });
+            resources.Add(new CapacityResource { Name = answer.Resources[r], Free = Amount(answer.Resources[r], answer.Free[r]), Services = answer.Services[r] > 0 ? Amount(answer.Resources[r], answer.Services[r]) : null, Fragmentation = Share(answer.Unsaleable(r)), ShortOn = answer.ShortOn[r], Blocks = answer.Blocks[r] });
         string scarcest = answer.Resources[answer.Scarcest];
         var status = new CapacityStatus
         {
@@ -75,8 +75,8 @@ internal static class CapacityFigures
 
     private static string Amount(string resource, long amount) => resource switch
     {
-        "cpu" => Quantity.FromMilli(amount).ToString(),
-        "memory" or "ephemeral-storage" => Quantity.FromValue(amount).ToBinaryString(),
+        "cpu" or WellKnown.Compute => Quantity.FromMilli(amount).ToString(),
+        "memory" or "ephemeral-storage" or WellKnown.GpuMemory => Quantity.FromValue(amount).ToBinaryString(),
         _ => amount.ToString(CultureInfo.InvariantCulture),
     };
 

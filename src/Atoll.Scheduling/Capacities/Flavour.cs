@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Text.Json.Nodes;
 using Atoll.Api.Core;
+using Atoll.Api.Objects;
 using Atoll.Api.Quantities;
 using Atoll.Scheduling.Online;
 
@@ -8,8 +10,16 @@ namespace Atoll.Scheduling.Capacities;
 /// <summary>What is sold: a name and the resources that one instance takes.</summary>
 public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Requests)
 {
+    private KubeObject? _pod;
+
     /// <summary>Labels that a node must have to sell it.</summary>
     public IReadOnlyDictionary<string, string> NodeLabels { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>The form, NUMA nodes and models of GPU that are asked for; null is none of these.</summary>
+    public FlavourSpec? Spec { get; init; }
+
+    /// <summary>One instance, as a pod that waits.</summary>
+    internal KubeObject Pod => _pod ??= MakePod();
 
     /// <summary>What a Flavour object stands for.</summary>
     public static Flavour Of(string name, FlavourSpec spec)
@@ -20,7 +30,7 @@ public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Re
             labels[WellKnown.ArchLabel] = spec.Arch;
         if (!string.IsNullOrEmpty(spec.CpuLevel))
             labels[Flavours.CpuLevelPrefix + spec.CpuLevel] = "true";
-        return new Flavour(name, spec.Resources ?? []) { NodeLabels = labels };
+        return new Flavour(name, spec.Resources ?? []) { NodeLabels = labels, Spec = spec };
     }
 
     /// <summary>True when a node with these labels may sell it.</summary>
@@ -33,16 +43,23 @@ public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Re
         return true;
     }
 
-    /// <summary>What one instance takes, by column; columns that are new are added to the names.</summary>
+    /// <summary>What one instance takes of a node, by column; columns that are new are added to the names. What is the site's is not in it.</summary>
     internal (int Column, long Need)[] Needs(ResourceNames names)
     {
         var spec = new PodSpec { Containers = [new Container { Name = "c", Resources = new ResourceRequirements { Requests = new Dictionary<string, string>(Requests) } }] };
         long[] all = names.RequestsOf(spec);
         var needs = new List<(int, long)>();
         for (int r = 0; r < all.Length; r++)
-            if (all[r] > 0)
+            if (all[r] > 0 && !names[r].StartsWith(WellKnown.SiteResourcePrefix, StringComparison.Ordinal))
                 needs.Add((r, all[r]));
         return [.. needs];
+    }
+
+    private KubeObject MakePod()
+    {
+        var pod = new JsonObject { ["apiVersion"] = "v1", ["kind"] = "Pod", ["metadata"] = new JsonObject { ["name"] = "flavour", ["namespace"] = "default", ["uid"] = "flavour" }, ["spec"] = new JsonObject { ["containers"] = new JsonArray(new JsonObject { ["name"] = "c" }) } };
+        Flavours.Apply(pod, Spec ?? new FlavourSpec { Resources = new Dictionary<string, string>(Requests) });
+        return KubeObject.FromNode(pod);
     }
 
     /// <summary>

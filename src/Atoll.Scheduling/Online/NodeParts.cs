@@ -156,6 +156,17 @@ internal sealed class NodeParts
         return new Allocation { Numa = claim.Cells.Length > 0 ? [.. claim.Cells.Select(c => _cells[c].Id)] : null, Devices = devices.Count > 0 ? devices : null };
     }
 
+    /// <summary>What is left of the GPUs: whole ones' worth, or thousandths, or bytes of their memory.</summary>
+    public long GpuLeft(PartsUse use, bool milli, bool memory)
+    {
+        long left = 0;
+        for (int d = 0; d < Devices.Length; d++)
+            if (Devices[d].Resource == WellKnown.Gpu)
+                // A GPU given whole has none of its memory left.
+                left += !memory ? WholeDevice - use.Milli[d] : use.Milli[d] == WholeDevice ? 0 : Devices[d].Memory - use.Memory[d];
+        return milli || memory ? left : left / WholeDevice;
+    }
+
     // What is preferred may stand in the way of what is needed.
     private (int, int, long)[]? ChooseDevices(PartsNeed need, PartsUse use, int[]? cells) =>
         ChooseDevices(need.Devices, use, cells) ?? (Array.Exists(need.Devices, d => d.Preference is not null) ? ChooseDevices(Array.ConvertAll(need.Devices, d => d with { Preference = null }), use, cells) : null);

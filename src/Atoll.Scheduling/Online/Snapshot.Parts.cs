@@ -100,6 +100,9 @@ public sealed partial class Snapshot
     /// <summary>Thousandths of a core of a row that so many thousandths of a compute unit are, rounded up.</summary>
     internal long CoresOf(long compute, int row) => (long)(((Int128)compute * Unit + Factors[row] + Unit - 1) / (Factors[row] + Unit));
 
+    /// <summary>Thousandths of a compute unit that so many thousandths of a core of a row are worth, rounded down.</summary>
+    internal long ComputeOf(long cores, int row) => (long)((Int128)cores * (Factors[row] + Unit) / Unit);
+
     /// <summary>What the pods of a row take of its parts, without some of them.</summary>
     internal PartsUse UseOf(int row, Func<PodRow, bool>? without = null)
     {

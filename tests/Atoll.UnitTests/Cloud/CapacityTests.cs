@@ -20,7 +20,7 @@ public sealed class CapacityTests : KubeTestBase
         JsonNode big = answer["flavours"]![0]!, small = answer["flavours"]![1]!;
         Assert.Equal(("4c8g", 1L, "7", "16Gi"), ((string?)big["flavour"], (long)big["sellable"]!, (string?)big["free"]!["cpu"], (string?)big["free"]!["memory"]));
         Assert.Equal((Math.Round(3 / 7.0, 4), 0L), ((double)big["unsaleable"]!["cpu"]!, (long)big["migrations"]!["50"]!));
-        Assert.Equal(7, (long)small["sellable"]!);
+        Assert.Equal((7L, "0"), ((long)small["sellable"]!, (string?)small["services"]!["cpu"]));
         Assert.Equal("s1", (string?)Assert.Single(big["parts"]!.AsArray())!["site"]);
         CommandException none = await Assert.ThrowsAsync<CommandException>(() => CapacityCommand.AnswerAsync(Admin, [Flavour.Parse("1c1g")], "west", null, "site", Cancel));
         Assert.Equal((ExitCodes.NotFound, "region west has no node"), (none.ExitCode, none.Message));

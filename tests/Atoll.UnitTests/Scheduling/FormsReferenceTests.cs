@@ -1,5 +1,7 @@
+using System.Text.Json.Nodes;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
+using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Checking;
 using Atoll.Scheduling.Deliveries;
 using Atoll.Scheduling.Online;
@@ -57,7 +59,7 @@ public sealed class FormsReferenceTests
         int told = room.Values.Sum(), placed = 0;
         for (; placed < told + 1; placed++)
         {
-            System.Text.Json.Nodes.JsonObject copy = pod.ToNode();
+            JsonObject copy = pod.ToNode();
             copy["metadata"]!["uid"] = $"x{placed}";
             copy["metadata"]!["name"] = $"x{placed}";
             copy["spec"]!["preemptionPolicy"] = "Never";
@@ -74,6 +76,61 @@ public sealed class FormsReferenceTests
         if (fleet.Nodes.TrueForAll(n => n.Metadata.Label(WellKnown.SiteLabel) is not null) && room.Values.All(r => r < Limit) && pod.Metadata.Annotation(Flavours.NumaAnnotation) is null)
             Assert.Equal(told, placed);
     }, s_failedOnce);
+
+    [Fact]
+    public void What_a_flavour_sells_is_what_is_placed_one_by_one() => DrawnCases.Each(600, s_most, c =>
+    {
+        var fleet = new FormsFleet(c.Seed, c.Nodes, c.Pods, 1);
+        JsonObject asked = fleet.Pending[0].ToNode();
+        var flavour = Flavour.Of("drawn", new FlavourSpec
+        {
+            Resources = asked["spec"]!["containers"]![0]!["resources"]!["requests"]!.AsObject().ToDictionary(r => r.Key, r => r.Value!.ToString()),
+            Numa = fleet.Pending[0].Metadata.Annotation(Flavours.NumaAnnotation) switch { "single" => 1, "split" => 2, _ => null },
+            GpuModels = fleet.Pending[0].Metadata.Annotation(Flavours.DeviceAnnotation) is null ? null : ["a"],
+            RuntimeClassName = (string?)asked["spec"]!["runtimeClassName"],
+        });
+        Snapshot snapshot = fleet.Snapshot();
+        CapacityAnswer answer = new FleetCapacity(snapshot, flavour).Total();
+        int placed = 0;
+        for (; placed <= answer.Sellable; placed++)
+        {
+            JsonObject pod = new() { ["apiVersion"] = "v1", ["kind"] = "Pod", ["metadata"] = new JsonObject { ["name"] = $"x{placed}", ["namespace"] = "default", ["uid"] = $"x{placed}" }, ["spec"] = new JsonObject { ["containers"] = new JsonArray(new JsonObject { ["name"] = "c" }) } };
+            Assert.Null(Flavours.Apply(pod, flavour.Spec!));
+            KubeObject one = KubeObject.FromNode(pod);
+            Placement placement = Scheduler.Plan(snapshot, [one], c.Seed).Placements[0];
+            if (placement.Node is null)
+                break;
+            snapshot.UpsertPod(one, placement.Node, allocation: placement.Allocation);
+        }
+        // Where headroom is kept, how many fit depends on where those before went when they take more of one node than of another.
+        bool uneven = flavour.Spec!.RuntimeClassName is not null || flavour.Requests.ContainsKey(WellKnown.Compute);
+        if (!uneven || !fleet.More.Exists(m => m.ToNode()["spec"]!["headroom"] is not null))
+            Assert.Equal(answer.Sellable, placed);
+        Assert.InRange(answer.Fragmentation, 0, 1);
+        Assert.All(answer.Closed, closed => Assert.InRange(closed.Sellable, 0, long.MaxValue));
+        Assert.All(new FleetCapacity(snapshot, flavour).TopPods(answer, 5), pod => Assert.InRange(pod.Blocks, 1, long.MaxValue));
+    }, s_failedOnce);
+
+    [Fact]
+    public void Parts_of_gpus_and_a_sites_pools_are_sold_as_they_are_placed_and_services_are_told_apart()
+    {
+        var fleet = new Snapshot();
+        fleet.UpsertNode(Documents.Node("n", cpu: "16", memory: "64Gi", labels: [(WellKnown.SiteLabel, "s")], more: """
+            {"status":{"allocatable":{"edge.atoll.dev/gpu":"2","edge.atoll.dev/gpu-milli":"2000","edge.atoll.dev/gpu-memory":"32Gi"},
+             "edge":{"devices":[{"resource":"edge.atoll.dev/gpu","id":"g0","attributes":{"model":"A","memory":"16Gi"}},{"resource":"edge.atoll.dev/gpu","id":"g1","attributes":{"model":"A","memory":"16Gi"}}]}}}
+            """));
+        fleet.UpsertPod(Documents.Pod("p", node: "n", cpu: "1", more: """{"metadata":{"labels":{"edge.atoll.dev/service":"dns"}},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":"1","edge.atoll.dev/gpu-milli":"500"}}}]}}"""));
+        CapacityAnswer shares = Sold("cpu=1,edge.atoll.dev/gpu-milli=400"), whole = Sold("cpu=1,edge.atoll.dev/gpu=1"), addresses = Sold($"cpu=1,{WellKnown.PublicAddresses}=1");
+        // 500 and 1,000 are left of two GPUs: one and two shares, one whole.
+        Assert.Equal((3L, 1L, 0L), (shares.Sellable, whole.Sellable, addresses.Sellable));
+        Assert.Equal(300 / 1500.0, shares.Unsaleable(shares.Resources.ToList().IndexOf(WellKnown.GpuMilli)), 6);
+        Assert.Equal([($"Insufficient {WellKnown.PublicAddresses}", 1, 15L)], addresses.Closed.Select(c => (c.Reason, c.Nodes, c.Sellable)));
+        Assert.Equal(1000, shares.Services[shares.Resources.ToList().IndexOf("cpu")]);
+        fleet.UpsertSite(KubeObject.FromNode(new JsonObject { ["apiVersion"] = "edge.atoll.dev/v1alpha1", ["kind"] = "Site", ["metadata"] = new JsonObject { ["name"] = "s", ["uid"] = "s" }, ["spec"] = new JsonObject { ["resources"] = new JsonObject { [WellKnown.PublicAddresses] = "4" }, ["headroom"] = new JsonObject { ["cpu"] = "12" } } }));
+        Assert.Equal((3L, 3L), (Sold($"cpu=1,{WellKnown.PublicAddresses}=1").Sellable, Sold("cpu=1").Sellable));
+
+        CapacityAnswer Sold(string flavour) => new FleetCapacity(fleet, Flavour.Parse(flavour)).Total();
+    }
 
     [Fact]
     public void A_pod_gets_the_parts_that_it_asked_for_and_they_are_written_down()
