@@ -18,7 +18,7 @@ internal sealed class CentreProcess(string program, string state) : IDisposable
 
     public string State => state;
 
-    private string ConfigPath => Path.Combine(state, "admin.kubeconfig");
+    public string ConfigPath => Path.Combine(state, "admin.kubeconfig");
 
     /// <summary>Starts it and waits until it answers as ready; returns how long that took.</summary>
     public async Task<TimeSpan> StartAsync()
@@ -62,9 +62,11 @@ internal sealed class CentreProcess(string program, string state) : IDisposable
     }
 
     /// <summary>An administrator's client: HTTP/2, kept alive.</summary>
-    public HttpClient Client(bool manyConnections = false)
+    public HttpClient Client(bool manyConnections = false) => Client(KubeConfig.Load(ConfigPath), manyConnections);
+
+    /// <summary>The same, of a kubeconfig that was read before.</summary>
+    public static HttpClient Client(KubeConfig config, bool manyConnections = false)
     {
-        KubeConfig config = KubeConfig.Load(ConfigPath);
         SocketsHttpHandler handler = config.CreateHandler();
         handler.EnableMultipleHttp2Connections = manyConnections;
         return new HttpClient(handler) { BaseAddress = config.Server, Timeout = Timeout.InfiniteTimeSpan, DefaultRequestVersion = HttpVersion.Version20, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };

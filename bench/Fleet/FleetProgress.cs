@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
-using Atoll.Link;
 
 namespace Atoll.Bench.Fleet;
 
@@ -9,7 +8,7 @@ namespace Atoll.Bench.Fleet;
 internal sealed class FleetProgress
 {
     private readonly ConcurrentDictionary<string, byte> _started = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<LinkError, int> _ended = new();
+    private readonly ConcurrentDictionary<string, int> _ended = new();
     private int _live, _configs, _configVersion;
 
     /// <summary>Sites that hold their whole scope now.</summary>
@@ -21,7 +20,7 @@ internal sealed class FleetProgress
     /// <summary>Sites that have the newest version of the shared ConfigMap.</summary>
     public int Configs => Volatile.Read(ref _configs);
 
-    /// <summary>How sessions and dials ended, as "Unreachable 12, ConnectionLost 2500".</summary>
+    /// <summary>How sessions and dials ended, as "Refused 12, ConnectionLost 2500".</summary>
     public string Ends => string.Join(", ", _ended.OrderByDescending(e => e.Value).Select(e => $"{e.Key} {e.Value}"));
 
     public void Clear()
@@ -55,5 +54,5 @@ internal sealed class FleetProgress
     }
 
     /// <summary>A session or a dial ended.</summary>
-    public void Ended(LinkError error) => _ended.AddOrUpdate(error, 1, static (_, n) => n + 1);
+    public void Ended(string how) => _ended.AddOrUpdate(how, 1, static (_, n) => n + 1);
 }

@@ -1,47 +1,75 @@
 namespace Atoll.Bench.Fleet;
 
-/// <summary>Figures of one size of fleet; times in seconds, memory in MiB, bytes for each site as TCP carries them, TLS included. NaN: not reached.</summary>
-internal sealed record FleetResult
+/// <summary>Figures of one size of fleet; times in seconds, memory in MiB, bytes for each site as TCP carries them, TLS included. A phase that is null was not reached.</summary>
+internal sealed record FleetResult(int Sites, int Nodes, int Pods)
 {
-    public required int Sites { get; init; }
-    public required int Nodes { get; init; }
-    public required int Pods { get; init; }
-    public double Served { get; set; }
-    public double FirstSync { get; set; }
-    public double FirstSyncCpu { get; set; }
-    public double FirstSyncBytes { get; set; }
-    /// <summary>Percent of one core.</summary>
-    public double SteadyCpu { get; set; } = double.NaN;
-    public double SteadyMemory { get; set; } = double.NaN;
-    public double SteadyLive { get; set; } = double.NaN;
-    public double IdleUp { get; set; } = double.NaN;
-    public double IdleDown { get; set; } = double.NaN;
-    public double ConfigAll { get; set; } = double.NaN;
-    public double ConfigCpu { get; set; } = double.NaN;
-    public double ConfigDown { get; set; } = double.NaN;
-    public int ConfigSize { get; set; }
-    public double RollStarted { get; set; } = double.NaN;
-    public double RollReady { get; set; } = double.NaN;
-    public double RollCpu { get; set; } = double.NaN;
-    public double ListSeconds { get; set; } = double.NaN;
-    public double ListBytes { get; set; }
-    public double ListFirst { get; set; } = double.NaN;
-    public double WatchLag { get; set; } = double.NaN;
-    public double RestartServed { get; set; } = double.NaN;
-    public double Resumed { get; set; } = double.NaN;
-    public double ResumeCpu { get; set; } = double.NaN;
-    public double ResumePeak { get; set; } = double.NaN;
-    public double ResumeBytes { get; set; } = double.NaN;
-    /// <summary>Of these, what the sessions themselves say.</summary>
-    public double ResumeSpoken { get; set; } = double.NaN;
-    public double ResumeP50 { get; set; } = double.NaN;
-    public double ResumeP99 { get; set; } = double.NaN;
-    public int ResumeCalls { get; set; }
-    public int ResumeFailures { get; set; }
-    public string ResumeEnds { get; set; } = "";
-    public double DriverCpu { get; set; }
+    public FirstSync? First { get; set; }
+    public Steady? Steady { get; set; }
+    public ConfigChange? Config { get; set; }
+    public Rollout? Roll { get; set; }
+    public Listing? List { get; set; }
+    public Resumption? Resume { get; set; }
+    /// <summary>Most memory of the driver, which holds all sites.</summary>
     public double DriverMemory { get; set; }
+    /// <summary>Day of the measurement, UTC.</summary>
+    public string Day { get; set; } = "";
+    /// <summary>Load of the machine before and after it: averages of one minute.</summary>
     public string Load { get; set; } = "";
     /// <summary>What was not reached in its time.</summary>
-    public List<string> Missed { get; } = [];
+    public List<string> Missed { get; init; } = [];
+}
+
+/// <summary>All sites come for the first time.</summary>
+/// <param name="Served">From the start of the process to its first answer.</param>
+/// <param name="Seconds">From the first dial until every site held its whole scope.</param>
+/// <param name="Cpu">Processor time of the centre for it.</param>
+/// <param name="Bytes">Of one site.</param>
+internal sealed record FirstSync(double Served, double Seconds, double Cpu, double Bytes);
+
+/// <summary>Nothing happens.</summary>
+/// <param name="Cpu">Of the centre, percent of one core.</param>
+/// <param name="Driver">Of the driver, percent of one core.</param>
+/// <param name="Memory">Resident.</param>
+/// <param name="Live">Of the managed heap, in use.</param>
+/// <param name="Up">Bytes a second of one site.</param>
+/// <param name="Down">Bytes a second of one site.</param>
+internal sealed record Steady(double Cpu, double Driver, double Memory, double Live, double Up, double Down);
+
+/// <summary>A ConfigMap that every site uses changes.</summary>
+/// <param name="Seconds">Until all sites had it.</param>
+/// <param name="Cpu">Processor time of the centre for it.</param>
+/// <param name="Down">Bytes to one site.</param>
+/// <param name="Size">Bytes of the object.</param>
+internal sealed record ConfigChange(double Seconds, double Cpu, double Down, int Size);
+
+/// <summary>A Deployment of one replica a site.</summary>
+/// <param name="Started">Until every site had started its pod.</param>
+/// <param name="Ready">Until the centre counted all as ready.</param>
+/// <param name="Cpu">Processor time of the centre for it.</param>
+internal sealed record Rollout(double Started, double Ready, double Cpu);
+
+/// <summary>A user lists all pods, and watches one.</summary>
+/// <param name="First">Until the first bytes.</param>
+/// <param name="Seconds">Until the last.</param>
+/// <param name="Bytes">Of the list.</param>
+/// <param name="WatchLag">From a change at the site to the event of a watch.</param>
+internal sealed record Listing(double First, double Seconds, double Bytes, double WatchLag);
+
+/// <summary>The centre was killed and started again; times from its start.</summary>
+/// <param name="Served">Until it answered as ready.</param>
+/// <param name="Seconds">Until every site was live again.</param>
+/// <param name="Cpu">Processor time of the centre until then.</param>
+/// <param name="Driver">Processor time of the driver.</param>
+/// <param name="Peak">Most memory of the centre.</param>
+/// <param name="Bytes">Of one site.</param>
+/// <param name="Spoken">Of these, what the session itself said.</param>
+/// <param name="Api">Calls of a user meanwhile.</param>
+/// <param name="Ends">How dials and sessions ended, and how often.</param>
+internal sealed record Resumption(double Served, double Seconds, double Cpu, double Driver, double Peak, double Bytes, double Spoken, ApiFigures Api, string Ends);
+
+/// <summary>Figures of phases that may not have been reached.</summary>
+internal static class Phases
+{
+    /// <summary>A figure of a phase; NaN when it was not reached.</summary>
+    public static double Of<T>(this T? phase, Func<T, double> figure) where T : class => phase is null ? double.NaN : figure(phase);
 }

@@ -27,12 +27,25 @@ internal sealed class HollowSite : ISiteOwner
         Link = new SiteLink(new SiteLinkOptions
         {
             Parents = [parent],
-            Dial = _dialer.DialAsync,
+            Dial = DialAsync,
             Session = new LinkOptions { Software = "fleet", DeadAfterMs = 12_000, Bodies = new RecentBodies(512 * 1024) },
         }, this, TimeProvider.System, random);
     }
 
     public SiteLink Link { get; }
+
+    private async ValueTask<Stream> DialAsync(Uri parent, CancellationToken cancellation)
+    {
+        try
+        {
+            return await _dialer.DialAsync(parent, cancellation);
+        }
+        catch (LinkDialException failure)
+        {
+            _progress.Ended(failure is { Refused: true, Error: not LinkError.Busy } ? "Refused" : failure.InnerException is OperationCanceledException ? "NoAnswer" : failure.Error.ToString());
+            throw;
+        }
+    }
 
     /// <summary>Bytes of the present connection as TCP carries them.</summary>
     public LineBytes Wire => _dialer.Wire;
@@ -112,9 +125,9 @@ internal sealed class HollowSite : ISiteOwner
 
     public void StateChanged(LinkState state, LinkError error, Uri parent)
     {
+        if (_isLive && state == LinkState.Closed)
+            _progress.Ended(error.ToString());
         _progress.Reached(ref _isLive, state == LinkState.Live);
-        if (state == LinkState.Closed)
-            _progress.Ended(error);
     }
 
     public ReadOnlyMemory<byte>? ReadBody(string uid, long version) => null;

@@ -10,18 +10,18 @@ internal static class Picture
 
     private static readonly (string Title, Func<FleetResult, double> Value)[] s_plots =
     [
-        ("steady: processor time, % of one core", r => r.SteadyCpu),
-        ("steady: memory resident, MiB", r => r.SteadyMemory),
-        ("steady: memory in use, MiB", r => r.SteadyLive),
-        ("idle line of one site, B/s up + down", r => r.IdleUp + r.IdleDown),
-        ("restart: all sites resumed after, s", r => r.Resumed),
-        ("restart: processor time of the centre, s", r => r.ResumeCpu),
-        ("restart: session bytes of one site", r => r.ResumeSpoken),
-        ("restart: API p99, ms", r => r.ResumeP99),
-        ("Deployment, one a site: started at all after, s", r => r.RollStarted),
-        ("Deployment, one a site: processor time of the centre, s", r => r.RollCpu),
-        ("ConfigMap: at all sites after, s", r => r.ConfigAll),
-        ("ConfigMap: processor time of the centre, s", r => r.ConfigCpu),
+        ("steady: processor time, % of one core", r => r.Steady.Of(p => p.Cpu)),
+        ("steady: memory resident, MiB", r => r.Steady.Of(p => p.Memory)),
+        ("steady: memory in use, MiB", r => r.Steady.Of(p => p.Live)),
+        ("idle line of one site, B/s up + down", r => r.Steady.Of(p => p.Up) + r.Steady.Of(p => p.Down)),
+        ("restart: all sites resumed after, s", r => r.Resume.Of(p => p.Seconds)),
+        ("restart: processor time of the centre, s", r => r.Resume.Of(p => p.Cpu)),
+        ("restart: session bytes of one site", r => r.Resume.Of(p => p.Spoken)),
+        ("restart: API p99, ms", r => r.Resume.Of(p => p.Api.P99)),
+        ("Deployment, one a site: started at all after, s", r => r.Roll.Of(p => p.Started)),
+        ("Deployment, one a site: processor time of the centre, s", r => r.Roll.Of(p => p.Cpu)),
+        ("ConfigMap: at all sites after, s", r => r.Config.Of(p => p.Seconds)),
+        ("ConfigMap: processor time of the centre, s", r => r.Config.Of(p => p.Cpu)),
     ];
 
     public static string Of(IReadOnlyList<FleetResult> results)

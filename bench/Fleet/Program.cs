@@ -1,10 +1,12 @@
 using System.Globalization;
 using Atoll.Bench.Fleet;
+using Atoll.Kube.Client;
 
 // pods [--nodes=5000] [--pods=5000]      pods a second through API, store, controllers and scheduler
 // sites [--sites=2500] [--nodes-per-site=10] [--pods-per-node=10] [--idle=30]      a fleet of hollow sites; --sites=250,500 one after the other
 //   10,000 sites of 100,000 nodes and 1 M pods: sites --sites=10000, in about half an hour, with 12 GiB for the centre and 4 for the sites
-// report [--out=docs/benchmarks] [--sites=312,625,1250,2500]      both, into a page and a picture
+// report [--out=docs/benchmarks] [--sites=312,625,1250,2500] [--pods=0]      both, into a page and a picture, beside what that folder's
+//   fleet.json holds of other sizes: each may be measured by itself; pods=0 leaves pods a second as they were
 // Each with --centre=PATH of the centre's program, and --keep to keep its state.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 string Option(string name, string fallback) => Array.Find(args, a => a.StartsWith($"--{name}=", StringComparison.Ordinal))?[(name.Length + 3)..] ?? fallback;
@@ -35,18 +37,14 @@ async Task<PodRate.Result> PodsAsync()
     return rate;
 }
 
-async Task SitesAsync(string[] sizes, Action<List<FleetResult>> measured)
+async Task SitesAsync(string[] sizes, Action<FleetResult> measured)
 {
-    var results = new List<FleetResult>();
     foreach (string size in sizes)
-    {
-        results.Add(await WithCentreAsync(async centre =>
+        measured(await WithCentreAsync(async centre =>
         {
             await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30));
             return await fleet.RunAsync(text => Console.WriteLine($"[{size}] {text}"));
         }));
-        measured(results);
-    }
 }
 
 switch (args.FirstOrDefault())
@@ -58,9 +56,21 @@ switch (args.FirstOrDefault())
         await SitesAsync(Option("sites", "2500").Split(','), _ => { });
         return 0;
     case "report":
-        PodRate.Result pods = await PodsAsync();
+        string folder = Option("out", "docs/benchmarks");
+        FleetData data = FleetData.Load(folder);
+        if (Number("pods", 5000) > 0)
+            data = data with { Pods = await PodsAsync() };
         // After each size, so that what was measured is not lost with a later one.
-        await SitesAsync(Option("sites", "312,625,1250,2500").Split(','), results => Report.Write(Option("out", "docs/benchmarks"), results, pods));
+        await SitesAsync(Option("sites", "312,625,1250,2500").Split(','), result =>
+        {
+            data = data.With(result);
+            data.Save(folder);
+            Report.Write(folder, data);
+        });
+        return 0;
+    case "probe":
+        KubeConfig config = KubeConfig.Load(args[1]);
+        await ApiProbe.ServeAsync(() => CentreProcess.Client(config), Console.In, Console.Out);
         return 0;
     default:
         Console.Error.WriteLine("error: say what to measure: pods, sites, or report");

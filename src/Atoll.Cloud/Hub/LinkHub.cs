@@ -77,7 +77,8 @@ internal sealed class LinkHub
     public Task RunAsync(CancellationToken cancellation)
     {
         Stopping = cancellation;
-        return Parts.RunAsync([.. _mirrors.Select(m => m.RunAsync(cancellation)), _states.TellAsync(cancellation), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, LiveSessionOf, HoldsUid, cancellation)]);
+        // Each by itself: a first list may be taken in without a wait, and nobody who starts the hub is to wait for all of them.
+        return Parts.RunAsync([.. _mirrors.Select(m => Task.Run(() => m.RunAsync(cancellation), CancellationToken.None)), _states.TellAsync(cancellation), _states.RunAsync(ReadyAsync, () => [.. Sites.Items], NodesOf, LiveSessionOf, HoldsUid, cancellation)]);
     }
 
     /// <summary>Ends when every mirror has its first list.</summary>

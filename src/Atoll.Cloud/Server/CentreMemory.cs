@@ -7,22 +7,30 @@ namespace Atoll.Cloud.Server;
 /// </summary>
 internal static class CentreMemory
 {
-    private const long Worth = 96 << 20, Calm = 64 << 20, MostLive = 3L << 30;
+    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 30;
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5), s_pause = TimeSpan.FromMinutes(2);
+    private static volatile bool s_settled;
+
+    /// <summary>True while it is calm and nothing of a burst is left to give back.</summary>
+    public static bool IsSettled => s_settled;
 
     public static async Task RunAsync(TimeProvider time, CancellationToken cancellation)
     {
-        long before = GC.GetTotalAllocatedBytes(precise: false);
+        // What was allocated, in all, at the last look and when it was last found out what is in use; what was held then.
+        long before = Allocated, found = 0, held = 0;
         DateTimeOffset next = time.GetUtcNow();
         try
         {
             while (true)
             {
                 await Task.Delay(s_look, time, cancellation);
-                long now = GC.GetTotalAllocatedBytes(precise: false);
+                long now = Allocated;
                 bool calm = now - before < Calm;
                 before = now;
-                if (!calm || time.GetUtcNow() < next)
+                // To find out is a collection of everything: not when there can be nothing.
+                bool known = held > 0 && now - found < News && !IsWorth(Held - held, held);
+                s_settled = calm && known;
+                if (!calm || known || time.GetUtcNow() < next)
                     continue;
                 // The last collection may be long ago: this one says what is in use, in the background.
                 GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false);
@@ -30,8 +38,9 @@ internal static class CentreMemory
                 GCMemoryInfo memory = GC.GetGCMemoryInfo(GCKind.Any);
                 long live = memory.HeapSizeBytes - memory.FragmentedBytes;
                 next = time.GetUtcNow() + s_pause;
-                if (live < MostLive && memory.TotalCommittedBytes - live > Math.Max(Worth, live / 6))
+                if (live < MostLive && IsWorth(memory.TotalCommittedBytes - live, live))
                     GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+                (found, held) = (Allocated, Held);
             }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
@@ -39,4 +48,10 @@ internal static class CentreMemory
             // The centre stops.
         }
     }
+
+    private static long Allocated => GC.GetTotalAllocatedBytes(precise: false);
+
+    private static long Held => GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes;
+
+    private static bool IsWorth(long unused, long used) => unused > Math.Max(Worth, used / 6);
 }

@@ -35,6 +35,9 @@ internal sealed record CentreOptions(string State, IPEndPoint Listen, IReadOnlyL
 /// </summary>
 internal static class CentreServer
 {
+    /// <summary>Connections that wait for their turn, and as many more that wait for us to take them in.</summary>
+    private const int MaxAtDoor = 4096;
+
     public static async Task RunAsync(CentreOptions options, CancellationToken cancellation)
     {
         TimeProvider time = TimeProvider.System;
@@ -129,7 +132,10 @@ internal static class CentreServer
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddHttpForwarder();
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
+        // A site gives a dial five seconds; the last of those that get their turn need some for the handshake itself.
+        var door = new Admission(TimeProvider.System, TimeSpan.FromSeconds(3), MaxAtDoor);
+        // Thousands may dial in the same moment: what does not fit into the backlog is tried again by TCP a second later, at best.
+        builder.WebHost.UseSockets(sockets => sockets.Backlog = MaxAtDoor).UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = null; // The API limits bodies itself, with a Status.
@@ -139,7 +145,14 @@ internal static class CentreServer
             {
                 listen.Protocols = HttpProtocols.Http1AndHttp2;
                 // Asked for each connection: certificates are rotated while it serves, and connections that are open go on.
-                listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificates.Current) });
+                listen.UseHttps(new TlsHandshakeCallbackOptions
+                {
+                    OnConnection = async _ =>
+                    {
+                        await door.EnterAsync();
+                        return certificates.Current;
+                    },
+                });
             });
         });
         WebApplication app = builder.Build();

@@ -45,6 +45,9 @@ internal static class LinkMetrics
         Gauge("process_resident_memory_bytes", "Resident memory.", Environment.WorkingSet);
         Gauge("atoll_heap_committed_bytes", "Managed memory that the process holds.", memory.TotalCommittedBytes);
         Gauge("atoll_heap_live_bytes", "Managed memory that was in use after the last collection.", memory.HeapSizeBytes - memory.FragmentedBytes);
+        Gauge("atoll_memory_settled", "1 while the process is calm and holds nothing of a burst that it could give back.", CentreMemory.IsSettled ? 1 : 0);
+        Gauge("atoll_threadpool_queue", "Pieces of work that wait for a thread.", ThreadPool.PendingWorkItemCount);
+        Metric("atoll_gc_pause_milliseconds_total", "How long collections of memory stopped the process, all together.", "counter", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
         context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
         await context.Response.WriteAsync(text.ToString(), context.RequestAborted);
 

@@ -10,7 +10,7 @@ public readonly record struct Backoff(int StartMs = 500, int CapMs = 30_000)
 
     /// <summary>
     /// Longest span after a connection that was refused: a machine that is there and nobody who listens, such as while a program starts
-    /// again. Asking again costs it one packet, so thousands may do it more often, and are back soon after it listens.
+    /// again, or who takes in others first. Asking again costs it one packet, so thousands may do it more often, and are back soon after it listens.
     /// </summary>
     public int RefusedCapMs { get; init; } = 8_000;
 

@@ -10,7 +10,13 @@ namespace Atoll.Link;
 /// <param name="Certificate">Client certificate with its private key.</param>
 /// <param name="Authorities">The pinned authorities; no other is trusted.</param>
 /// <param name="Dates">What the validity dates of the parent's certificate are held against. Identities are checked in any case.</param>
-public sealed record LinkIdentity(X509Certificate2 Certificate, X509Certificate2Collection Authorities, CertificateDates Dates = CertificateDates.AskParent);
+public sealed record LinkIdentity(X509Certificate2 Certificate, X509Certificate2Collection Authorities, CertificateDates Dates = CertificateDates.AskParent)
+{
+    private SslStreamCertificateContext? _shown;
+
+    /// <summary>What is shown of the certificate: made once, for without it a chain is looked for at every dial.</summary>
+    internal SslStreamCertificateContext Shown => _shown is { } made && ReferenceEquals(made.TargetCertificate, Certificate) ? made : _shown = SslStreamCertificateContext.Create(Certificate, null, offline: true);
+}
 
 /// <summary>What the validity dates of the parent's certificate are held against.</summary>
 public enum CertificateDates
@@ -31,8 +37,8 @@ public sealed class LinkDialException : IOException
     /// <summary>A reason and a message for people.</summary>
     public LinkDialException(LinkError error, string message, Exception? inner = null) : base(message, inner) => Error = error;
 
-    /// <summary>True when the machine answered that nobody listens there.</summary>
-    public bool Refused => InnerException is SocketException { SocketErrorCode: SocketError.ConnectionRefused };
+    /// <summary>True when the machine answered that nobody listens there, or that it is busy: it is there, and will do soon.</summary>
+    public bool Refused => Error == LinkError.Busy || InnerException is SocketException { SocketErrorCode: SocketError.ConnectionRefused };
 
     /// <summary>Without a better reason.</summary>
     public LinkDialException() : this(LinkError.Unreachable, "The parent could not be reached.")
@@ -140,7 +146,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
             {
                 TargetHost = address.IdnHost,
                 EnabledSslProtocols = SslProtocols.Tls13,
-                ClientCertificates = [me.Certificate],
+                ClientCertificateContext = me.Shown,
                 CertificateChainPolicy = policy,
                 // Names are not compared: the authority signs server certificates for the parent alone, and a site may reach it
                 // under an address that it does not know of (NAT, port mapping).
@@ -149,9 +155,12 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
             }, cancellation).ConfigureAwait(false);
             return (secure, shown!, me.Dates);
         }
-        catch
+        catch (Exception failure)
         {
             await secure.DisposeAsync().ConfigureAwait(false);
+            // A parent that has too many at its door hangs up without a word, or does not get to answer; one that does not trust us says so.
+            if (failure is IOException { InnerException: null or SocketException } or OperationCanceledException)
+                throw new LinkDialException(LinkError.Busy, $"The parent at {address.Authority} hung up during the handshake or did not answer in time: it takes in others first.", failure);
             throw;
         }
     }

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Atoll.Link;
 
 namespace Atoll.UnitTests.Link;
@@ -20,6 +22,27 @@ public sealed class DialingTests
         Assert.InRange(waits.Average(), 13_500, 16_500);
         // Nobody listens there: asking again costs nobody anything.
         Assert.InRange(Enumerable.Range(0, 2000).Max(_ => backoff.Wait(20, random, refused: true).TotalMilliseconds), 7_500, 8_000);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_parent_that_hangs_up_during_the_handshake_or_does_not_come_to_it_is_busy(bool hangsUp)
+    {
+        using TestCertificates certificates = new();
+        using Socket door = new(SocketType.Stream, ProtocolType.Tcp);
+        door.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        door.Listen();
+        LinkDialer dialer = new(() => new LinkIdentity(certificates.Client, [certificates.Authority]), TimeProvider.System, TimeSpan.FromSeconds(hangsUp ? 60 : 0.3));
+        Task<Stream> dialling = dialer.DialAsync(new Uri($"https://127.0.0.1:{((IPEndPoint)door.LocalEndPoint!).Port}"), TestContext.Current.CancellationToken).AsTask();
+        using Socket site = await door.AcceptAsync(TestContext.Current.CancellationToken);
+        if (hangsUp)
+        {
+            await site.ReceiveAsync(new byte[4096], TestContext.Current.CancellationToken);
+            site.Close();
+        }
+        LinkDialException failure = await Assert.ThrowsAsync<LinkDialException>(() => dialling);
+        Assert.Equal((LinkError.Busy, true), (failure.Error, failure.Refused));
     }
 
     [Fact]
