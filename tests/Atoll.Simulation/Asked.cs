@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Atoll.Simulation;
 
 /// <summary>
-/// What a run was asked for. <c>--seed N</c> (or ATOLL_SEED) replays one seed; ATOLL_SEEDS is a number of seeds; ATOLL_SIM_SECONDS is the
-/// time for seeds beyond the fixed ones; ATOLL_SOAK=1 is the long form.
+/// What a run was asked for. <c>--seed N</c> (or ATOLL_SEED) replays one seed; ATOLL_SEEDS is a number of seeds, from ATOLL_FROM on;
+/// ATOLL_SIM_SECONDS is the time for seeds beyond the fixed ones; ATOLL_SOAK=1 is the long form.
 /// </summary>
 internal static class Asked
 {
@@ -13,6 +13,12 @@ internal static class Asked
 
     /// <summary>How many seeds to run, or null.</summary>
     public static int? Seeds { get; } = Read("ATOLL_SEEDS");
+
+    /// <summary>How many seeds to run.</summary>
+    public static int Count(int usual, int soak) => Seeds ?? (Soak ? soak : usual);
+
+    /// <summary>The first seed: so a long run can be made in parts.</summary>
+    public static int From { get; } = Read("ATOLL_FROM") ?? 1;
 
     /// <summary>Seconds for seeds beyond the fixed ones, or null.</summary>
     public static int? Seconds { get; } = Read("ATOLL_SIM_SECONDS");

@@ -24,17 +24,17 @@ public sealed class WholeSimulation(ITestOutputHelper output)
             World.Run(one);
             return;
         }
-        int count = Asked.Seeds ?? (Asked.Soak ? Soak : Fixed);
+        int count = Asked.Count(Fixed, Soak);
         TimeSpan budget = TimeSpan.FromSeconds(Asked.Seconds ?? 0);
-        int[] corpus = [.. Corpus.Seeds()];
+        int[] corpus = Asked.From > 1 ? [] : [.. Corpus.Seeds()];
         var watch = Stopwatch.StartNew();
-        int next = -corpus.Length;
+        int next = Asked.From - 1 - corpus.Length;
         long steps = 0;
         var failures = new SortedDictionary<int, string>();
         // A world is single-threaded; seeds are not.
         Parallel.For(0, Environment.ProcessorCount, (_, state) =>
         {
-            while (!state.IsStopped && Interlocked.Increment(ref next) is var turn && (turn <= count || watch.Elapsed < budget))
+            while (!state.IsStopped && Interlocked.Increment(ref next) is var turn && (turn < Asked.From + count || watch.Elapsed < budget))
             {
                 int seed = turn > 0 ? turn : corpus[-turn];
                 try
@@ -51,7 +51,7 @@ public sealed class WholeSimulation(ITestOutputHelper output)
             }
         });
         Assert.True(failures.Count == 0, $"{string.Join('\n', failures.Values.Select(f => f.Split('\n')[0]))}\n\n{failures.Values.FirstOrDefault()}");
-        output.WriteLine($"{next - Environment.ProcessorCount} seeds and {corpus.Length} of the corpus, {steps} steps in {watch.Elapsed.TotalSeconds:F0} s");
+        output.WriteLine($"{next - Environment.ProcessorCount - Asked.From + 1} seeds and {corpus.Length} of the corpus, {steps} steps in {watch.Elapsed.TotalSeconds:F0} s");
     }
 }
 
