@@ -3,6 +3,7 @@ using System.CommandLine.Invocation;
 using System.Net;
 using Atoll.Agent.Host;
 using Atoll.Agent.Identity;
+using Atoll.Agent.Members;
 using Atoll.Api.Enrolment;
 using Atoll.Api.Quantities;
 using Atoll.Edge.Devices;
@@ -98,6 +99,9 @@ internal static class AgentCli
         var lan = new Option<string?>("--lan") { Description = "ADDRESS:PORT of this node on the site's own network, for a site of several nodes (TCP and UDP); without it nothing listens" };
         var dead = new Option<double>("--dead-after") { Description = "seconds of silence after which a node of the site counts as dead, 2 to 60; the same on all of its nodes", DefaultValueFactory = _ => 8 };
         var witness = new Option<string?>("--witness") { Description = "ADDRESS:PORT of the site's witness (atoll-agent witness), which votes instead of the centre when the site has an even number of nodes; 'none' takes it away" };
+        var fence = new Option<string?>("--fence") { Description = "PROGRAM that switches the other node of a site of two off, for good or to boot anew, and ends with 0 when it surely is: then this node goes on alone; instead of --witness, and on both nodes" };
+        var fenceArgument = new Option<string[]>("--fence-argument") { Description = "argument of that program, such as --fence-argument=--ip=bmc-{node}; may be given again; {node} stands for the node's name (default: that alone)" };
+        var fenceSeconds = new Option<double>("--fence-seconds") { Description = "seconds within which it has to end, 1 to 60", DefaultValueFactory = _ => 10 };
         var identities = new Option<double?>("--identity-lease") { Description = "seconds without the site's leading node after which this node stops pods of StatefulSets, so that another may run them; twice --dead-after (the default) to 120, or 0: they are neither stopped nor replaced; the same on all nodes of the site" };
         var command = new Command("run", """
             Run the site, or this node of it. Instances go on when this process ends, for whatever reason.
@@ -105,7 +109,7 @@ internal static class AgentCli
             Examples:
               atoll-agent run --state /var/lib/atoll/agent
               atoll-agent run --lan 192.168.7.12:6445          a node of a site of several
-            """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead, identities, witness };
+            """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead, identities, witness, fence, fenceArgument, fenceSeconds };
         command.SetAction(async (parsed, cancellation) =>
         {
             double part = parsed.GetValue(share);
@@ -118,6 +122,11 @@ internal static class AgentCli
             double least = parsed.GetValue(dead) * 2, lease = parsed.GetValue(identities) ?? least;
             if (lease != 0 && (lease < least || lease > 120))
                 throw new ArgumentException($"--identity-lease: {lease} is neither 0 nor twice --dead-after ({least}) to 120 seconds.");
+            string? fencing = parsed.GetValue(fence);
+            if (fencing is not null && (parsed.GetValue(witness) is not null || parsed.GetValue(lan) is null))
+                throw new ArgumentException("--fence: it is for a site of several nodes, which needs --lan, and takes the place of --witness: give one of the two.");
+            if (fencing is null && parsed.GetValue(fenceArgument) is { Length: > 0 })
+                throw new ArgumentException("--fence-argument: there is no program that it is for; give --fence PROGRAM.");
             await AgentHost.RunAsync(new AgentOptions
             {
                 State = Path.GetFullPath(parsed.GetRequiredValue(s_state)),
@@ -136,6 +145,7 @@ internal static class AgentCli
                 Peers = Peers(parsed.GetValue(s_peer) ?? []),
                 DeadAfter = TimeSpan.FromSeconds(parsed.GetValue(dead)),
                 Witness = parsed.GetValue(witness) is { } at ? at == "none" ? "" : Peers([at], "--witness")[0] : null,
+                Fence = fencing is null ? null : FenceProgram.Load(fencing, parsed.GetValue(fenceArgument) ?? [], parsed.GetValue(fenceSeconds)),
                 IdentityLease = TimeSpan.FromSeconds(lease),
             }, cancellation);
             return 0;

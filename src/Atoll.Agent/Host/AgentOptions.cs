@@ -1,4 +1,5 @@
 using System.Net;
+using Atoll.Agent.Members;
 using Atoll.Edge.Devices;
 using Atoll.Link;
 
@@ -54,6 +55,9 @@ internal sealed record AgentOptions
 
     /// <summary>Address of the site's witness; empty: it is to have none; null: as another node says, or as it is.</summary>
     public string? Witness { get; init; }
+
+    /// <summary>Switches the other node of a site of two off; null: there is no such program.</summary>
+    public FenceProgram? Fence { get; init; }
 
     /// <summary>Silence after which a node of the site counts as dead.</summary>
     public TimeSpan DeadAfter { get; init; } = TimeSpan.FromSeconds(8);

@@ -22,10 +22,11 @@ internal sealed class SiteNode : IAsyncDisposable
     private readonly SiteCertificate _certificate;
     private readonly IStore _store;
     private readonly ApiServer _api;
-        private readonly TimeProvider _time;
+    private readonly TimeProvider _time;
     private readonly ILoggerFactory _loggers;
     private readonly LanClient _client;
     private readonly SiteLead _lead;
+    private readonly SiteFence _fence;
     private (string Address, HttpResources Resources)? _leader;
     private SiteUplink? _uplink;
 
@@ -35,6 +36,7 @@ internal sealed class SiteNode : IAsyncDisposable
         Own = api.As(Kube.Access.Identity.Trusted("system:agent"));
         ILogger log = loggers.CreateLogger("Atoll.Site");
         Copy = new SiteCopy(lead, store, client, time, log);
+        _fence = new SiteFence(lead, Copy, options.Fence, time, log);
         Server = new LanServer(lead, Copy, store, api, new LanForwarder(client.Handler), access, time) { LanPort = options.Lan?.Port ?? 0 };
         Guard = new IdentityGuard(lead, Environment.GetEnvironmentVariable(LanBeats.SupervisedVariable) == "1", options.State, options.Run, time, log);
         Resources = lead.IsAlone ? Own : new SiteResources(Own, Leader, Copy.WriteAloneAsync);
@@ -72,14 +74,14 @@ internal sealed class SiteNode : IAsyncDisposable
             throw new InvalidOperationException("a node with peers must say where they reach it: give --lan ADDRESS:PORT");
         var tls = new LanTls(() => certificate.Link(options.Dates));
         var client = new LanClient(tls, () => identity, identity.Enrolment.Parents());
-        var lead = await SiteLead.OpenAsync(new SiteLeadOptions { Self = new Member(options.NodeName, options.Lan?.ToString() ?? ""), Peers = peers, Witness = options.Witness, DeadAfter = options.DeadAfter, IdentityLease = options.Lan is null ? TimeSpan.Zero : options.IdentityLease }, store, client, time, Random.Shared, loggers.CreateLogger("Atoll.Site"), cancellation);
+        var lead = await SiteLead.OpenAsync(new SiteLeadOptions { Self = new Member(options.NodeName, options.Lan?.ToString() ?? ""), Peers = peers, Witness = options.Fence is null ? options.Witness : MemberList.Fence, DeadAfter = options.DeadAfter, IdentityLease = options.Lan is null ? TimeSpan.Zero : options.IdentityLease }, store, client, time, Random.Shared, loggers.CreateLogger("Atoll.Site"), cancellation);
         return new SiteNode(options, identity, certificate, store, api, time, loggers, client, tls, lead, access);
     }
 
     /// <summary>Takes part until cancelled.</summary>
     public Task RunAsync(CancellationToken cancellation) => Parts.RunAsync(_options.Lan is null
         ? [_lead.RunAsync(LeadAsync, cancellation), Copy.RunAsync(cancellation)]
-        : [_lead.RunAsync(LeadAsync, cancellation), Copy.RunAsync(cancellation), new SiteCondition(_lead, Copy, Own, _identity.Enrolment.Site, _time).RunAsync(cancellation), new LanBeats(_lead, _store, _options.Lan, _options.State, _options.Run, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation), Guard.RunAsync(cancellation)]);
+        : [_lead.RunAsync(LeadAsync, cancellation), Copy.RunAsync(cancellation), _fence.RunAsync(cancellation), new SiteCondition(_lead, Copy, _fence, Own, _identity.Enrolment.Site, _time).RunAsync(cancellation), new LanBeats(_lead, _store, _options.Lan, _options.State, _options.Run, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation), Guard.RunAsync(cancellation)]);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()

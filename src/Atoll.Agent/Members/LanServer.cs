@@ -21,24 +21,32 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
 {
     private const int MaxBodyBytes = 4096;
 
-    private readonly ConcurrentDictionary<string, StrongBox<Member>> _present = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, StrongBox<(Member Member, string? Witness)>> _present = new(StringComparer.Ordinal);
     private CancellationToken _leading = new(canceled: true);
-    private volatile string? _witness;
 
     /// <summary>Port of the door for peers; 0 when there is none.</summary>
     public int LanPort { get; init; }
 
     /// <summary>Nodes that follow this leader now, itself counted.</summary>
-    public IReadOnlyList<Member> Present => [lead.Self, .. _present.Values.Select(p => p.Value!).OrderBy(m => m.Name, StringComparer.Ordinal)];
+    public IReadOnlyList<Member> Present => [lead.Self, .. _present.Values.Select(p => p.Value.Member).OrderBy(m => m.Name, StringComparer.Ordinal)];
 
-    /// <summary>The site's witness as its nodes are configured, this one before the others: an address, empty for none, or null when none of them says.</summary>
-    public string? Witness => lead.Witness ?? _witness;
+    /// <summary>
+    /// The site's witness as its nodes are configured, this one before the others: an address, empty for none, or null when none of them says. A
+    /// power fence it is only while each of them has one: one without would be lost when the other is.
+    /// </summary>
+    public string? Witness
+    {
+        get
+        {
+            string?[] said = [lead.Witness, .. _present.Values.Select(p => p.Value.Witness)];
+            return Array.TrueForAll(said, s => s == MemberList.Fence) ? MemberList.Fence : Array.Find(said, s => s is not (null or MemberList.Fence)) ?? (lead.Members.Witness == MemberList.Fence ? "" : null);
+        }
+    }
 
     /// <summary>Copies are given from now on until cancelled.</summary>
     public void Lead(CancellationToken cancellation)
     {
         _present.Clear();
-        _witness = null;
         _leading = cancellation;
     }
 
@@ -66,7 +74,7 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
     /// <summary>Serves a pod's log, exec, attach or port-forward at the node that runs it.</summary>
     public Task<ApiStatus?> ForwardPodAsync(HttpContext context, string node)
     {
-        Member? at = copy.Followed?.Name == node ? copy.Followed : _present.GetValueOrDefault(node)?.Value ?? lead.Members.Find(node);
+        Member? at = copy.Followed?.Name == node ? copy.Followed : _present.GetValueOrDefault(node)?.Value.Member ?? lead.Members.Find(node);
         return at is null || lead.IsDead(node)
             ? Task.FromResult<ApiStatus?>(ApiStatus.ServiceUnavailable($"node {node}, which runs the pod, cannot be reached from node {lead.Self.Name}"))
             : forwarder.ServeAsync(context, at.Address, here: true);
@@ -135,15 +143,13 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
         }
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, leading);
         // Of this connection alone: an older one that ends late does not take it away.
-        var member = new StrongBox<Member>(new Member(node, address));
+        var member = new StrongBox<(Member, string?)>((new Member(node, address), query["witness"] is [{ Length: < 300 } witness] ? witness : null));
         try
         {
             context.Response.Headers[SiteCopy.NodeHeader] = lead.Self.Name;
             context.Response.Headers[SiteCopy.TermHeader] = lead.Term.ToString(CultureInfo.InvariantCulture);
             context.Response.Headers[SiteCopy.IncarnationHeader] = store.Incarnation;
             _present[node] = member;
-            if (query["witness"] is [{ Length: < 300 } witness])
-                _witness = witness;
             await CopySender.SendAsync(store, query["incarnation"] == store.Incarnation, after, context.Response.Body, TimeSpan.FromSeconds(2), time, stop.Token);
         }
         catch (Exception e) when (e is IOException || (e is OperationCanceledException && stop.IsCancellationRequested))

@@ -11,7 +11,7 @@ namespace Atoll.Agent.Members;
 /// Says on the Site object who leads, and, on a node that sees nobody who does, why nobody can: there, pods of dead nodes are not
 /// replaced and nothing is written, and somebody has to be able to read the reason.
 /// </summary>
-internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, IResources own, string site, TimeProvider time)
+internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, SiteFence fence, IResources own, string site, TimeProvider time)
 {
     private static readonly TimeSpan s_period = TimeSpan.FromSeconds(1);
 
@@ -33,16 +33,27 @@ internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, IResources own
 
     private string Identities => lead.IdentityLease > TimeSpan.Zero ? $", but for pods of StatefulSets, which this node stopped {lead.IdentityLease.TotalSeconds:0} s after it last heard from a leader: they may run elsewhere" : "";
 
+    private static string? More(MemberList members) =>
+        !Election.HasMoreVoters(members.Nodes, members.Witness) ? null : members.Witness is { } at and not MemberList.Fence ? $"the witness at {at}" : "the parent";
+
+    private string Leads(MemberList members)
+    {
+        string more = members.Fenced is { } off ? $", for it had node {off} switched off" : fence.Other is not null ? ", of which one goes on alone when it has had the other switched off" : More(members) is { } voter ? $" and {voter}" : "";
+        return $"Node {lead.Self.Name} leads the site; its voters are {string.Join(", ", members.Nodes.Select(m => m.Name))}{more}{(members.Former is null ? "" : " (a change of them is under way)")}.";
+    }
+
+    private string LeadsNobody(MemberList members)
+    {
+        string more = fence.Other is { } other ? $" and has not had node {other} switched off ({fence.Reason})" : More(members) is { } voter ? $" and has no vote of {voter}" : "";
+        return $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {members.Nodes.Count} nodes{more}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on{Identities}.";
+    }
+
     private async Task WriteAsync(bool leads, CancellationToken cancellation)
     {
         if ((await own.GetAsync(Kinds.Site, null, site, cancellation)).Object is not { } value)
             return;
         MemberList members = lead.Members;
-        int voters = members.Nodes.Count;
-        string status = leads ? "True" : "False", reason = leads ? "Elected" : "NoMajority";
-        string message = leads
-            ? $"Node {lead.Self.Name} leads the site; its voters are {string.Join(", ", members.Nodes.Select(m => m.Name))}{(voters % 2 == 0 ? members.Witness is { } one ? $" and the witness at {one}" : " and the parent" : "")}{(members.Former is null ? "" : " (a change of them is under way)")}."
-            : $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {voters} nodes{(voters % 2 == 0 ? $" and has no vote of {(members.Witness is { } witness ? $"the witness at {witness}" : "the parent")}" : "")}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on{Identities}.";
+        string status = leads ? "True" : "False", reason = leads ? "Elected" : "NoMajority", message = leads ? Leads(members) : LeadsNobody(members);
         Condition? before = value.View(ApiJson.Default.Site).Status?.Conditions?.Find(c => c.Type == WellKnown.LedCondition);
         if (before?.Status == status && before.Message == message)
             return;

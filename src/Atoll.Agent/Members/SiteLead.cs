@@ -89,7 +89,7 @@ internal sealed class SiteLead : ISiteLead
     /// <summary>Addresses of peers as configured.</summary>
     public IReadOnlyList<string> Peers => _options.Peers;
 
-    /// <summary>The site's witness as this node is configured.</summary>
+    /// <summary>The site's witness as this node is configured; <see cref="MemberList.Fence"/>: the other of two is switched off instead.</summary>
     public string? Witness => _options.Witness;
 
     /// <summary>When nodes were last heard. Guarded by <see cref="Locked"/>.</summary>
@@ -322,7 +322,7 @@ internal sealed class SiteLead : ISiteLead
         }
     }
 
-    /// <summary>The leader writes a new list of voters.</summary>
+    /// <summary>A new list of voters, of the leader, or of a node that is about to lead alone.</summary>
     public async Task SetMembersAsync(MemberList members, CancellationToken cancellation)
     {
         // In force here before anybody else can have it.
@@ -330,6 +330,7 @@ internal sealed class SiteLead : ISiteLead
         {
             (_members, _membersRevision) = (members, long.MaxValue);
             _election.SetMembers(members);
+            _fence.Off = members.Fenced;
         }
         await SiteRecords.WriteAsync(_store, cancellation, SiteRecords.Write(members));
         (_, long revision) = await SiteRecords.MembersAsync(_store, cancellation);
@@ -454,7 +455,8 @@ internal sealed class SiteLead : ISiteLead
         lock (_lock)
         {
             Alive.Heard(reply.From, Now);
-            _followed[reply.From] = reply.Position;
+            if (reply.Accepted)
+                _followed[reply.From] = reply.Position;
             _election.On(reply, beat, message.SentAtMs, Now);
         }
     }
@@ -475,6 +477,8 @@ internal sealed class SiteLead : ISiteLead
                 {
                     (_members, _membersRevision) = (list, at);
                     _election.SetMembers(list);
+                    if (list.Fenced != _fence.Off)
+                        _fence.Off = null;
                 }
             await foreach (StoreEvents batch in _store.WatchAsync(SiteRecords.MembersKey, end, from, cancellation))
                 if (batch.Events.Count > 0 || batch.Error != StoreError.None)

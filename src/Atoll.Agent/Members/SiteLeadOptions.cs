@@ -11,7 +11,7 @@ internal sealed record SiteLeadOptions
     /// <summary>Addresses of peers to begin with; with none, this node is the site's first.</summary>
     public IReadOnlyList<string> Peers { get; init; } = [];
 
-    /// <summary>Address of the site's witness; empty: it is to have none; null: as another node says, or as it is.</summary>
+    /// <summary>Address of the site's witness, or <see cref="MemberList.Fence"/>; empty: it is to have none; null: as another node says, or as it is.</summary>
     public string? Witness { get; init; }
 
     /// <summary>Silence after which a node is dead; leases and beats follow from it.</summary>

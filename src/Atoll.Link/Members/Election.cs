@@ -36,8 +36,8 @@ public readonly record struct ElectionSend(string To, VoteRequest? Vote, LeaderB
 /// votes; it says what to ask whom. A node leads while a majority of the voters has promised it, and never longer: two nodes
 /// never lead at one moment, whatever is lost, late, doubled or cut, as long as clocks run alike to within the margin.
 /// <para>Voters are the members. With an even number of them there is one more, the site's witness or, without one, the parent
-/// (<see cref="Parent"/>), which is asked only when the nodes alone are not enough. A single member leads by itself. A node that belongs to no list stands for
-/// nothing.</para>
+/// (<see cref="Parent"/>), which is asked only when the nodes alone are not enough; two nodes with a <see cref="PowerFence"/> have none. A single
+/// member leads by itself. A node that belongs to no list stands for nothing.</para>
 /// <para>First a node asks whether it would be elected; only a yes of a majority starts a new term, so a node that was cut off
 /// does not disturb those that were not. Not thread-safe.</para>
 /// </summary>
@@ -94,6 +94,8 @@ public sealed class Election
         ArgumentNullException.ThrowIfNull(members);
         _sets = members.Former is null ? [Voters(members.Nodes, members.Witness)] : [Voters(members.Nodes, members.Witness), Voters(members.Former, members.FormerWitness)];
         _voters = [.. _sets.SelectMany(s => s).Distinct(StringComparer.Ordinal)];
+        if (_voters.Length == 1)
+            _standAt = 0; // Nobody could stand at the same time.
         if (IsLeading)
             LeadsUntil = Lease();
     }
@@ -111,7 +113,14 @@ public sealed class Election
     public static int MajorityOf(int voters) => (voters / 2) + 1;
 
     private static string[] Voters(IReadOnlyList<Member> nodes, string? witness) =>
-        nodes.Count > 0 && nodes.Count % 2 == 0 ? [.. nodes.Select(n => n.Name), witness is null ? Parent : Witness + witness] : [.. nodes.Select(n => n.Name)];
+        HasMoreVoters(nodes, witness) ? [.. nodes.Select(n => n.Name), witness is null or MemberList.Fence ? Parent : Witness + witness] : [.. nodes.Select(n => n.Name)];
+
+    /// <summary>True when somebody votes who is no node of the site.</summary>
+    public static bool HasMoreVoters(IReadOnlyList<Member> nodes, string? witness)
+    {
+        ArgumentNullException.ThrowIfNull(nodes);
+        return nodes.Count > 0 && nodes.Count % 2 == 0 && (nodes.Count > 2 || witness != MemberList.Fence);
+    }
 
     private static bool IsOutside(string voter) => voter[0] == '@';
 
@@ -154,9 +163,9 @@ public sealed class Election
             return;
         if (reply.Accepted)
             _promised[reply.From] = Math.Max(sentAtMs, _promised.GetValueOrDefault(reply.From, long.MinValue));
-        else if (reply.Term > Term)
+        else if (reply.Term > Term || (reply.Term == Term && Array.IndexOf(_voters, reply.From) < 0))
         {
-            // It voted in a term that came to nothing, and would never follow this one.
+            // It voted in a term that came to nothing, and would never follow this one, or become a voter in it.
             StepDown(nowMs);
             return;
         }

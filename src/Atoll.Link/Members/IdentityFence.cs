@@ -29,12 +29,17 @@ public sealed class IdentityFence(long leaseMs)
         if (_withheld.Contains(node))
             return false;
         _answered[node] = nowMs;
+        if (Off == node)
+            Off = null;
         return true;
     }
 
+    /// <summary>The node that was switched off by this one, and has neither asked since nor come back: it runs nothing.</summary>
+    public string? Off { get; set; }
+
     /// <summary>How long it takes until the node certainly runs none, ms; 0 when it does not.</summary>
     public long RemainingMs(string node, long nowMs) =>
-        Math.Max(0, Math.Max(_began, _answered.GetValueOrDefault(node, long.MinValue)) + WaitMs(leaseMs) - nowMs);
+        node == Off ? 0 : Math.Max(0, Math.Max(_began, _answered.GetValueOrDefault(node, long.MinValue)) + WaitMs(leaseMs) - nowMs);
 
     /// <summary>
     /// Says which nodes are not answered: those from which something was taken that has not been started elsewhere yet. It may be when

@@ -43,9 +43,13 @@ public sealed record Member(string Name, string Address);
 /// The site's voters. While <paramref name="Former"/> is there, a change is under way: a majority of either list is needed, so that
 /// nobody is elected by the old list beside somebody elected by the new one. <paramref name="Witness"/> is the address of the site's witness,
 /// which votes instead of the parent when the nodes are even in number; <paramref name="FormerWitness"/> goes with the former list.
+/// <paramref name="Fenced"/> is the node that the one left had switched off (<see cref="PowerFence"/>), until it follows again.
 /// </summary>
-public sealed record MemberList(IReadOnlyList<Member> Nodes, IReadOnlyList<Member>? Former = null, string? Witness = null, string? FormerWitness = null)
+public sealed record MemberList(IReadOnlyList<Member> Nodes, IReadOnlyList<Member>? Former = null, string? Witness = null, string? FormerWitness = null, string? Fenced = null)
 {
+    /// <summary>As a witness: nobody votes besides two nodes, and whoever has the other switched off goes on alone (<see cref="PowerFence"/>).</summary>
+    public const string Fence = "fence";
+
     /// <summary>Of nobody.</summary>
     public static MemberList None { get; } = new([]);
 

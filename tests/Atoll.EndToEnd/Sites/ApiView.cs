@@ -24,7 +24,8 @@ public sealed class ApiView : IDisposable
         return new ApiView(client);
     }
 
-    internal static ApiView OfSite(string socket) => new(new HttpClient(new SocketsHttpHandler
+    /// <summary>The API of a node of a site; <paramref name="here"/> asks for the node's own copy, whoever leads.</summary>
+    internal static ApiView OfSite(string socket, bool here = false) => new(new HttpClient(new SocketsHttpHandler
     {
         ConnectCallback = async (_, cancellation) =>
         {
@@ -33,7 +34,7 @@ public sealed class ApiView : IDisposable
             return new NetworkStream(connection, ownsSocket: true);
         },
     })
-    { BaseAddress = new Uri("http://site/"), Timeout = TimeSpan.FromSeconds(20) });
+    { BaseAddress = new Uri("http://site/"), Timeout = TimeSpan.FromSeconds(20), DefaultRequestHeaders = { { here ? "Atoll-Here" : "Atoll-Test", "true" } } });
 
     /// <summary>The answer, or null when it is 404 or nobody answers.</summary>
     internal async Task<JsonObject?> GetAsync(string path)

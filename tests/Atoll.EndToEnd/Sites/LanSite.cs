@@ -16,7 +16,12 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
 
     internal IReadOnlyList<RigSite> All => [One, Two, Three];
 
+    /// <summary>A fourth machine: it runs nothing of the site, and may vote.</summary>
+    internal RigSite Fourth => Node(4);
+
     internal string Name => $"lan-{rig.Instance}";
+
+    internal string Path => $"/apis/edge.atoll.dev/v1alpha1/sites/{Name}";
 
     private string Router => $"atoll-net-{rig.Instance}";
 
@@ -33,7 +38,7 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
         await RouterAsync("ip", "link", "add", "lan0", "type", "bridge");
         await RouterAsync("ip", "addr", "add", $"{gateway}/24", "dev", "lan0");
         await RouterAsync("ip", "link", "set", "lan0", "up");
-        foreach (RigSite node in All)
+        foreach (RigSite node in (RigSite[])[.. All, Fourth])
         {
             string space = LocalRig.NamespaceOf(node);
             await Programs.OkAsync("ip", "netns", "add", space);
@@ -61,6 +66,7 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
     {
         if (rig.Centre is null || Environment.GetEnvironmentVariable("ATOLL_KEEP") == "1")
             return;
+        await DieAsync(Fourth);
         foreach (RigSite node in All)
         {
             await DieAsync(node);
@@ -70,7 +76,18 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
         await RemoveAsync();
     }
 
-    internal Task StartAsync(RigSite node) => rig.StartAsync($"site-{node.Name}", [Built.Agent, "supervise", .. ArgumentsOf(node)], node);
+    internal Task StartAsync(RigSite node, params string[] more) => rig.StartAsync($"site-{node.Name}", [Built.Agent, "supervise", .. ArgumentsOf(node), .. more], node);
+
+    /// <summary>Where the site's witness listens.</summary>
+    internal string WitnessAddress => $"{AddressOf(Fourth)}:6446";
+
+    /// <summary>Makes the fourth machine the site's witness; the first time it joins.</summary>
+    internal async Task StartWitnessAsync()
+    {
+        if (!Directory.Exists(rig.StateOf(Fourth)))
+            await JoinAsync(Fourth, "token", []);
+        await rig.StartAsync($"site-{Fourth.Name}", [Built.Agent, "witness", "--listen", WitnessAddress, "--state", rig.StateOf(Fourth)], Fourth);
+    }
 
     private string[] ArgumentsOf(RigSite node) =>
     [
@@ -82,14 +99,21 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
         Until.TrueAsync($"{node.Name} Ready at the centre", 60, async () => await rig.ReadyOfAsync(node) == "True", () => rig.LogAsync($"site-{node.Name}"));
 
     /// <summary>What the centre shows of who leads the site.</summary>
-    internal async Task<string> LedAsync() => LedOf(await rig.Centre.GetAsync($"/apis/edge.atoll.dev/v1alpha1/sites/{Name}"));
+    internal async Task<string> LedAsync() => LedOf(await rig.Centre.GetAsync(Path));
 
     internal static string LedOf(JsonObject? site) =>
         (site?["status"]?["conditions"] as JsonArray)?.FirstOrDefault(c => (string?)c!["type"] == "Led") is { } led ? $"{led["status"]} {led["message"]}" : "";
 
     /// <summary>The words of the condition name all voters, and a majority has them: until then the former ones are asked as well.</summary>
     internal Task VotingAsync(IEnumerable<string> voters) =>
-        Until.TrueAsync($"{string.Join(", ", voters)} vote", 30, async () => await LedAsync() is var led && voters.All(v => led.Contains(v, StringComparison.Ordinal)) && !led.Contains("under way", StringComparison.Ordinal), async () => await LedAsync() + await rig.LogAsync($"site-{One.Name}"));
+        Until.TrueAsync($"{string.Join(", ", voters)} vote", 60, async () => await LedAsync() is var led && voters.All(v => led.Contains(v, StringComparison.Ordinal)) && !led.Contains("under way", StringComparison.Ordinal), async () => await LedAsync() + await rig.LogAsync($"site-{One.Name}"));
+
+    /// <summary>A node's own copy of the site's state says this of who leads and votes, and no change of voters is under way in it.</summary>
+    internal async Task ChangedAsync(RigSite node, string words)
+    {
+        using ApiView own = ApiView.OfSite($"/run/atoll/{node.Name}/api.sock", here: true);
+        await Until.TrueAsync($"{node.Name} knows: {words}", 60, async () => LedOf(await own.GetAsync(Path)) is var led && led.Contains(words, StringComparison.Ordinal) && !led.Contains("under way", StringComparison.Ordinal), async () => LedOf(await own.GetAsync(Path)) + await rig.LogAsync($"site-{node.Name}"));
+    }
 
     /// <summary>The node that leads, by what the site's own API says at one of them.</summary>
     internal async Task<RigSite> LeaderAsync()
@@ -97,7 +121,7 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
         foreach (RigSite node in All)
         {
             using ApiView api = LocalRig.SiteApi(node);
-            string led = LedOf(await api.GetAsync($"/apis/edge.atoll.dev/v1alpha1/sites/{Name}"));
+            string led = LedOf(await api.GetAsync(Path));
             if (led.StartsWith("True", StringComparison.Ordinal) && All.FirstOrDefault(n => led.Contains($"Node {n.Name} leads", StringComparison.Ordinal)) is { } leader)
                 return leader;
         }
@@ -105,20 +129,24 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
     }
 
     /// <summary>The process of a node's agent, below its supervisor.</summary>
-    internal int AgentOf(RigSite node) => Assert.Single(Programs.Find(folder => File.ReadAllText(Path.Combine(folder, "cmdline")).StartsWith($"{Built.Agent}\0run\0--state\0{rig.StateOf(node)}\0", StringComparison.Ordinal)));
+    internal int AgentOf(RigSite node) => Assert.Single(Programs.Find(folder => File.ReadAllText(System.IO.Path.Combine(folder, "cmdline")).StartsWith($"{Built.Agent}\0run\0--state\0{rig.StateOf(node)}\0", StringComparison.Ordinal)));
 
-    /// <summary>SIGKILL to everything of a node at once: supervisor, agent, containers.</summary>
-    internal async Task DieAsync(RigSite node)
+    /// <summary>Everything of a node that runs: supervisor, agent, containers.</summary>
+    internal List<int> ProcessesOf(RigSite node)
     {
         string state = rig.StateOf(node), run = $"/run/atoll/{node.Name}", cgroup = $"atoll-{node.Name}";
-        await Until.TrueAsync("every process of the node is gone", 20, () =>
-        {
-            List<int> left = Programs.Find(folder => File.ReadAllText(Path.Combine(folder, "cmdline")) is var line && (line.Contains(state, StringComparison.Ordinal) || line.Contains(run, StringComparison.Ordinal))
-                || File.ReadAllText(Path.Combine(folder, "cgroup")).Contains(cgroup, StringComparison.Ordinal));
-            left.ForEach(Programs.Kill);
-            return left.Count == 0;
-        });
+        return Programs.Find(folder => File.ReadAllText(System.IO.Path.Combine(folder, "cmdline")) is var line && (line.Contains(state, StringComparison.Ordinal) || line.Contains(run, StringComparison.Ordinal))
+            || File.ReadAllText(System.IO.Path.Combine(folder, "cgroup")).Contains(cgroup, StringComparison.Ordinal));
     }
+
+    /// <summary>SIGKILL to everything of a node at once.</summary>
+    internal Task DieAsync(RigSite node) => Until.TrueAsync("every process of the node is gone", 20, () =>
+    {
+        List<int> left = ProcessesOf(node);
+        left.ForEach(Programs.Kill);
+        // Not before it has been reaped does its start find the place free.
+        return left.Count == 0 && !(File.Exists($"{rig.Home}/run/site-{node.Name}.pid") && Directory.Exists($"/proc/{rig.PidOf($"site-{node.Name}")}"));
+    });
 
     /// <summary>The site's line to the centre: cut and whole again. Its nodes go on seeing each other.</summary>
     internal async Task<IAsyncDisposable> CutAsync()
@@ -143,7 +171,7 @@ public sealed class LanSite(LocalRig rig) : IAsyncLifetime
 
     private async Task RemoveAsync()
     {
-        foreach (RigSite node in All)
+        foreach (RigSite node in (RigSite[])[.. All, Fourth])
             if (File.Exists($"/run/netns/{LocalRig.NamespaceOf(node)}"))
                 await Programs.OkAsync("ip", "netns", "delete", LocalRig.NamespaceOf(node));
         await Programs.RunAsync("ip", ["netns", "exec", Router, "ip", "link", "delete", "lan0"]);

@@ -5,7 +5,7 @@ namespace Atoll.EndToEnd.Sites;
 
 /// <summary>A site of three nodes loses nodes, agents and its line, and none of its work. The tests leave it whole.</summary>
 [Collection(SitesGroup.Name)]
-public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSite>
+public sealed partial class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSite>
 {
     /// <summary>From the death of a node to its pods running on others: dead after 8 s, replaced within 10; more for a loaded machine.</summary>
     private const double Soon = 20;
@@ -121,7 +121,7 @@ public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSit
                 // One node of three, with neither its peers nor the centre.
                 await lan.PlugAsync(alone, plugged: false);
                 using ApiView api = LocalRig.SiteApi(alone);
-                await Until.TrueAsync("the condition says why", 60, async () => LanSite.LedOf(await api.GetAsync($"/apis/edge.atoll.dev/v1alpha1/sites/{lan.Name}")) is var led
+                await Until.TrueAsync("the condition says why", 60, async () => LanSite.LedOf(await api.GetAsync(lan.Path)) is var led
                     && led.StartsWith("False", StringComparison.Ordinal) && led.Contains("1 of the site's 3 nodes", StringComparison.Ordinal), () => rig.LogAsync($"site-{alone.Name}"));
                 Assert.DoesNotContain((await api.PodsAsync())!, p => p.Key.StartsWith("nodes-half-", StringComparison.Ordinal) && !start.ContainsKey(p.Key));
                 (string mine, PodFact pod) = Assert.Single(start, p => p.Value.Node == alone.Name);
@@ -139,33 +139,6 @@ public sealed class NodesTests(LocalRig rig, LanSite lan) : IClassFixture<LanSit
             await Until.TrueAsync("nothing runs twice", 30, () => Programs.WithLastArgument(mark).Count == 3);
             AssertSame(start.Where(p => p.Value.Node != alone.Name), after);
         }
-    }
-
-    [Fact]
-    public async Task Of_two_nodes_one_goes_on_with_the_centres_vote()
-    {
-        rig.Need();
-        string mark = Pods.Mark();
-        // The third leaves for good, as far as the site is concerned.
-        await lan.DieAsync(lan.Three);
-        await rig.Centre.DeleteAsync($"/api/v1/nodes/{lan.Three.Name}");
-        await lan.VotingAsync([$"{lan.One.Name}, {lan.Two.Name} and the parent"]);
-        await using (await DeployAsync("nodes-two", mark, 2))
-        {
-            await RunningAsync("nodes-two", 2);
-            RigSite first = await lan.LeaderAsync();
-            var clock = Stopwatch.StartNew();
-            await lan.DieAsync(first);
-            await RunningAsync("nodes-two", 2, without: first);
-            Assert.True(clock.Elapsed.TotalSeconds < Soon, $"took {clock.Elapsed.TotalSeconds:0.0} s");
-            TestContext.Current.TestOutputHelper?.WriteLine($"two nodes, the centre's vote: replaced {clock.Elapsed.TotalSeconds:0.0} s after the leader was killed");
-
-            await lan.StartAsync(first);
-            await lan.ReadyAsync(first);
-        }
-        await lan.StartAsync(lan.Three);
-        await lan.ReadyAsync(lan.Three);
-        await lan.VotingAsync(lan.All.Select(n => n.Name));
     }
 
     private static void AssertSame(IEnumerable<KeyValuePair<string, PodFact>> expected, Dictionary<string, PodFact> actual)

@@ -52,8 +52,10 @@ internal sealed partial class IdentityWorld
         Tell(node, send);
         if (node.Leads(_now))
             Lead(node);
-        else
-            node.WasLeading = false;
+        else if (node.WasLeading)
+            (node.WasLeading, election.Position) = (false, node.Held);
+        if (_fences)
+            Fence(node);
         Reconcile(node);
     }
 
@@ -93,13 +95,17 @@ internal sealed partial class IdentityWorld
             Note($"{node.Name} leads in term {election.Term} at {node.Held.Revision}");
             election.Position = node.Held;
             election.Fence = node.State.Values.Any(h => h.Uid > _nodes.Count) ? node.Held : default;
+            node.ListAt = node.Held;
         }
+        if (_fences)
+            TakeIn(node, election);
         foreach (SimNode other in _nodes)
         {
             if (other == node)
                 continue;
             (LogPosition at, Dictionary<int, Holder> copy) = (node.Held, new(node.State));
-            Send(node, other, follower => Copied(follower, at, copy));
+            MemberList list = node.List;
+            Send(node, other, follower => Copied(follower, at, copy, list));
             if (node.Alive.IsDead(other.Name, node.Clock(_now)) && node.State.Values.Any(h => h.Node == other.Name))
                 Replace(node, other.Name);
         }
@@ -158,7 +164,7 @@ internal sealed partial class IdentityWorld
         node.Held = node.Held with { Revision = node.Held.Revision + 1 };
     }
 
-    private void Copied(SimNode node, LogPosition at, Dictionary<int, Holder> state)
+    private void Copied(SimNode node, LogPosition at, Dictionary<int, Holder> state, MemberList list)
     {
         if (at.Term < node.Voter!.Record.Term || at.CompareTo(node.Held) <= 0 || node.WasLeading)
             return;
@@ -166,6 +172,10 @@ internal sealed partial class IdentityWorld
             Note($"{node.Name} follows term {at.Term}");
         (node.State, node.Held) = (new(state), at);
         node.Election!.Position = at;
+        if (!_fences)
+            return;
+        SetList(node, list);
+        node.Power.IsCurrent();
     }
 
     private void Tell(SimNode node, List<ElectionSend> send)
@@ -219,7 +229,8 @@ internal sealed partial class IdentityWorld
             election.On(voted, message.Vote!, message.SentAtMs, node.Clock(_now), send);
         if (heard is not null)
         {
-            node.Followed[heard.From] = heard.Position;
+            if (heard.Accepted)
+                node.Followed[heard.From] = heard.Position;
             election.On(heard, message.Beat!, message.SentAtMs, node.Clock(_now));
         }
         Tell(node, send);

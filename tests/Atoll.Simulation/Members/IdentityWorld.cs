@@ -4,12 +4,15 @@ namespace Atoll.Simulation.Members;
 
 /// <summary>
 /// A site of two to four nodes (with a witness when they are even) in virtual time, each with a supervisor, an agent, its copy of the
-/// site's state, its containers and a clock of its own that runs up to 4 % wrong. Messages are lost, late, doubled and cut;
+/// site's state, its containers and a clock of its own that runs up to 4 % wrong. Half of the sites of two have a power fence instead of the
+/// witness: either node may have the other's power cut, at times in vain, at times without hearing of it, and what was off boots again. Messages are lost, late, doubled and cut;
 /// machines die and come back, agents crash or stand still while their containers go on, starting a container takes a while, and
 /// so does writing. The state is who runs which identity; the real election, leases and fence decide.
 /// </summary>
 internal sealed partial class IdentityWorld
 {
+    private const string PowerSwitch = "@power";
+
     private const long DeadAfter = 8000, Lease = 16_000, QuietFrom = 240_000, End = 340_000;
 
     private readonly Random _random;
@@ -17,7 +20,7 @@ internal sealed partial class IdentityWorld
     private readonly List<SimNode> _nodes = [];
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
     private readonly Dictionary<string, int> _sideOf = new(StringComparer.Ordinal);
-    private readonly MemberList _members;
+    private readonly bool _fences;
     private WitnessVoter _witness;
     private long _now, _order;
     private readonly Queue<string> _trace = new();
@@ -36,7 +39,9 @@ internal sealed partial class IdentityWorld
         }
         foreach (SimNode node in _nodes)
             (node.State, node.Held) = (new(state), new LogPosition(0, 1));
-        _members = new MemberList([.. _nodes.Select(n => new Member(n.Name, n.Name))]);
+        _fences = count == 2 && _random.Next(2) == 0;
+        foreach (SimNode node in _nodes)
+            node.List = new MemberList([.. _nodes.Select(n => new Member(n.Name, n.Name))], Witness: _fences ? MemberList.Fence : null);
         _witness = new WitnessVoter(new Voter(Election.Parent, DeadAfter * 3 / 4, new VoterRecord(0, null), 0), default);
     }
 
@@ -45,6 +50,9 @@ internal sealed partial class IdentityWorld
 
     /// <summary>How often an identity was given to another node.</summary>
     public int Moved { get; private set; }
+
+    /// <summary>How often a node went on alone after it had the other's power cut.</summary>
+    public int Fenced { get; private set; }
 
     public void Run()
     {
@@ -77,6 +85,8 @@ internal sealed partial class IdentityWorld
 
     private void Check()
     {
+        if (_nodes.Count(n => n.Leads(_now)) > 1)
+            throw new InvalidOperationException($"seed {_seed}, {_now} ms: {string.Join(" and ", _nodes.Where(n => n.Leads(_now)).Select(n => n.Name))} lead at once\n{string.Join("\n", _trace)}");
         for (int id = 0; id < _nodes.Count; id++)
             if (_nodes.Count(n => n.Running.ContainsKey(id)) > 1)
                 throw new InvalidOperationException($"seed {_seed}, {_now} ms: identity {id} runs on {string.Join(" and ", _nodes.Where(n => n.Running.ContainsKey(id)).Select(n => $"{n.Name} (pod {n.Running[id]})"))}\n{string.Join("\n", _trace)}");
@@ -104,6 +114,7 @@ internal sealed partial class IdentityWorld
                 foreach (SimNode each in _nodes)
                     _sideOf[each.Name] = _random.Next(2);
                 _sideOf[Election.Parent] = _random.Next(2);
+                _sideOf[PowerSwitch] = _random.Next(2);
                 Note("sides: " + string.Join(" ", _sideOf.Select(s => $"{s.Key}={s.Value}")));
                 break;
             case 6:
@@ -143,7 +154,10 @@ internal sealed partial class IdentityWorld
         long now = node.Clock(_now);
         node.Voter = new Voter(node.Name, DeadAfter * 3 / 4, node.Voter?.Record ?? new VoterRecord(0, null), now);
         node.Election = new Election(new ElectionOptions { Self = node.Name }, node.Voter, _random, now) { Position = node.Held };
-        node.Election.SetMembers(_members);
+        node.Election.SetMembers(node.List);
+        node.Power = new PowerFence(node.Name, DeadAfter / 2, DeadAfter);
+        if (Fault == IdentityFault.FenceByOldState)
+            node.Power.IsCurrent();
         node.Alive = new Liveness(DeadAfter, now);
         (node.WasLeading, node.Fence) = (false, new IdentityFence(Lease));
     }
@@ -213,6 +227,13 @@ internal sealed partial class IdentityWorld
         public Liveness Alive { get; set; } = null!;
 
         public IdentityFence Fence { get; set; } = null!;
+
+        public PowerFence Power { get; set; } = null!;
+
+        public MemberList List { get; set; } = MemberList.None;
+
+        /// <summary>Where in its own state as a leader the list of voters is.</summary>
+        public LogPosition ListAt { get; set; }
 
         public IdentityLease Lease { get; set; } = null!;
 

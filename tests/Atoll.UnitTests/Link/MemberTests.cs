@@ -127,6 +127,51 @@ public sealed class MemberTests
         Assert.True(witness.Ask(new VoteRequest("b", 2, true, new LogPosition(1, 9), 6000), 20_000).Granted);
     }
 
+    [Fact]
+    public void Of_two_nodes_one_has_the_other_switched_off_only_when_it_may_and_goes_on_alone_only_when_that_is_sure()
+    {
+        var pair = new MemberList([s_a, s_b], Witness: MemberList.Fence);
+        bool Dead(string name) => true;
+        var first = new PowerFence("a", 4000, 8000);
+        Assert.Equal(FenceStep.Stale, first.Tick(pair, false, Dead, 0)); // It may have been switched off itself, and knows nothing of what b did.
+        first.IsCurrent();
+        Assert.Equal(FenceStep.None, first.Tick(pair, true, Dead, 0)); // Somebody leads.
+        Assert.Equal(FenceStep.None, first.Tick(pair, false, _ => false, 0));
+        Assert.Equal(FenceStep.Fence, first.Tick(pair, false, Dead, 0));
+        Assert.Equal(FenceStep.Waits, first.Tick(pair, false, Dead, 1)); // One attempt at a time.
+        Assert.Null(first.Ended(off: false, pair, led: false, 1000));
+        Assert.Equal(FenceStep.Waits, first.Tick(pair, false, Dead, 8999));
+        Assert.Equal(FenceStep.Fence, first.Tick(pair, false, Dead, 9000));
+        MemberList alone = first.Ended(off: true, pair, led: false, 9500)!;
+        Assert.Equal([s_a], alone.Nodes);
+        Assert.Equal((MemberList.Fence, "b"), (alone.Witness, alone.Fenced));
+        Assert.Equal(FenceStep.None, first.Tick(alone, false, Dead, 9600));
+        // It is back: in two steps, and both are needed again.
+        MemberList taking = Membership.Next("a", alone, _ => true, [s_a, s_b], _ => true, MemberList.Fence)!;
+        Assert.Equal([s_a, s_b], taking.Nodes);
+        Assert.Equal([s_a], taking.Former);
+        Assert.Null(taking.Fenced);
+        Assert.Equal("b", first.OtherOf(taking)!.Name);
+
+        // The second waits for its turn; what comes of it late, when somebody leads, counts for nothing.
+        var second = new PowerFence("b", 4000, 8000);
+        second.IsCurrent();
+        Assert.Equal(FenceStep.Waits, second.Tick(pair, false, Dead, 100));
+        Assert.Equal(FenceStep.Fence, second.Tick(pair, false, Dead, 4100));
+        Assert.Null(second.Ended(off: true, pair, led: true, 5000));
+        // Where a third node votes, or somebody from outside, nobody is switched off.
+        Assert.All([new MemberList([s_a, s_b]), new MemberList([s_a, s_b, s_c], Witness: MemberList.Fence), pair with { Former = [s_a, s_b, s_c] }, new MemberList([s_a], Witness: MemberList.Fence), new MemberList([s_b, s_c], Witness: MemberList.Fence)],
+            list => Assert.Null(first.OtherOf(list)));
+        Assert.False(Election.HasMoreVoters(pair.Nodes, pair.Witness));
+        Assert.True(Election.HasMoreVoters(pair.Nodes, "w"));
+
+        var fence = new IdentityFence(16_000) { Off = "b" };
+        fence.Began(100_000);
+        Assert.Equal((0, 21_600), (fence.RemainingMs("b", 100_000), fence.RemainingMs("c", 100_000)));
+        Assert.True(fence.Answer("b", 100_500)); // It boots.
+        Assert.Equal(21_600, fence.RemainingMs("b", 100_500));
+    }
+
     private static MemberList? Next(MemberList list, Member[] present, string[] held, string? unknown = null) =>
         Membership.Next("a", list, held.Contains, present, name => name != unknown);
 }
