@@ -136,7 +136,7 @@ internal sealed class CapacityController : Controller
         foreach (int moves in s_migrations)
         {
             FleetMovePlan plan = capacity.PlanOf(moves, SearchSeconds, SearchEffort, Cluster.Time);
-            adds.Add(new CapacityMigrations { Moves = moves, Adds = capacity.GainOf(plan), Used = plan.Moves.Length, ComputedAt = Cluster.Now });
+            adds.Add(new CapacityMigrations { Moves = moves, Adds = plan.Effects[0].After - plan.Effects[0].Before, Used = plan.Moves.Length, ComputedAt = Cluster.Now });
         }
         oldest.Figures.Migrations = adds;
     }

@@ -105,24 +105,9 @@ public sealed class FleetCapacity
     /// How many more instances could be sold after so many moves of running pods to other nodes of their region: at least this
     /// many, by a plan that can be carried out.
     /// </summary>
-    public long GainOf(int migrations, double seconds = 1) => GainOf(PlanOf(migrations, seconds, 400, TimeProvider.System));
+    public long GainOf(int migrations, double seconds = 1) => PlanOf(migrations, seconds, 400, TimeProvider.System).Effects[0] is var effect ? effect.After - effect.Before : 0;
 
-    /// <summary>How many more could be sold once the moves of a plan are made.</summary>
-    public long GainOf(FleetMovePlan plan)
-    {
-        ArgumentNullException.ThrowIfNull(plan);
-        if (plan.Moves.IsEmpty)
-            return 0;
-        Snapshot moved = _fleet.Fork();
-        foreach (FleetMove move in plan.Moves)
-        {
-            moved.RemovePod(move.Pod.Uid);
-            moved.UpsertPod(move.Pod, move.To);
-        }
-        return Math.Max(0, new FleetCapacity(moved, _flavour, _region, _site).Total().Sellable - Total().Sellable);
-    }
-
-    /// <summary>The plan behind <see cref="GainOf(int, double)"/>, found within so many seconds and rounds of search.</summary>
+    /// <summary>The plan behind <see cref="GainOf"/>, found within so many seconds and rounds of search.</summary>
     public FleetMovePlan PlanOf(int migrations, double seconds, int effort, TimeProvider time) =>
         FleetDefragmenter.Plan(_fleet, new FleetGoal([(_flavour, 1)], migrations) { Region = _region, Site = _site, Seconds = seconds, Effort = effort }, time);
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Atoll.Api;
 using Atoll.Api.Core;
+using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Fragments;
 using Atoll.Scheduling.Online;
 
@@ -33,10 +34,28 @@ public static class FleetDefragmenter
         var pulled = new HashSet<(int, string)>();
         foreach ((MovablePod pod, int to) in search.Best)
             moves.Add(new FleetMove(pod.Row.Pod, model.NameOf(pod.Node), model.NameOf(to), model.SiteOf(to), BytesOf(fleet, pod.Row, model.Rows[to], pulled)));
+        // The search goes by amounts of nodes; what is promised is counted as the scheduler would place.
+        Snapshot moved = fleet.Fork();
+        foreach (FleetMove move in moves)
+        {
+            moved.RemovePod(move.Pod.Uid);
+            moved.UpsertPod(move.Pod, move.To);
+        }
         var effects = ImmutableArray.CreateBuilder<FleetEffect>();
+        long gain = 0;
         for (int f = 0; f < model.Flavours; f++)
-            effects.Add(model.EffectOf(f, goal.Flavours[f].Flavour.Name, model.Free, search.FreeAfter));
-        return new FleetMovePlan(moves.ToImmutable(), effects.ToImmutable());
+        {
+            (Flavour flavour, int weight) = goal.Flavours[f];
+            FleetCapacity now = Count(fleet);
+            CapacityAnswer before = now.Total(), after = moves.Count == 0 ? before : Count(moved).Total();
+            gain += weight * (after.Sellable - before.Sellable);
+            long bound = (goal.WithinSite ? now.Sites() : now.Regions()).Sum(part => part.Pooled);
+            effects.Add(new FleetEffect(flavour.Name, before.Sellable, after.Sellable, bound, before.Fragmentation, after.Fragmentation));
+
+            FleetCapacity Count(Snapshot state) => new(state, flavour, goal.Region, goal.Site);
+        }
+        return gain > 0 ? new FleetMovePlan(moves.ToImmutable(), effects.ToImmutable())
+            : new FleetMovePlan([], [.. effects.Select(e => e with { After = e.Before, RateAfter = e.RateBefore })]);
     }
 
     private static long BytesOf(Snapshot fleet, PodRow pod, int row, HashSet<(int, string)> pulled)

@@ -133,40 +133,6 @@ internal sealed class FleetModel
         return value;
     }
 
-    /// <summary>What moves from one state to another do for each flavour.</summary>
-    public FleetEffect EffectOf(int flavour, string name, ReadOnlySpan<long> before, ReadOnlySpan<long> after)
-    {
-        var pooled = new long[Domains * Columns];
-        var free = new long[Columns];
-        long was = 0, now = 0, bound = 0;
-        for (int n = 0; n < Rows.Length; n++)
-        {
-            if (!_sells[flavour][n])
-                continue;
-            was += Units(flavour, n, before.Slice(n * Columns, Columns));
-            now += Units(flavour, n, after.Slice(n * Columns, Columns));
-            for (int r = 0; r < Columns; r++)
-            {
-                long amount = Math.Max(0, before[n * Columns + r]);
-                pooled[DomainOf[n] * Columns + r] += amount;
-                free[r] += amount;
-            }
-        }
-        double most = double.PositiveInfinity;
-        foreach ((int column, long need) in _needs[flavour])
-            most = Math.Min(most, (double)free[column] / need);
-        for (int d = 0; d < Domains; d++)
-        {
-            long units = long.MaxValue;
-            foreach ((int column, long need) in _needs[flavour])
-                units = Math.Min(units, pooled[d * Columns + column] / need);
-            bound += units;
-        }
-        return new FleetEffect(name, was, now, bound, Rate(was), Rate(now));
-
-        double Rate(long units) => most is > 0 and < double.PositiveInfinity ? Math.Max(0, 1 - units / most) : 0;
-    }
-
     private PodKind KindOf(PodRow pod)
     {
         PodSpec spec = SpecOf(pod);

@@ -28,14 +28,10 @@ internal sealed class FleetSearch
         (_model, _goal, _random) = (model, goal, random);
         _room = new FleetRoom(model);
         _emptying = new Emptying(model, _room);
-        FreeAfter = [.. model.Free];
     }
 
     /// <summary>The best list found.</summary>
     public List<(MovablePod Pod, int To)> Best { get; private set; } = [];
-
-    /// <summary>What is free after it.</summary>
-    public long[] FreeAfter { get; private set; }
 
     /// <summary>Searches until the rounds or the time (share passed, 1 is the end) are over.</summary>
     public void Run(Func<double> clock)
@@ -169,7 +165,6 @@ internal sealed class FleetSearch
             return;
         _bestValue = _room.Value;
         Best = [.. _moves];
-        FreeAfter = [.. _room.Free];
     }
 
     // A move that can be left out without a loss is left out.

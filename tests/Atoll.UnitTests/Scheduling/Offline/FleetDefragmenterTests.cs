@@ -23,9 +23,23 @@ public sealed class FleetDefragmenterTests
         Assert.Equal([("p", "a", "b"), ("q", "a", "b")], plan.Moves.Select(m => (m.Pod.Name, m.From, m.To)).OrderBy(m => m.Name, StringComparer.Ordinal));
         FleetEffect effect = Assert.Single(plan.Effects);
         Assert.Equal(("4c8g", 2L, 3L, 3L), (effect.Flavour, effect.Before, effect.After, effect.Bound));
-        Assert.Equal((1 - 8 / 14.0, 1 - 12 / 14.0), (effect.RateBefore, effect.RateAfter));
+        Assert.Equal((6 / 14.0, 2 / 14.0), (effect.RateBefore, effect.RateAfter));
         Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 1) { Seconds = 3600 }).Moves); // One move alone wins nothing.
         Assert.Empty(Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10) { WithinSite = true, Seconds = 3600 }).Moves);
+    }
+
+    [Fact]
+    public void What_is_promised_is_what_the_scheduler_would_place_then()
+    {
+        const string site = """{"metadata":{"labels":{"edge.atoll.dev/site":"s"}}}""";
+        KubeObject[] nodes = [Node("a", 4, 32, "east", site), Node("b", 6, 32, "east", site)], pods = [Pod("p", "a", 1)];
+        foreach ((string headroom, long before, long after, int moves) in ((string, long, long, int)[])[("1", 1, 2, 1), ("2", 1, 1, 0)])
+        {
+            Snapshot fleet = Fleet(nodes, pods);
+            fleet.UpsertSite(KubeObject.FromNode(System.Text.Json.Nodes.JsonNode.Parse($$$"""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","metadata":{"name":"s","uid":"s"},"spec":{"headroom":{"cpu":"{{{headroom}}}"} } }""")!.AsObject()));
+            FleetMovePlan plan = FleetDefragmenter.Plan(fleet, new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 }, TimeProvider.System);
+            Assert.Equal((before, after, moves), (plan.Effects[0].Before, plan.Effects[0].After, plan.Moves.Length));
+        }
     }
 
     [Theory]
