@@ -9,7 +9,10 @@ internal sealed class Column<T>
     /// <summary>A row's place within its page.</summary>
     public const int Mask = Size - 1;
 
-    private const int Shift = 9, Size = 1 << Shift;
+    /// <summary>Rows of a page.</summary>
+    public const int Size = 1 << Shift;
+
+    private const int Shift = 9;
     private static readonly T[] s_empty = new T[Size];
 
     private T[][] _pages;
@@ -21,6 +24,9 @@ internal sealed class Column<T>
     }
 
     private Column(T[][] pages, bool[] owned) => (_pages, _owned) = (pages, owned);
+
+    /// <summary>Rows of all pages; those behind hold the default.</summary>
+    public int Length => _pages.Length << Shift;
 
     public T this[int row]
     {
@@ -36,6 +42,16 @@ internal sealed class Column<T>
     {
         int page = row >> Shift;
         return page < _pages.Length ? _pages[page] : s_empty;
+    }
+
+    /// <summary>How many of some rows, ascending and each once, are in the page of the first.</summary>
+    public static int InPage(ReadOnlySpan<int> rows)
+    {
+        int most = Math.Min(rows.Length, Size - (rows[0] & Mask)), last = rows[0] | Mask;
+        if (rows[most - 1] <= last)
+            return most;
+        int end = rows[..most].BinarySearch(last);
+        return end < 0 ? ~end : end + 1;
     }
 
     /// <summary>The place of a row, for writing.</summary>

@@ -28,14 +28,12 @@ internal class DomainCounter
         if (_column is null)
             Array.Clear(Domains, 0, rows.Length);
         else
-            for (int k = 0; k < rows.Length; k++)
-                Domains[k] = _column[rows[k]];
+            _column.Read(rows, Domains);
         foreach (GroupRows group in working.Snapshot.GroupList)
         {
             int each = WeightOf(group.Group);
-            if (each != 0)
-                foreach (KeyValuePair<int, int> at in group.Counts)
-                    AddRaw(at.Key, each * at.Value);
+            if (each != 0 && _column is not null)
+                Total += group.Counts.Sum(_column, each, counted, Counts);
         }
         foreach (Working.Change change in working.Log)
             AddRaw(change.Row, WeightOf(change.Group) * change.Sign);
@@ -60,6 +58,9 @@ internal class DomainCounter
     private long Total { get; set; }
 
     public int DomainOf(int row) => _column?[row] ?? 0;
+
+    /// <summary>Domains of the page that a row begins; empty when no node has the label.</summary>
+    protected ReadOnlySpan<int> DomainsOf(int first) => _column is null ? [] : _column.PageOf(first);
 
     public int WeightOf(PodGroup group)
     {
@@ -108,12 +109,16 @@ internal sealed class SpreadCounter : DomainCounter
         _minDomains = minDomains;
         _isDomain = working.Pool.Bools(Numbers);
         Array.Clear(_isDomain, 0, Numbers);
-        for (int row = 0; row < working.Snapshot.Rows; row++)
-            if (counted[row] && DomainOf(row) is > 0 and int domain && !_isDomain[domain])
-            {
-                _isDomain[domain] = true;
-                _domains.Add(domain);
-            }
+        for (int first = 0; first < working.Snapshot.Rows; first += Column<int>.Size)
+        {
+            ReadOnlySpan<int> domains = DomainsOf(first);
+            for (int i = 0; i < Math.Min(domains.Length, working.Snapshot.Rows - first); i++)
+                if (domains[i] is > 0 and int domain && counted[first + i] && !_isDomain[domain])
+                {
+                    _isDomain[domain] = true;
+                    _domains.Add(domain);
+                }
+        }
         FindLeast();
     }
 

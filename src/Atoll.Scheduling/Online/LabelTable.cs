@@ -54,6 +54,21 @@ internal sealed class LabelColumn
     /// <summary>Number of a row's value.</summary>
     public int this[int row] => _values[row];
 
+    /// <summary>The page of numbers that holds a row: see <see cref="Column{T}.PageOf"/>.</summary>
+    public int[] PageOf(int row) => _values.PageOf(row);
+
+    /// <summary>The numbers of many rows, ascending.</summary>
+    public void Read(ReadOnlySpan<int> rows, int[] into)
+    {
+        for (int k = 0; k < rows.Length;)
+        {
+            int[] page = _values.PageOf(rows[k]);
+            int end = k + Column<int>.InPage(rows[k..]);
+            for (; k < end; k++)
+                into[k] = page[rows[k] & Column<int>.Mask];
+        }
+    }
+
     public LabelColumn Copy() => new(_names, _values.Fork());
 
     public string NameOf(int value) => _names[value];

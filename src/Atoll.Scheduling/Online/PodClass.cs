@@ -170,10 +170,12 @@ internal sealed class PodClass
     {
         int best = -1, bestScore = -1;
         ReadOnlySpan<int> local = Spec.Local, rows = Spec.Rows;
+        (Limit limit, bool more) = (_limits[0], _limits.Count > 1);
+        ReadOnlySpan<int> domains = limit.Counter.Domains, counts = limit.Counter.Counts;
         for (int k = 0; k < local.Length; k++)
         {
             int score = local[k];
-            if (score < bestScore || score < 0 || !Allows(k))
+            if (score < bestScore || score < 0 || !limit.Allows(counts[domains[k]]) || (more && !Allows(k)))
                 continue;
             if (score > bestScore || _working.Precedes(rows[k], rows[best]))
                 (best, bestScore) = (k, score);
@@ -185,8 +187,9 @@ internal sealed class PodClass
     {
         int count = 0;
         ReadOnlySpan<int> local = Spec.Local;
+        bool limited = _limits.Count > 0;
         for (int k = 0; k < local.Length; k++)
-            if (local[k] >= 0 && Allows(k))
+            if (local[k] >= 0 && (!limited || Allows(k)))
                 into[count++] = k;
         return count;
     }
@@ -275,16 +278,24 @@ internal sealed class PodClass
     {
         Snapshot snapshot = _working.Snapshot;
         bool[] counted = _working.Pool.Bools(snapshot.Rows);
-        bool affinity = constraint.NodeAffinityPolicy != "Ignore", taints = constraint.NodeTaintsPolicy == "Honor";
-        for (int row = 0; row < snapshot.Rows; row++)
+        bool selects = constraint.NodeAffinityPolicy != "Ignore" && Spec.Selects, taints = constraint.NodeTaintsPolicy == "Honor", open = false;
+        NodeGate? last = null;
+        for (int first = 0; first < snapshot.Rows; first += Column<NodeGate?>.Size)
         {
-            counted[row] = false;
-            if (snapshot.Gates[row] is not { } gate || (affinity && !Spec.MatchesSelection(row)) || (taints && NodeMatch.TaintReason(Spec.Spec, gate) is not null))
-                continue;
-            bool all = true;
+            Span<bool> page = counted.AsSpan(first, Math.Min(Column<NodeGate?>.Size, snapshot.Rows - first));
+            ReadOnlySpan<NodeGate?> gates = snapshot.Gates.PageOf(first);
+            for (int i = 0; i < page.Length; i++)
+            {
+                if (!ReferenceEquals(gates[i], last))
+                    (last, open) = (gates[i], gates[i] is { } gate && (!taints || NodeMatch.TaintReason(Spec.Spec, gate) is null));
+                page[i] = open && (!selects || Spec.MatchesSelection(first + i));
+            }
             foreach (LabelColumn? column in columns)
-                all &= column is not null && column[row] != 0;
-            counted[row] = all;
+            {
+                ReadOnlySpan<int> values = column is null ? default : column.PageOf(first);
+                for (int i = 0; i < page.Length; i++)
+                    page[i] &= !values.IsEmpty && values[i] != 0;
+            }
         }
         return counted;
     }

@@ -55,13 +55,13 @@ internal sealed class PodGroup
 }
 
 /// <summary>A group's pods: how many on which row. Copied before it is written by a snapshot that does not own it.</summary>
-internal sealed class GroupRows(PodGroup group, object owner, Dictionary<int, int> counts)
+internal sealed class GroupRows(PodGroup group, object owner, RowCounts counts)
 {
     public PodGroup Group { get; } = group;
 
     public object Owner { get; } = owner;
 
-    public Dictionary<int, int> Counts { get; } = counts;
+    public RowCounts Counts { get; } = counts;
 }
 
 /// <summary>What a pod says of other pods.</summary>

@@ -5,6 +5,8 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 internal sealed class ResourceScores
 {
+    private const int FewOfPage = 64;
+
     private readonly SchedulingProfile _profile;
     private readonly Working _working;
     private readonly long[] _requests;
@@ -33,34 +35,50 @@ internal sealed class ResourceScores
 
     /// <summary>
     /// The scores of many rows at once, page by page, −1 where a resource is short: what <see cref="SpecClass"/> does row by row,
-    /// for pods that ask for nothing but cpu, memory and their place, scored as Kubernetes does by default. False for others.
+    /// for pods scored by cpu and memory as Kubernetes does by default. False for others.
     /// </summary>
     public bool FillPages(ReadOnlySpan<int> rows, int[] into)
     {
-        if (_profile.Strategy != ScoringStrategy.LeastAllocated || _resources is not [(ResourceNames.Cpu, 1), (ResourceNames.Memory, 1)] || _requests.AsSpan(ResourceNames.Pods + 1).ContainsAnyExcept(0L))
+        if (_profile.Strategy != ScoringStrategy.LeastAllocated || _resources is not [(ResourceNames.Cpu, 1), (ResourceNames.Memory, 1)])
             return false;
-        long needCpu = _requests[ResourceNames.Cpu], needMemory = _requests[ResourceNames.Memory];
-        var page = new Page(_working, 0);
-        for (int k = 0; k < rows.Length; k++)
+        var scores = new PageScores((_requests[ResourceNames.Cpu], _requests[ResourceNames.Memory]), (_scoredCpu, _scoredMemory), _profile.NodeResourcesFit, _balanced ? _profile.NodeResourcesBalancedAllocation : 0);
+        Span<int> all = stackalloc int[Column<long>.Size];
+        for (int k = 0; k < rows.Length;)
         {
-            int row = rows[k], i = row & Column<long>.Mask;
-            if (page.Number != (row | Column<long>.Mask))
-                page = new Page(_working, row);
-            long cpus = page.Cpus[i], cpu = page.Cpu[i], memories = page.Memories[i], memory = page.Memory[i];
-            if (page.Places[i] - page.Taken[i] < 1 || (needCpu > 0 && needCpu > cpus - cpu) || (needMemory > 0 && needMemory > memories - memory))
-            {
-                into[k] = -1;
-                continue;
-            }
-            long sum = 0, kinds = 0;
-            if (cpus > 0)
-                (sum, kinds) = (Score(page.ScoredCpu[i] + _scoredCpu, cpus), 1);
-            if (memories > 0)
-                (sum, kinds) = (sum + Score(page.ScoredMemory[i] + _scoredMemory, memories), kinds + 1);
-            int score = kinds == 0 ? 0 : _profile.NodeResourcesFit * (int)(kinds == 2 ? sum >> 1 : sum);
-            into[k] = _balanced ? score + (_profile.NodeResourcesBalancedAllocation * Balanced(cpus, cpu, memories, memory)) : score;
+            ReadOnlySpan<int> those = rows.Slice(k, Column<long>.InPage(rows[k..]));
+            var page = new AmountPage(_working, those[0]);
+            Span<int> to = into.AsSpan(k, those.Length);
+            if (those.Length < FewOfPage || !scores.TryFill(page, all))
+                for (int i = 0; i < those.Length; i++)
+                    to[i] = ScoreOf(page, those[i] & Column<long>.Mask);
+            else if (those.Length == all.Length)
+                all.CopyTo(to);
+            else
+                for (int i = 0; i < those.Length; i++)
+                    to[i] = all[those[i] & Column<long>.Mask];
+            k += those.Length;
         }
+        for (int r = ResourceNames.Pods + 1; r < _requests.Length; r++)
+            if (_requests[r] > 0)
+                for (int k = 0; k < rows.Length; k++)
+                    if (_requests[r] > _working.AllocatableOf(r, rows[k]) - _working.RequestedOf(r, rows[k]))
+                        into[k] = -1;
         return true;
+    }
+
+    private int ScoreOf(in AmountPage page, int i)
+    {
+        long needCpu = _requests[ResourceNames.Cpu], needMemory = _requests[ResourceNames.Memory];
+        long cpus = page.Cpus[i], cpu = page.Cpu[i], memories = page.Memories[i], memory = page.Memory[i];
+        if (page.Places[i] - page.Taken[i] < 1 || (needCpu > 0 && needCpu > cpus - cpu) || (needMemory > 0 && needMemory > memories - memory))
+            return -1;
+        long sum = 0, kinds = 0;
+        if (cpus > 0)
+            (sum, kinds) = (Score(page.ScoredCpu[i] + _scoredCpu, cpus), 1);
+        if (memories > 0)
+            (sum, kinds) = (sum + Score(page.ScoredMemory[i] + _scoredMemory, memories), kinds + 1);
+        int score = kinds == 0 ? 0 : _profile.NodeResourcesFit * (int)(kinds == 2 ? sum >> 1 : sum);
+        return _balanced ? score + (_profile.NodeResourcesBalancedAllocation * Balanced(cpus, cpu, memories, memory)) : score;
     }
 
     /// <summary>Both scores, weighted, of a row on which the pod fits.</summary>
@@ -133,15 +151,5 @@ internal sealed class ResourceScores
         double ofCpu = Math.Min(1, (double)(cpu + _requests[ResourceNames.Cpu]) / cpus);
         double ofMemory = Math.Min(1, (double)(memory + _requests[ResourceNames.Memory]) / memories);
         return (int)((1 - (Math.Abs(ofCpu - ofMemory) / 2)) * 100);
-    }
-
-    // The pages of one stretch of rows.
-    private readonly struct Page(Working working, int row)
-    {
-        public readonly int Number = row | Column<long>.Mask;
-        public readonly long[] Cpus = working.Snapshot.Allocatable[ResourceNames.Cpu].PageOf(row), Memories = working.Snapshot.Allocatable[ResourceNames.Memory].PageOf(row),
-            Places = working.Snapshot.Allocatable[ResourceNames.Pods].PageOf(row), Cpu = working.Requested[ResourceNames.Cpu].PageOf(row),
-            Memory = working.Requested[ResourceNames.Memory].PageOf(row), Taken = working.Requested[ResourceNames.Pods].PageOf(row),
-            ScoredCpu = working.ScoredCpu.PageOf(row), ScoredMemory = working.ScoredMemory.PageOf(row);
     }
 }

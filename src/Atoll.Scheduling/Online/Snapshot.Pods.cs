@@ -202,13 +202,11 @@ public sealed partial class Snapshot
         Scored[0].At(row) += sign * pod.ScoredCpu;
         Scored[1].At(row) += sign * pod.ScoredMemory;
         if (!_groups.TryGetValue(pod.Group.Key, out GroupRows? rows))
-            _groups[pod.Group.Key] = rows = new GroupRows(pod.Group, _owner, []);
+            _groups[pod.Group.Key] = rows = new GroupRows(pod.Group, _owner, new RowCounts());
         else if (!ReferenceEquals(rows.Owner, _owner))
-            _groups[pod.Group.Key] = rows = new GroupRows(rows.Group, _owner, new Dictionary<int, int>(rows.Counts));
-        int count = rows.Counts.GetValueOrDefault(row) + sign;
-        if (count != 0)
-            rows.Counts[row] = count;
-        else if (rows.Counts.Remove(row) && rows.Counts.Count == 0)
+            _groups[pod.Group.Key] = rows = new GroupRows(rows.Group, _owner, rows.Counts.Copy());
+        rows.Counts.Add(row, sign);
+        if (rows.Counts.IsEmpty)
             _groups.Remove(pod.Group.Key);
     }
 }

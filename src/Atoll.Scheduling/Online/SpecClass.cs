@@ -1,3 +1,4 @@
+using System.Numerics;
 using Atoll.Api.Core;
 
 namespace Atoll.Scheduling.Online;
@@ -20,6 +21,7 @@ internal sealed class SpecClass
     private readonly SchedulingProfile _profile;
     private readonly Dictionary<NodeGate, (string?, string?)> _closed = new(ReferenceEqualityComparer.Instance);
     private readonly int[] _rows, _local;
+    private readonly bool _oneGate;
     private int _synced, _uses;
     private int[]? _tree;
 
@@ -41,7 +43,7 @@ internal sealed class SpecClass
         _selection = new NodeSelection(spec, working.Snapshot);
         _scores = new ResourceScores(profile, working, Requests, ScoredCpu, ScoredMemory);
         _images = ImageScores.Of(spec, working.Snapshot, profile.ImageLocality);
-        (_rows, Count) = Candidates();
+        (_rows, Count, _oneGate) = Candidates();
         _local = working.Pool.Ints(Count);
         Affinity = Preferred();
         Disliked = Dislikes();
@@ -108,6 +110,9 @@ internal sealed class SpecClass
     /// <summary>The candidate of a row; negative when the row is none.</summary>
     public int IndexOf(int row) => Array.BinarySearch(_rows, 0, Count, row);
 
+    /// <summary>True when the pods name nodes by a selector or by required node affinity.</summary>
+    public bool Selects => !_selection.IsEmpty;
+
     public bool MatchesSelection(int row) => _selection.IsEmpty || _selection.Matches(row);
 
     /// <summary>Takes in what the plan placed since the last time.</summary>
@@ -140,13 +145,7 @@ internal sealed class SpecClass
         if (Count == 0)
             return -1;
         if (_tree is null && _uses++ < FewUses)
-        {
-            int best = 0;
-            for (int k = 1; k < Count; k++)
-                if (Beats(k, best))
-                    best = k;
-            return _local[best] < 0 ? -1 : best;
-        }
+            return First();
         if (_tree is null)
             Build();
         int top = _tree![1];
@@ -217,9 +216,19 @@ internal sealed class SpecClass
 
     private void Fill()
     {
-        if (!Ports.IsEmpty || _images is not null || Reserved is not null || Special is not null || _avoidsGpus || !_scores.FillPages(_rows.AsSpan(0, Count), _local))
+        if (Special is not null || !_scores.FillPages(Rows, _local))
+        {
             for (int k = 0; k < Count; k++)
                 _local[k] = LocalOf(_rows[k]);
+            return;
+        }
+        if (!Ports.IsEmpty || _images is not null || _avoidsGpus)
+            for (int k = 0; k < Count; k++)
+                if (_local[k] >= 0)
+                    _local[k] = !Ports.IsEmpty && _working.PortsTaken(Ports, _rows[k]) ? -1 : _local[k] + (_images?.Of(_rows[k]) ?? 0) + (_avoidsGpus ? AvoidanceOf(_rows[k]) : 0);
+        foreach ((_, int row) in Reserved ?? [])
+            if (IndexOf(row) is >= 0 and int k)
+                _local[k] = LocalOf(row);
     }
 
     private int LocalOf(int row)
@@ -233,30 +242,32 @@ internal sealed class SpecClass
         return _scores.Of(row) + (_images?.Of(row) ?? 0) + (Special?.Prefers == true && Special.Choose(row) is { Liked: true } ? 100 : 0) + (_avoidsGpus ? AvoidanceOf(row) : 0);
     }
 
-    private (int[] Rows, int Count) Candidates()
+    private (int[] Rows, int Count, bool OneGate) Candidates()
     {
         Snapshot snapshot = _working.Snapshot;
         int[]? narrowed = string.IsNullOrEmpty(Spec.NodeName) ? _selection.Narrowed() : snapshot.RowOf(Spec.NodeName) is >= 0 and int only ? [only] : [];
-        int length = narrowed?.Length ?? snapshot.Rows;
+        int length = narrowed?.Length ?? snapshot.Rows, count = 0;
         int[] rows = _working.Pool.Ints(length);
-        int count = 0;
-        NodeGate? last = null;
-        bool open = false;
+        bool asks = !_selection.IsEmpty || Volumes is not null, open = false, oneGate = true;
+        NodeGate? last = null, first = null;
+        NodeGate?[] page = [];
         for (int i = 0; i < length; i++)
         {
             int row = narrowed is null ? i : narrowed[i];
-            NodeGate? gate = snapshot.Gates[row];
-            if (gate is null)
-                continue;
+            if (narrowed is not null || (row & Column<NodeGate?>.Mask) == 0)
+                page = snapshot.Gates.PageOf(row);
+            NodeGate? gate = page[row & Column<NodeGate?>.Mask];
             if (!ReferenceEquals(gate, last))
             {
                 last = gate;
-                open = NodeMatch.CordonReason(Spec, gate) is null && NodeMatch.TaintReason(Spec, gate) is null;
+                open = gate is not null && NodeMatch.CordonReason(Spec, gate) is null && NodeMatch.TaintReason(Spec, gate) is null;
             }
-            if (open && MatchesSelection(row) && Volumes?.Reason(row) is null)
-                rows[count++] = row;
+            if (!open || (asks && (!MatchesSelection(row) || Volumes?.Reason(row) is not null)))
+                continue;
+            oneGate &= ReferenceEquals(gate, first ??= gate);
+            rows[count++] = row;
         }
-        return (rows, count);
+        return (rows, count, oneGate);
     }
 
     private int[]? Preferred()
@@ -278,7 +289,7 @@ internal sealed class SpecClass
 
     private int[]? Dislikes()
     {
-        if (_profile.TaintToleration == 0)
+        if (_profile.TaintToleration == 0 || _oneGate)
             return null;
         Column<NodeGate?> gates = _working.Snapshot.Gates;
         int[]? disliked = null;
@@ -302,6 +313,33 @@ internal sealed class SpecClass
     }
 
     private static bool AllSame(ReadOnlySpan<int> values) => values.Length == 0 || values.IndexOfAnyExcept(values[0]) < 0;
+
+    // The best of a look at all.
+    private int First()
+    {
+        int most = Most(Local), best = -1;
+        if (most < 0)
+            return -1;
+        ReadOnlySpan<int> local = Local, rows = Rows;
+        ReadOnlySpan<uint> ties = _working.Ties;
+        for (int k = 0; k < local.Length; k++)
+            if (local[k] == most && (best < 0 || ties[rows[k]] <= ties[rows[best]]) && (best < 0 || _working.Precedes(rows[k], rows[best])))
+                best = k;
+        return best;
+    }
+
+    private static int Most(ReadOnlySpan<int> values)
+    {
+        int most = int.MinValue, i = 0;
+        var mosts = new Vector<int>(most);
+        for (; i <= values.Length - Vector<int>.Count; i += Vector<int>.Count)
+            mosts = Vector.Max(mosts, new Vector<int>(values[i..]));
+        for (int lane = 0; lane < Vector<int>.Count; lane++)
+            most = Math.Max(most, mosts[lane]);
+        for (; i < values.Length; i++)
+            most = Math.Max(most, values[i]);
+        return most;
+    }
 
     private bool Beats(int a, int b) => _local[a] != _local[b] ? _local[a] > _local[b] : _working.Precedes(_rows[a], _rows[b]);
 

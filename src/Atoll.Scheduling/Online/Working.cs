@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Atoll.Scheduling.Online;
 
 /// <summary>
@@ -20,9 +22,8 @@ internal sealed partial class Working : IDisposable
         ScoredCpu = snapshot.Scored[0].Over();
         ScoredMemory = snapshot.Scored[1].Over();
         Ties = Pool.Uints(snapshot.Rows);
-        for (int row = 0; row < snapshot.Rows;)
-            foreach (uint hash in snapshot.Hashes.PageOf(row).AsSpan(0, Math.Min(Column<uint>.Mask + 1, snapshot.Rows - row)))
-                Ties[row++] = Mix(hash ^ ((uint)seed * 0x9E3779B9u));
+        for (int first = 0; first < snapshot.Rows; first += Column<uint>.Size)
+            Mix(snapshot.Hashes.PageOf(first).AsSpan(0, Math.Min(Column<uint>.Size, snapshot.Rows - first)), (uint)seed * 0x9E3779B9u, Ties.AsSpan(first));
     }
 
     public Snapshot Snapshot { get; }
@@ -161,11 +162,23 @@ internal sealed partial class Working : IDisposable
 
     public void Dispose() => Pool.Dispose();
 
-    private static uint Mix(uint h)
+    private static void Mix(ReadOnlySpan<uint> hashes, uint seed, Span<uint> into)
     {
-        h = (h ^ (h >> 16)) * 0x85ebca6bu;
-        h = (h ^ (h >> 13)) * 0xc2b2ae35u;
-        return h ^ (h >> 16);
+        int i = 0;
+        for (; i <= hashes.Length - Vector<uint>.Count; i += Vector<uint>.Count)
+        {
+            Vector<uint> h = new Vector<uint>(hashes[i..]) ^ new Vector<uint>(seed);
+            h = (h ^ (h >> 16)) * new Vector<uint>(0x85ebca6bu);
+            h = (h ^ (h >> 13)) * new Vector<uint>(0xc2b2ae35u);
+            (h ^ (h >> 16)).CopyTo(into[i..]);
+        }
+        for (; i < hashes.Length; i++)
+        {
+            uint h = hashes[i] ^ seed;
+            h = (h ^ (h >> 16)) * 0x85ebca6bu;
+            h = (h ^ (h >> 13)) * 0xc2b2ae35u;
+            into[i] = h ^ (h >> 16);
+        }
     }
 
     private readonly record struct Entry(int Row, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Sign, PodRow? Released)
