@@ -94,6 +94,8 @@ internal sealed class PodClass
             return _limits.Count == 0 ? Spec.Best() : PickWithin();
         if (SpreadAlone() is { } buckets)
             return buckets.Pick();
+        if (_softSpread.Count == 0 && Spec.Affinity is null && Spec.Disliked is null)
+            return PickPreferred();
         _scratch ??= new Scratch(_working.Pool, Spec.Count);
         int count = Feasible(_scratch.Rows);
         return count switch { 0 => -1, 1 => _scratch.Rows[0], _ => PickScored(_scratch, count) };
@@ -183,6 +185,41 @@ internal sealed class PodClass
         return best;
     }
 
+    // What PickScored does where only other pods are preferred, without an array: a large fleet's memory is what a decision waits for.
+    private int PickPreferred()
+    {
+        (long least, long most) = (long.MaxValue, long.MinValue);
+        ReadOnlySpan<int> local = Spec.Local, rows = Spec.Rows;
+        bool limited = _limits.Count > 0;
+        for (int k = 0; k < local.Length; k++)
+            if (local[k] >= 0 && (!limited || Allows(k)))
+            {
+                long sum = Preference(k);
+                (least, most) = (Math.Min(least, sum), Math.Max(most, sum));
+            }
+        int best = -1;
+        long bestTotal = long.MinValue, last = least, share = 0;
+        for (int k = 0; k < local.Length; k++)
+        {
+            if (local[k] < 0 || (limited && !Allows(k)))
+                continue;
+            if (most > least && Preference(k) is var sum && sum != last)
+                (last, share) = (sum, Spec.Profile.InterPodAffinity * (100 * (sum - least) / (most - least)));
+            long total = local[k] + share;
+            if (total > bestTotal || (total == bestTotal && _working.Precedes(rows[k], rows[best])))
+                (best, bestTotal) = (k, total);
+        }
+        return best;
+    }
+
+    private long Preference(int k)
+    {
+        long sum = 0;
+        foreach (DomainCounter counter in _preferred)
+            sum += counter.Counts[counter.Domains[k]];
+        return sum;
+    }
+
     private int Feasible(int[] into)
     {
         int count = 0;
@@ -235,10 +272,7 @@ internal sealed class PodClass
         long least = long.MaxValue, most = long.MinValue;
         for (int i = 0; i < feasible.Length; i++)
         {
-            long sum = 0;
-            foreach (DomainCounter counter in _preferred)
-                sum += counter.Counts[counter.Domains[feasible[i]]];
-            raw[i] = sum;
+            long sum = raw[i] = Preference(feasible[i]);
             least = Math.Min(least, sum);
             most = Math.Max(most, sum);
         }
