@@ -9,7 +9,7 @@ namespace Atoll.UnitTests.Store;
 
 /// <summary>
 /// A process that writes is killed at random moments; what it was told to be written must be there. The process is this
-/// test program itself: with <see cref="ChildVariable"/> set it writes instead of testing. Under ATOLL_SOAK=1 many more times.
+/// test program itself: with <see cref="ChildVariable"/> set it writes instead of testing. How often: <see cref="Rounds"/>.
 /// </summary>
 public sealed class CrashTests
 {
@@ -23,8 +23,8 @@ public sealed class CrashTests
     {
         string folder = Directory.CreateTempSubdirectory("atoll-crash-").FullName;
         string path = Path.Combine(folder, "a.db");
-        int rounds = Environment.GetEnvironmentVariable("ATOLL_SOAK") == "1" ? 1000 : 50;
-        var random = new Random(20_260_101);
+        int rounds = Rounds.Count;
+        var random = new Random(Rounds.Seed(20_260_101));
         long acknowledged = 0, revision = 0;
         for (int round = 0; round < rounds; round++)
         {
@@ -34,6 +34,7 @@ public sealed class CrashTests
             await CheckAsync(path, acknowledged, revision, round);
         }
         Directory.Delete(folder, recursive: true);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{rounds} kills, {acknowledged} acknowledged writes");
     }
 
     private static async Task<(long Number, long Revision)> WriteAndKillAsync(string path, int lines)

@@ -8,7 +8,7 @@ namespace Atoll.UnitTests.Store.PowerCut;
 
 /// <summary>
 /// A store with a site's settings loses power at any call to its files, with nothing, everything or some torn sectors of what was not
-/// synced on the disk afterwards, again and again on the same files. Under ATOLL_SOAK=1 a thousand times.
+/// synced on the disk afterwards, again and again on the same files. How often: <see cref="Rounds"/>.
 /// </summary>
 public sealed class PowerCutTests(ITestOutputHelper output)
 {
@@ -19,8 +19,7 @@ public sealed class PowerCutTests(ITestOutputHelper output)
     [Fact]
     public async Task Acknowledged_writes_survive_power_cuts_and_the_file_is_sound()
     {
-        int cuts = Environment.GetEnvironmentVariable("ATOLL_SOAK") == "1" ? 1000 : 50;
-        int lost = await RunAsync(cuts, s_site, seed: 20_260_401);
+        int lost = await RunAsync(Rounds.Count, s_site, Rounds.Seed(20_260_401));
         Assert.Equal(0, lost);
     }
 
