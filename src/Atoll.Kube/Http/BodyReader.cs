@@ -28,7 +28,7 @@ internal static class BodyReader
             var buffer = new ArrayBufferWriter<byte>(context.Request.ContentLength is > 0 and { } length ? (int)length + 1 : 4096);
             while (true)
             {
-                int read = await source.ReadAsync(buffer.GetMemory(4096), context.RequestAborted).ConfigureAwait(false);
+                int read = await source.ReadAsync(buffer.GetMemory(), context.RequestAborted).ConfigureAwait(false);
                 if (read == 0)
                     return (buffer.WrittenMemory, null);
                 buffer.Advance(read);

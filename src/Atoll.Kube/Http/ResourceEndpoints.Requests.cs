@@ -33,24 +33,29 @@ internal sealed partial class ResourceEndpoints
         (JsonNode? node, CallContext? call, ApiStatus? error) = await ReadAnyAsync(request).ConfigureAwait(false);
         return error is not null ? (null, null, error)
             : node is JsonObject document ? (document, call, null)
-            : (null, null, ApiStatus.BadRequest("the body must be an object in JSON or YAML"));
+            : (null, null, NoObject());
     }
+
+    private static ApiStatus NoObject() => ApiStatus.BadRequest("the body must be an object in JSON or YAML");
 
     private async ValueTask<(JsonNode? Document, CallContext? Call, ApiStatus? Error)> ReadAnyAsync(ResourceRequest request)
     {
-        if (RequestQuery.DryRun(request.Query, out bool dryRun) is { } bad)
-            return (null, null, bad);
-        string fields = RequestQuery.Text(request.Query, "fieldValidation") ?? "Warn";
-        if (fields is not ("Strict" or "Warn" or "Ignore"))
-            return (null, null, ApiStatus.BadRequest($"fieldValidation \"{fields}\" is not supported: Ignore, Strict and Warn are"));
-        (ReadOnlyMemory<byte> body, ApiStatus? error) = await BodyReader.ReadAsync(request.Context, Options.MaxBodyBytes).ConfigureAwait(false);
+        (ReadOnlyMemory<byte> body, CallContext? call, ApiStatus? error) = await ReadBodyAsync(request).ConfigureAwait(false);
         if (error is not null)
             return (null, null, error);
-        string mediaType = BodyReader.MediaType(request.Context.Request);
-        var duplicates = new List<string>();
-        (JsonNode? document, error) = BodyReader.Parse(body, mediaType, duplicates);
-        var call = new CallContext(request.Identity, request.Aborted) { DryRun = dryRun, FieldValidation = fields, DuplicateFields = duplicates };
+        (JsonNode? document, error) = BodyReader.Parse(body, BodyReader.MediaType(request.Context.Request), call!.DuplicateFields);
         return (document, call, error);
+    }
+
+    private async ValueTask<(ReadOnlyMemory<byte> Body, CallContext? Call, ApiStatus? Error)> ReadBodyAsync(ResourceRequest request)
+    {
+        if (RequestQuery.DryRun(request.Query, out bool dryRun) is { } bad)
+            return (default, null, bad);
+        string fields = RequestQuery.Text(request.Query, "fieldValidation") ?? "Warn";
+        if (fields is not ("Strict" or "Warn" or "Ignore"))
+            return (default, null, ApiStatus.BadRequest($"fieldValidation \"{fields}\" is not supported: Ignore, Strict and Warn are"));
+        (ReadOnlyMemory<byte> body, ApiStatus? error) = await BodyReader.ReadAsync(request.Context, Options.MaxBodyBytes).ConfigureAwait(false);
+        return (body, new CallContext(request.Identity, request.Aborted) { DryRun = dryRun, FieldValidation = fields }, error);
     }
 
     private async ValueTask<(DeleteOptions Options, CallContext? Call, ApiStatus? Error)> ReadDeleteAsync(ResourceRequest request)

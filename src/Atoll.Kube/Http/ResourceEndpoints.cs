@@ -85,10 +85,21 @@ internal sealed partial class ResourceEndpoints(ApiServer server)
 
     private async Task<ApiStatus?> CreateAsync(ResourceRequest request)
     {
-        (JsonObject? document, CallContext? call, ApiStatus? error) = await ReadAsync(request).ConfigureAwait(false);
+        ResourcePath path = request.Path;
+        (ReadOnlyMemory<byte> body, CallContext? call, ApiStatus? error) = await ReadBodyAsync(request).ConfigureAwait(false);
+        if (error is not null)
+            return error;
+        if (IsPlainPod(request))
+        {
+            call = call! with { Body = body };
+            if (await server.Verbs.CreateAlikeAsync(path.Namespace!, call).ConfigureAwait(false) is { } alike)
+                return await AnswerAsync(request, alike, StatusCodes.Status201Created).ConfigureAwait(false);
+        }
+        (JsonNode? node, error) = BodyReader.Parse(body, BodyReader.MediaType(request.Context.Request), call!.DuplicateFields);
+        var document = node as JsonObject;
+        error ??= document is null ? NoObject() : null;
         if ((error ?? Refused(request, "create", document, out _)) is { } refused)
             return refused;
-        ResourcePath path = request.Path;
         WriteResult result = path.Subresource switch
         {
             null => await server.Verbs.CreateAsync(path.Type, path.Namespace, document!, call!).ConfigureAwait(false),
@@ -102,6 +113,11 @@ internal sealed partial class ResourceEndpoints(ApiServer server)
         done.Code = StatusCodes.Status201Created;
         return done;
     }
+
+    // A new pod in JSON from somebody who may do everything, whatever it says.
+    private bool IsPlainPod(ResourceRequest request) =>
+        request.Path is { Subresource: null, Namespace: not null } && request.Type.Equals(Kinds.Pod) && request.Identity.IsMaster && server.Access is SiteAccessPolicy
+        && BodyReader.MediaType(request.Context.Request) == "application/json";
 
     private async Task<ApiStatus?> UpdateAsync(ResourceRequest request)
     {

@@ -14,7 +14,10 @@ internal sealed record CallContext(Identity Identity, CancellationToken Cancella
     public string FieldValidation { get; init; } = "Ignore";
 
     /// <summary>Duplicate fields that were found while the body was read.</summary>
-    public IReadOnlyList<string> DuplicateFields { get; init; } = [];
+    public List<string> DuplicateFields { get; init; } = [];
+
+    /// <summary>The body in JSON of a new pod, when what becomes of it may be remembered; else empty.</summary>
+    public ReadOnlyMemory<byte> Body { get; init; }
 
     /// <summary>Warnings for the client.</summary>
     public List<string> Warnings { get; } = [];

@@ -10,6 +10,30 @@ internal sealed partial class Verbs
 {
     private const int GeneratedSuffix = 5, MaxGeneratedPrefix = 58, GenerateAttempts = 8;
 
+    private readonly AdmittedPods _admitted = new();
+
+    /// <summary>
+    /// Makes a pod from a body that is like one which was admitted before: the same outcome without the way there. Null when there was
+    /// none, or something is in the way: the long way says what. Only for callers that no policy looks at.
+    /// </summary>
+    public async ValueTask<WriteResult?> CreateAlikeAsync(string ns, CallContext call)
+    {
+        if (!MayRemember(Kinds.Pod, call))
+            return null;
+        await feed.WaitFreshAsync(call.Cancellation).ConfigureAwait(false);
+        if (_admitted.TryMake(ns, ClassesOfPods, call.Body.Span, options.Uids.NewUid(), Now(), out string name) is not { } document
+            || Schema.Rules.Names.Subdomain(name) is not null || Peek(Kinds.Pod, ns, name) is not null)
+            return null;
+        (ApiStatus? missing, StoreCompare? guard) = CheckNamespace(Kinds.Pod, ns, name);
+        return missing is null && await StoreAsync(Kinds.Pod, ns, name, document, null, call, guard).ConfigureAwait(false) is { } done ? done with { Created = true } : (WriteResult?)null;
+    }
+
+    private bool MayRemember(ResourceType type, CallContext call) =>
+        type.Equals(Kinds.Pod) && !call.Body.IsEmpty && !call.DryRun && !call.Identity.IsTrusted && options.WritePolicy is null;
+
+    // Any change of a class gives a revision above all before it.
+    private long ClassesOfPods => Math.Max(cacheOf(Kinds.Flavour).LastChange, Math.Max(cacheOf(Kinds.PriorityClass).LastChange, cacheOf(Kinds.RuntimeClass).LastChange));
+
     /// <summary>Makes an object. The document is used up.</summary>
     public async ValueTask<WriteResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CallContext call)
     {
@@ -33,6 +57,7 @@ internal sealed partial class Verbs
             await feed.WaitFreshAsync(call.Cancellation).ConfigureAwait(false);
             if (generate)
                 meta["name"] = Generate(meta.Text("generateName")!);
+            long classes = ClassesOfPods;
             var candidate = (JsonObject)document.DeepClone();
             if (Admit(type, candidate, call) is { } refused)
                 return refused;
@@ -42,8 +67,14 @@ internal sealed partial class Verbs
                 return missing;
             // Also answers a dry run, which compares nothing.
             bool exists = Peek(type, ns, name) is not null;
-            if (!exists && await StoreAsync(type, ns, name, candidate, null, call, guard).ConfigureAwait(false) is { } done)
-                return done with { Created = true };
+            if (!exists)
+            {
+                byte[] bytes = candidate.ToBytes();
+                if (MayRemember(type, call) && !generate && call.DuplicateFields.Count == 0 && call.Warnings.Count == 0 && call.FieldValidation != "Ignore")
+                    _admitted.Learn(ns!, classes, call.Body.Span, bytes, meta.Text("uid")!, meta.Text("creationTimestamp")!);
+                if (await StoreAsync(type, ns, name, bytes, null, call, guard).ConfigureAwait(false) is { } done)
+                    return done with { Created = true };
+            }
             // Somebody was first, or the namespace changed: only the former is final.
             if (exists && (!generate || attempt == GenerateAttempts))
                 return ApiStatus.AlreadyExists(type, name);

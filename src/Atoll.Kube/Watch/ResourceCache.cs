@@ -27,6 +27,9 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
     /// <summary>Revision up to which every change has been offered to the watchers.</summary>
     public long SafeRevision => feed.Revision;
 
+    /// <summary>Revision of the last change.</summary>
+    public long LastChange => Volatile.Read(ref _last);
+
     /// <summary>How many objects there are.</summary>
     public int Count
     {
