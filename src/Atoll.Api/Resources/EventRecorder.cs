@@ -57,10 +57,19 @@ public sealed class EventRecorder
     public long Dropped => Interlocked.Read(ref _dropped);
 
     /// <summary>Records something ordinary about an object.</summary>
-    public void Normal(KubeObject about, string reason, string message, string? fieldPath = null) => Record(Reference(about, fieldPath), "Normal", reason, message);
+    public void Normal(KubeObject about, string reason, string message, string? fieldPath = null) => Record(about, fieldPath, "Normal", reason, message);
 
     /// <summary>Records something that a person should look at.</summary>
-    public void Warning(KubeObject about, string reason, string message, string? fieldPath = null) => Record(Reference(about, fieldPath), "Warning", reason, message);
+    public void Warning(KubeObject about, string reason, string message, string? fieldPath = null) => Record(about, fieldPath, "Warning", reason, message);
+
+    // In a flood most are dropped: nothing is read of the object for those.
+    private void Record(KubeObject about, string? fieldPath, string type, string reason, string message)
+    {
+        if (_queue.Reader.Count >= QueueLimit)
+            Interlocked.Increment(ref _dropped);
+        else
+            Record(Reference(about, fieldPath), type, reason, message);
+    }
 
     /// <summary>Records something about what a reference names. <paramref name="type"/> is <c>Normal</c> or <c>Warning</c>.</summary>
     public void Record(ObjectReference about, string type, string reason, string message)

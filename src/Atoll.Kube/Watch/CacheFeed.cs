@@ -52,27 +52,41 @@ internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsync
     /// <summary>Waits until the caches have reached a revision.</summary>
     public async ValueTask WaitAsync(long revision, CancellationToken cancellation)
     {
-        while (Revision < revision)
-        {
-            Task moved;
-            lock (_gate)
-            {
-                if (Revision >= revision)
-                    return;
-                if (_stop.IsCancellationRequested)
-                    throw new ObjectDisposedException(nameof(ApiServer));
-                _moved ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                moved = _moved.Task;
-            }
+        while (NextMove(revision) is { } moved)
             await moved.WaitAsync(cancellation).ConfigureAwait(false);
+    }
+
+    // Ends when the caches moved on; null when they have reached the revision.
+    private Task? NextMove(long revision)
+    {
+        if (Revision >= revision)
+            return null;
+        lock (_gate)
+        {
+            if (Revision >= revision)
+                return null;
+            if (_stop.IsCancellationRequested)
+                throw new ObjectDisposedException(nameof(ApiServer));
+            _moved ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _moved.Task;
         }
     }
 
-    /// <summary>Waits until the caches are as new as the store was at the call.</summary>
+    /// <summary>
+    /// Waits until the caches are as new as the store was at the call. What it waits for is written already and comes in a moment, or the
+    /// feed ends: so the cancellation is looked at now and not waited for.
+    /// </summary>
     public ValueTask WaitFreshAsync(CancellationToken cancellation)
     {
+        cancellation.ThrowIfCancellationRequested();
         long newest = store.CurrentRevision;
-        return Revision >= newest ? ValueTask.CompletedTask : WaitAsync(newest, cancellation);
+        return Revision >= newest ? ValueTask.CompletedTask : FollowedAsync(newest);
+    }
+
+    private async ValueTask FollowedAsync(long revision)
+    {
+        while (NextMove(revision) is { } moved)
+            await moved.ConfigureAwait(false);
     }
 
     // Loading a little in the past fills the history, so that watches survive a restart of the server.
