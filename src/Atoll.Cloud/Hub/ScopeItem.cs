@@ -24,13 +24,13 @@ public sealed class ScopeItem
     // Pods and nodes are many and each goes to one site: their body is made when it is sent. Others go to many sites: theirs is kept.
     private readonly byte[]? _body;
     private volatile KubeObject _value;
+    private long _version;
 
-    private ScopeItem(ObjectKey key, KubeObject value, byte[]? body, long version)
+    private ScopeItem(ObjectKey key, KubeObject value, byte[]? body)
     {
         Key = key;
         _value = value;
         _body = body;
-        Version = version;
     }
 
     /// <summary>Which object.</summary>
@@ -42,16 +42,21 @@ public sealed class ScopeItem
     /// <summary>The document that the site gets.</summary>
     public ReadOnlyMemory<byte> Body => _body ?? Write(Key, _value).WrittenSpan.ToArray();
 
-    /// <summary>Hash of the body, never 0.</summary>
-    public long Version { get; }
+    /// <summary>Hash of the body, never 0. Made when it is asked for: of most pods that wait for a node it never is.</summary>
+    public long Version
+    {
+        get
+        {
+            long version = Volatile.Read(ref _version);
+            if (version == 0)
+                Volatile.Write(ref _version, version = Math.Max(1, (long)XxHash3.HashToUInt64(_body ?? Write(Key, _value).WrittenSpan) & VersionMask));
+            return version;
+        }
+    }
 
     /// <summary>The item of an object.</summary>
-    public static ScopeItem Of(ObjectKey key, KubeObject value)
-    {
-        ArrayBufferWriter<byte> body = Write(key, value);
-        long version = Math.Max(1, (long)XxHash3.HashToUInt64(body.WrittenSpan) & VersionMask);
-        return new ScopeItem(key, value, key.Type == Kinds.Pod || key.Type == Kinds.Node ? null : body.WrittenSpan.ToArray(), version);
-    }
+    public static ScopeItem Of(ObjectKey key, KubeObject value) =>
+        new(key, value, key.Type == Kinds.Pod || key.Type == Kinds.Node ? null : Write(key, value).WrittenSpan.ToArray());
 
     /// <summary>The object has another state of the same version: the former one need not be kept.</summary>
     public void Renew(KubeObject value) => _value = value;

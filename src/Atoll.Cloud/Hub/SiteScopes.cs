@@ -109,7 +109,8 @@ public sealed class SiteScopes
     private void Enter(KeyState state, ObjectKey key, KubeObject now, in PodFields fields, ICollection<ScopeChange> changes)
     {
         ScopeItem item = ScopeItem.Of(key, now);
-        if (state.Item is not null && state.Item.Version == item.Version)
+        // What no site has is no news to any, and need not be compared.
+        if (state.Sites.Count > 0 && state.Item is not null && state.Item.Version == item.Version)
         {
             state.Item.Renew(now);
             return;

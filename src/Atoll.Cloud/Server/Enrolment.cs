@@ -24,6 +24,9 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
 
     private static readonly TimeSpan s_trust = TimeSpan.FromSeconds(10);
 
+    // Names are read once a connection: each has a certificate object of its own. Empty for certificates of others.
+    private static readonly ConditionalWeakTable<X509Certificate2, string> s_sites = [];
+
     private readonly ConditionalWeakTable<X509Certificate2, Tuple<bool, long>> _signed = [];
 
     private const string OrganizationalUnit = "2.5.4.11", CommonName = "2.5.4.3", Prefix = "system:site:";
@@ -97,7 +100,8 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
     }
 
     /// <summary>The name of the site that a certificate speaks for, whoever signed it, or null.</summary>
-    public static string? SiteOf(X509Certificate2 certificate) => Attribute(certificate, CommonName) is { } name && name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : null;
+    public static string? SiteOf(X509Certificate2 certificate) =>
+        s_sites.GetValue(certificate, static c => Attribute(c, CommonName) is { } name && name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : "") is { Length: > 0 } site ? site : null;
 
     /// <summary>The site that a client certificate belongs to, or why it is refused.</summary>
     public async Task<(KubeObject? Site, string? Refusal)> FindSiteAsync(X509Certificate2? certificate, bool allowExpired, CancellationToken cancellation)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Http;
 
@@ -18,6 +19,9 @@ public sealed class ClientCertificateAuthenticator(Func<X509Certificate2, Cancel
 {
     private const string CommonName = "2.5.4.3", Organization = "2.5.4.10";
 
+    // Read once a connection: each has a certificate object of its own.
+    private static readonly ConditionalWeakTable<X509Certificate2, Identity> s_known = [];
+
     /// <inheritdoc/>
     public async ValueTask<Identity?> AuthenticateAsync(HttpContext context)
     {
@@ -30,6 +34,8 @@ public sealed class ClientCertificateAuthenticator(Func<X509Certificate2, Cancel
     public static Identity? ReadIdentity(X509Certificate2 certificate)
     {
         ArgumentNullException.ThrowIfNull(certificate);
+        if (s_known.TryGetValue(certificate, out Identity? known))
+            return known;
         string? user = null;
         var groups = new List<string>();
         foreach (X500RelativeDistinguishedName name in certificate.SubjectName.EnumerateRelativeDistinguishedNames())
@@ -44,7 +50,7 @@ public sealed class ClientCertificateAuthenticator(Func<X509Certificate2, Cancel
         if (string.IsNullOrEmpty(user))
             return null;
         groups.Add("system:authenticated");
-        return new Identity(user, groups);
+        return s_known.GetValue(certificate, _ => new Identity(user, groups));
     }
 }
 

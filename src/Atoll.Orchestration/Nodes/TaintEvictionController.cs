@@ -12,22 +12,36 @@ namespace Atoll.Orchestration.Nodes;
 /// </summary>
 internal sealed class TaintEvictionController : Controller
 {
+    // False while no node has such a taint: pods need not be looked at then. Set after a node is in the copy, cleared before all are looked at.
+    private volatile bool _any = true;
+
     public TaintEvictionController(Cluster cluster) : base(cluster, 2)
     {
         cluster.Nodes.Listen((_, now) =>
         {
-            if (now is not null && Evicting(now).Any())
-                Queue.Add(now.Key);
+            if (now is null || !Evicting(now).Any())
+                return;
+            _any = true;
+            Queue.Add(now.Key);
         });
         cluster.Pods.Listen((old, now) =>
         {
+            if (!_any)
+                return;
             if (now is not null && PodFields.Read(now.Utf8.Span).NodeOf(now) is { } node && (old is null || PodFields.Read(old.Utf8.Span).NodeOf(old) != node)
                 && cluster.Nodes.Get(node) is { } found && Evicting(found).Any())
                 Queue.Add(node);
         });
     }
 
-    public override IEnumerable<string> Keys() => Cluster.Nodes.All().Where(n => Evicting(n).Any()).Select(n => n.Key);
+    public override IEnumerable<string> Keys()
+    {
+        _any = false;
+        List<KubeObject> nodes = Cluster.Nodes.All().FindAll(n => Evicting(n).Any());
+        if (nodes.Count > 0)
+            _any = true;
+        return nodes.Select(n => n.Key);
+    }
 
     internal override async ValueTask<Next> ReconcileAsync(string key, CancellationToken cancellation)
     {

@@ -199,6 +199,8 @@ internal sealed class ClaimController : Controller
 
     private void PodChanged(KubeObject pod)
     {
+        if (Claims.IsEmpty)
+            return;
         foreach (Volume volume in pod.View(ApiJson.Default.Pod).Spec.Volumes ?? [])
             if (volume.PersistentVolumeClaim?.ClaimName is { } claim && Claims.Get($"{pod.Namespace}/{claim}") is { IsDeleting: true } leaving)
                 Queue.Add(leaving.Key);
