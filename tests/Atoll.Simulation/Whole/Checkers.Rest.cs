@@ -42,7 +42,7 @@ internal sealed partial class Checkers
                 Instances(node);
             Copies(site);
         }
-        foreach (ResourceType type in (ResourceType[])[Kinds.Deployment, Kinds.StatefulSet])
+        foreach (ResourceType type in (ResourceType[])[Kinds.Deployment, Kinds.StatefulSet, Kinds.DaemonSet])
             foreach (KubeObject workload in world.Centre.Api.All(type))
                 Workload(type, workload);
     }
@@ -146,7 +146,8 @@ internal sealed partial class Checkers
     private void Workload(ResourceType type, KubeObject workload)
     {
         JsonObject document = workload.ToNode();
-        int replicas = (int)document["spec"]!["replicas"]!;
+        string? only = (string?)document["spec"]!["template"]!["spec"]!["nodeSelector"]?["edge.atoll.dev/site"];
+        int replicas = type == Kinds.DaemonSet ? world.Nodes.Count(n => only is null || n.Site.Name == only) : (int)document["spec"]!["replicas"]!;
         string app = (string)document["spec"]!["selector"]!["matchLabels"]!["app"]!, image = (string)document["spec"]!["template"]!["spec"]!["containers"]![0]!["image"]!;
         List<KubeObject> pods = world.Centre.Api.All(Kinds.Pod).FindAll(p => p.Metadata.Label("app") == app && p.View(ApiJson.Default.Pod).Status?.IsGivenUp() != true);
         world.Check(Claim.Agreement, pods.Count == replicas, $"{type.Kind} {app} has {pods.Count} pods ({string.Join(' ', pods.Select(p => p.Name))}) and should have {replicas}");
@@ -158,6 +159,6 @@ internal sealed partial class Checkers
             world.Check(Claim.Agreement, !complete || view.Status?.Condition("Ready") is { Status: "True" }, $"{pod.Key} ({pod.Uid}) on {view.Spec.NodeName} is not ready at rest: {pod.ToNode()["status"]?.ToJsonString()}");
         }
         int ready = pods.Count(p => p.View(ApiJson.Default.Pod).Status?.Condition("Ready") is { Status: "True" });
-        world.Check(Claim.Agreement, ((int?)document["status"]?["readyReplicas"] ?? 0) == ready, $"{type.Kind} {app} shows {document["status"]?["readyReplicas"]} ready pods of {ready}");
+        world.Check(Claim.Agreement, ((int?)document["status"]?[type == Kinds.DaemonSet ? "numberReady" : "readyReplicas"] ?? 0) == ready, $"{type.Kind} {app} shows {document["status"]?.ToJsonString()} and has {ready} ready pods");
     }
 }

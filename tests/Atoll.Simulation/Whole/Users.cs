@@ -10,6 +10,8 @@ internal sealed class Users
 {
     private const string Namespace = "default";
 
+    private static readonly ResourceType[] s_workloads = [Kinds.Deployment, Kinds.StatefulSet, Kinds.DaemonSet];
+
     private readonly World _world;
     private int _names;
 
@@ -29,7 +31,9 @@ internal sealed class Users
         if (!_world.Centre.IsUp)
             return;
         int dice = _world.Below(100);
-        if (dice < 12)
+        if (dice < 20 && _world.IsWide && _world.Chance(30))
+            MakeWorkload(Kinds.DaemonSet);
+        else if (dice < 12)
             MakeWorkload(Kinds.Deployment);
         else if (dice < 20)
             MakeWorkload(Kinds.StatefulSet);
@@ -38,7 +42,7 @@ internal sealed class Users
         else if (dice < 58)
             Update();
         else if (dice < 68)
-            Delete(Pick(Kinds.Deployment, Kinds.StatefulSet));
+            Delete(Pick(s_workloads));
         else if (dice < 80)
             Patch(Pick(Kinds.Secret, Kinds.ConfigMap), new JsonObject { ["data"] = new JsonObject { ["value"] = Number(_world.Below(1000)) } });
         else if (dice < 84)
@@ -56,7 +60,7 @@ internal sealed class Users
     /// <summary>Puts right what would keep pods from running when all is quiet: cordoned nodes and Secrets that are missing.</summary>
     public void Repair()
     {
-        foreach (ResourceType type in (ResourceType[])[Kinds.Deployment, Kinds.StatefulSet])
+        foreach (ResourceType type in s_workloads)
             foreach (KubeObject workload in _world.Centre.Api.All(type))
                 if (_world.Centre.Api.Find(Kinds.Secret, workload.Key) is null)
                     Create(Kinds.Secret, Named("v1", "Secret", workload.Name, new JsonObject { ["value"] = "bmV3" }));
@@ -67,7 +71,7 @@ internal sealed class Users
 
     private void MakeWorkload(ResourceType type)
     {
-        if (_world.Centre.Api.All(Kinds.Deployment).Count + _world.Centre.Api.All(Kinds.StatefulSet).Count >= 6)
+        if (s_workloads.Sum(t => _world.Centre.Api.All(t).Count) >= 6)
             return;
         string name = $"app{_names++}";
         Create(Kinds.Secret, Named("v1", "Secret", name, new JsonObject { ["value"] = "c2VjcmV0" }));
@@ -87,6 +91,8 @@ internal sealed class Users
             ["selector"] = new JsonObject { ["matchLabels"] = new JsonObject { ["app"] = name } },
             ["template"] = new JsonObject { ["metadata"] = new JsonObject { ["labels"] = new JsonObject { ["app"] = name } }, ["spec"] = pod },
         };
+        if (type == Kinds.DaemonSet)
+            spec.Remove("replicas");
         if (type == Kinds.StatefulSet && _world.Chance(50))
             spec["podManagementPolicy"] = "Parallel";
         var metadata = new JsonObject { ["name"] = name, ["namespace"] = Namespace };
@@ -97,7 +103,7 @@ internal sealed class Users
 
     private void Update()
     {
-        if (Pick(Kinds.Deployment, Kinds.StatefulSet) is not { } target)
+        if (Pick(s_workloads) is not { } target)
             return;
         JsonObject document = target.Value.ToNode();
         document["spec"]!["template"]!["spec"]!["containers"]![0]!["image"] = $"app:{1 + _world.Below(3)}";

@@ -33,6 +33,9 @@ internal sealed class World
 
     public int Seed { get; }
 
+    /// <summary>Users make DaemonSets too. Seeds up to 1,000 go without, so that the dice of those that once failed are as they were.</summary>
+    public bool IsWide => Seed > 1000;
+
     public Random Random { get; }
 
     /// <summary>Milliseconds since the beginning.</summary>
