@@ -71,7 +71,8 @@ internal static class CentreServer
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
-        Task controllers = orchestration.RunAsync(stop.Token);
+        // The hub first: its sites wait for it, and what is placed before they are here reaches nobody.
+        Task controllers = AfterAsync(hub.ReadyAsync(), () => orchestration.RunAsync(stop.Token), stop.Token);
         Task memory = CentreMemory.RunAsync(time, stop.Token);
         await app.StartAsync(cancellation);
         await PublishAsync(options, authority, resources, cancellation);
@@ -89,6 +90,13 @@ internal static class CentreServer
             await stop.CancelAsync();
             await app.StopAsync(CancellationToken.None);
         }
+    }
+
+    private static async Task AfterAsync(Task before, Func<Task> run, CancellationToken cancellation)
+    {
+        await before.WaitAsync(cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!cancellation.IsCancellationRequested)
+            await run();
     }
 
     // A centre does not begin anew by itself: what it holds is the only copy. The message names the file and the ways out.
