@@ -62,10 +62,11 @@ public sealed class OrchestrationHost
         List<Controller> controllers = Controllers(_cluster, placement.Fleet);
         try
         {
-            // Pods wait for nodes and nobody for controllers: placement begins before they have read everything.
+            // Pods wait for nodes and nobody for controllers: placement begins before they have read everything, and they read on when
+            // its first plan is carried out.
             var listed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            Task mirrors = _cluster.RunAsync(() => listed.TrySetResult(), () => started.TrySetResult(), cancellation);
+            Task mirrors = _cluster.RunAsync(() => listed.TrySetResult(), () => started.TrySetResult(), placement.Begun, cancellation);
             var tasks = new List<Task> { mirrors };
             await Task.WhenAny(listed.Task, mirrors).ConfigureAwait(false);
             if (listed.Task.IsCompleted)

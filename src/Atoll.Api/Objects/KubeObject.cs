@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
+using Atoll.Api.Core;
 
 namespace Atoll.Api.Objects;
 
@@ -60,6 +62,9 @@ public sealed class KubeObject
     /// <summary><c>namespace/name</c>, or the name alone for cluster-wide objects.</summary>
     public string Key => _key ??= Namespace.Length == 0 ? Name : $"{Namespace}/{Name}";
 
+    /// <summary>See <see cref="PodFields.Of"/>: a few numbers, which stay.</summary>
+    internal StrongBox<PodFields>? Fields { get; set; }
+
     private ObjectHead Head
     {
         get
@@ -77,7 +82,11 @@ public sealed class KubeObject
     /// An object out of a store, which checked it before: nothing is parsed until somebody asks, and the parsed forms are kept
     /// only while the object is among those read last (<see cref="RecentForms"/>), so that an idle object costs its bytes.
     /// </summary>
-    public static KubeObject Stored(ReadOnlyMemory<byte> utf8, string key, string uid) => new(utf8, key, uid);
+    /// <param name="utf8">The document.</param>
+    /// <param name="key"><c>namespace/name</c> or <c>name</c>.</param>
+    /// <param name="uid">metadata.uid.</param>
+    /// <param name="fields">Of a pod, when they were read before.</param>
+    public static KubeObject Stored(ReadOnlyMemory<byte> utf8, string key, string uid, StrongBox<PodFields>? fields = null) => new(utf8, key, uid) { Fields = fields };
 
     /// <summary>
     /// The fields that Atoll acts on, as a typed view over this document. Others may get the same one, so treat it as read

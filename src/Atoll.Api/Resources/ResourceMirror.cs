@@ -17,13 +17,13 @@ public sealed class ResourceMirror
     private readonly string? _labelSelector, _fieldSelector;
     private readonly TimeProvider _time;
     private readonly Action<KubeObject?, KubeObject?>? _changed;
-    private readonly Action<IReadOnlyList<KubeObject>>? _listed;
+    private readonly Func<IReadOnlyList<KubeObject>, Task>? _listed;
     private readonly Action? _wasSynced;
     private readonly ConcurrentDictionary<string, KubeObject> _items = new(StringComparer.Ordinal);
     private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Prepares a copy; nothing is read until <see cref="RunAsync"/>. <paramref name="listed"/> sees each list before its changes are reported; <paramref name="synced"/> is called once, between the changes of the first list and all later ones.</summary>
-    public ResourceMirror(IResources resources, ResourceType type, TimeProvider time, Action<KubeObject?, KubeObject?>? changed = null, string? ns = null, string? labelSelector = null, string? fieldSelector = null, Action<IReadOnlyList<KubeObject>>? listed = null, Action? synced = null)
+    /// <summary>Prepares a copy; nothing is read until <see cref="RunAsync"/>. <paramref name="listed"/> sees each list, and its changes are reported when it has ended; <paramref name="synced"/> is called once, between the changes of the first list and all later ones.</summary>
+    public ResourceMirror(IResources resources, ResourceType type, TimeProvider time, Action<KubeObject?, KubeObject?>? changed = null, string? ns = null, string? labelSelector = null, string? fieldSelector = null, Func<IReadOnlyList<KubeObject>, Task>? listed = null, Action? synced = null)
     {
         _resources = resources;
         Type = type;
@@ -65,7 +65,8 @@ public sealed class ResourceMirror
                 ApiList list = await _resources.ListAsync(Type, _namespace, new ListOptions { LabelSelector = _labelSelector, FieldSelector = _fieldSelector }, cancellation).ConfigureAwait(false);
                 if (list.Error is null)
                 {
-                    _listed?.Invoke(list.Items);
+                    if (_listed is not null)
+                        await _listed(list.Items).ConfigureAwait(false);
                     Replace(list.Items);
                     if (_synced.TrySetResult())
                         _wasSynced?.Invoke();

@@ -31,7 +31,7 @@ public sealed class SiteScopes
     public void Apply(ResourceType type, KubeObject? old, KubeObject? now, ICollection<ScopeChange> changes)
     {
         KubeObject any = now ?? old ?? throw new ArgumentNullException(nameof(now));
-        PodFields fields = type == Kinds.Pod && now is not null ? PodFields.Read(now.Utf8.Span) : default;
+        PodFields fields = type == Kinds.Pod && now is not null ? PodFields.Of(now) : default;
         var key = new ObjectKey(type, any.Key);
         KeyState state = State(key);
         if (state.Item is { } held && (now is null || now.Uid != held.Uid))

@@ -110,27 +110,31 @@ internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsync
     }
 
     // Every resource must be read at one revision: the first read fixes it. -1 when it was compacted meanwhile. By pages, so that what
-    // the store gives is garbage before there is much of it: the cache keeps bytes of its own.
+    // the store gives is garbage before there is much of it: the cache keeps bytes of its own. While a page is taken in, the store
+    // reads the next.
     private async Task<long> LoadAtAsync(long revision, CancellationToken cancellation)
     {
         foreach (ResourceCache cache in _caches)
         {
             (ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end) = Keys.Range(cache.Prefix);
             var state = new List<CachedObject>();
-            bool more;
-            do
+            StoreRange range = await store.RangeAsync(start, end, LoadPage, revision, cancellation).ConfigureAwait(false);
+            while (true)
             {
-                StoreRange range = await store.RangeAsync(start, end, LoadPage, revision, cancellation).ConfigureAwait(false);
                 if (range.Error != StoreError.None)
                     return -1;
                 if (revision == 0)
                     revision = range.Revision;
+                if (!range.More)
+                {
+                    cache.Read(range.Entries, state);
+                    break;
+                }
+                (byte[] after, long at) = ([.. range.Entries[^1].Key.Span, 0], revision);
+                Task<StoreRange> next = Task.Run(() => store.RangeAsync(after, end, LoadPage, at, cancellation).AsTask(), cancellation);
                 cache.Read(range.Entries, state);
-                more = range.More;
-                if (more)
-                    start = (byte[])[.. range.Entries[^1].Key.Span, 0];
+                range = await next.ConfigureAwait(false);
             }
-            while (more);
             cache.Load(state, revision);
         }
         return revision;

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 
 namespace Atoll.Kube.Watch;
@@ -16,10 +19,15 @@ internal sealed class CachedObject
         Key = old?.Key ?? key;
         Revision = revision;
         Utf8 = ObjectBytes.WithRevision(stored, revision);
-        string uid = ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "";
+        // One pass over a pod's bytes for everybody who looks at it.
+        PodFields fields = isPod ? PodFields.Read(Utf8.Span) : default;
+        string uid = fields.Uid.Equals(default) ? ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "" : Encoding.UTF8.GetString(Utf8.Span[fields.Uid]);
         Uid = old?.Uid == uid ? old.Uid : uid;
-        string? node = isPod ? ObjectBytes.Find(Utf8.Span, "spec", "nodeName") : null;
+        if (!isPod)
+            return;
+        string? node = fields.IsBound ? Encoding.UTF8.GetString(Utf8.Span[fields.NodeName]) : null;
         NodeName = old?.NodeName == node ? old?.NodeName : node;
+        _object = KubeObject.Stored(Utf8, Key, Uid, new StrongBox<PodFields>(fields));
     }
 
     private CachedObject(string key, byte[] document)

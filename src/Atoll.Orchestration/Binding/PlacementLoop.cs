@@ -30,6 +30,7 @@ internal sealed partial class PlacementLoop
     private readonly ProfileBook _profiles = new();
     private readonly HashSet<string> _assumed = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _wake = new(0);
+    private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ILogger _log;
     private readonly PlacementStatistics _statistics;
     private readonly int _planners;
@@ -59,6 +60,9 @@ internal sealed partial class PlacementLoop
         cluster.Pods.Listen(PodChanged, TakePods);
     }
 
+    /// <summary>Ends when the first plan is carried out, or nothing waited for one.</summary>
+    public Task Begun => _begun.Task;
+
     /// <summary>Plans and binds until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
@@ -80,6 +84,10 @@ internal sealed partial class PlacementLoop
         {
             // Asked to stop.
         }
+        finally
+        {
+            _begun.TrySetResult();
+        }
     }
 
     /// <summary>Plans all that can be planned now; true when something was bound.</summary>
@@ -100,7 +108,10 @@ internal sealed partial class PlacementLoop
                 }
                 batch = _queue.Batch(_cluster.Now, MaxBatch, _snapshot.Shares());
                 if (batch.Count == 0)
+                {
+                    _begun.TrySetResult();
                     return any;
+                }
                 fork = _snapshot.Fork();
                 options = new PlanOptions { Seed = 1, Profiles = _profiles.Current };
             }
@@ -112,6 +123,7 @@ internal sealed partial class PlacementLoop
                     taken.AddRange(TakeOver(plan, isFirst: ReferenceEquals(plan, plans[0])));
             await Task.WhenAll(taken.Select(p => CarryOutAsync(p, cancellation))).ConfigureAwait(false);
             any |= taken.Exists(p => p.Node is not null);
+            _begun.TrySetResult();
         }
     }
 
@@ -269,7 +281,7 @@ internal sealed partial class PlacementLoop
             if (!_profiles.Change(old, now))
                 return;
             foreach (KubeObject pod in _cluster.Pods.IsLoading ? _first : _cluster.Pods.In(Copy.Unbound))
-                if (!PodFields.Read(pod.Utf8.Span).IsBound)
+                if (!PodFields.Of(pod).IsBound)
                     Take(pod, specChanged: false);
             _queue.Happened(ClusterEvents.All);
         }
@@ -288,7 +300,7 @@ internal sealed partial class PlacementLoop
     private void TakePods(IReadOnlyList<KubeObject> pods)
     {
         var fields = new PodFields[pods.Count];
-        Parallel.For(0, fields.Length, i => fields[i] = PodFields.Read(pods[i].Utf8.Span));
+        Parallel.For(0, fields.Length, i => fields[i] = PodFields.Of(pods[i]));
         lock (_lock)
         {
             _first = pods;
@@ -333,7 +345,7 @@ internal sealed partial class PlacementLoop
 
     private void Take(KubeObject pod, bool specChanged)
     {
-        PodFields fields = PodFields.Read(pod.Utf8.Span);
+        PodFields fields = PodFields.Of(pod);
         if (!fields.IsBound)
         {
             Pod view = pod.View(ApiJson.Default.Pod);

@@ -15,6 +15,9 @@ internal sealed class Cluster
     /// <summary>How long the mirror may take to show a creation of ours before the API is asked about it.</summary>
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
+    // Where lists of other kinds are late, placement begins late, and controllers wait no longer than this for it.
+    private static readonly TimeSpan s_mostForFirstPlan = TimeSpan.FromSeconds(5);
+
     private readonly Dictionary<ResourceType, Copy> _copies = [];
     private readonly ILogger _log;
 
@@ -60,16 +63,17 @@ internal sealed class Cluster
     /// <summary>
     /// Mirrors everything until cancelled. <paramref name="listed"/> is called once, when placement can begin: all first lists are in,
     /// but that of nodes and pods, which may be long, only with those who take it whole. <paramref name="synced"/> is called once,
-    /// when everybody has seen everything.
+    /// when everybody has seen everything. The copy of pods, which may be many, is filled when <paramref name="begun"/> has ended:
+    /// what placement needs for its first plan is not held up by what others need.
     /// </summary>
-    public async Task RunAsync(Action listed, Action synced, CancellationToken cancellation)
+    public async Task RunAsync(Action listed, Action synced, Task begun, CancellationToken cancellation)
     {
         var mirrors = new List<ResourceMirror>(_copies.Count);
         var early = new List<Task>(_copies.Count);
         foreach (Copy copy in _copies.Values)
         {
             var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: list => First(copy, list, first), synced: copy.Loaded));
+            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: list => FirstAsync(copy, list, first, copy.Type == Kinds.Pod ? begun : Task.CompletedTask, cancellation), synced: copy.Loaded));
             early.Add(copy.Type == Kinds.Pod || copy.Type == Kinds.Node ? first.Task : mirrors[^1].Synced);
         }
         // Beside each other: a long first list, which an API in this process gives at once, holds up no other and not the placement.
@@ -163,17 +167,23 @@ internal sealed class Cluster
 
     private static string? Scope(KubeObject value) => value.Namespace.Length == 0 ? null : value.Namespace;
 
-    private static void First(Copy copy, IReadOnlyList<KubeObject> list, TaskCompletionSource first)
+    private async Task FirstAsync(Copy copy, IReadOnlyList<KubeObject> list, TaskCompletionSource first, Task begun, CancellationToken cancellation)
     {
         if (first.Task.IsCompleted)
             return;
         copy.First(list);
         first.TrySetResult();
+        if (begun.IsCompleted)
+            return;
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        await Task.WhenAny(begun, Task.Delay(s_mostForFirstPlan, Time, over.Token)).ConfigureAwait(false);
+        await over.CancelAsync().ConfigureAwait(false);
+        cancellation.ThrowIfCancellationRequested();
     }
 
     private static string[] PodKeys(KubeObject pod)
     {
-        PodFields fields = PodFields.Read(pod.Utf8.Span);
+        PodFields fields = PodFields.Of(pod);
         string place = fields.NodeOf(pod) is { } node ? Copy.OnNode(node) : Copy.Unbound;
         return fields.IsOver ? [place, Copy.Over] : [place];
     }

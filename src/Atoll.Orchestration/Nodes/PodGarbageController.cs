@@ -62,7 +62,7 @@ internal sealed class PodGarbageController : Controller
     /// <summary>Nobody will report about this pod: it failed, and it goes at once. A refused write is made again next round.</summary>
     private async ValueTask ForceAsync(KubeObject pod, CancellationToken cancellation)
     {
-        if (!PodFields.Read(pod.Utf8.Span).IsOver)
+        if (!PodFields.Of(pod).IsOver)
         {
             var patch = new JsonObject { ["status"] = new JsonObject { ["phase"] = "Failed", ["reason"] = "NodeLost", ["message"] = "The node of this pod is no longer part of the cluster." } };
             await Cluster.PatchAsync(Kinds.Pod, pod, patch, false, cancellation, "status").ConfigureAwait(false);

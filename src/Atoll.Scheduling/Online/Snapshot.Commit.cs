@@ -37,7 +37,7 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(pod);
         ArgumentNullException.ThrowIfNull(node);
-        if (RowOf(pod, PodFields.Read(pod.Utf8.Span), node, nominated: false) is not { } wanted || !_rows.TryGetValue(node, out int row))
+        if (RowOf(pod, PodFields.Of(pod), node, nominated: false) is not { } wanted || !_rows.TryGetValue(node, out int row))
             return false;
         for (int r = 0; r < wanted.Requests.Length; r++)
             if (wanted.Requests[r] > 0 && (r >= Allocatable.Count || r >= Requested.Count && wanted.Requests[r] > Allocatable[r][row] || r < Requested.Count && wanted.Requests[r] > Allocatable[r][row] - Requested[r][row]))

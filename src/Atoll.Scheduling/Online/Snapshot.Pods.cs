@@ -44,17 +44,18 @@ public sealed partial class Snapshot
     public void UpsertPod(KubeObject value, string? node = null, string? reservation = null, Allocation? allocation = null)
     {
         ArgumentNullException.ThrowIfNull(value);
-        UpsertPod(value, PodFields.Read(value.Utf8.Span), node, reservation, allocation);
+        UpsertPod(value, PodFields.Of(value), node, reservation, allocation);
     }
 
     /// <summary>Takes in a pod of which <paramref name="fields"/> were read before, by another core for instance.</summary>
     public void UpsertPod(KubeObject value, in PodFields fields, string? node = null, string? reservation = null, Allocation? allocation = null)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Upsert(value, RowOf(value, fields, node, nominated: false, reservation, allocation));
         // One that is on its way out is a member no more.
         bool member = !fields.IsDeleting && (node is null ? fields.IsBound : node.Length > 0);
-        SetMember(value.Uid, member ? FactsOf(value, fields).Gang : null);
+        PodFacts? facts = member ? FactsOf(value, fields) : null;
+        Upsert(value, RowOf(value, fields, node, nominated: false, reservation, allocation, facts));
+        SetMember(value.Uid, facts?.Gang);
     }
 
     /// <summary>Counts a pod that has no node on the node that preemption promised it.</summary>
@@ -62,7 +63,7 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(value);
         ArgumentException.ThrowIfNullOrEmpty(node);
-        Upsert(value, RowOf(value, PodFields.Read(value.Utf8.Span), node, nominated: true));
+        Upsert(value, RowOf(value, PodFields.Of(value), node, nominated: true));
         SetMember(value.Uid, null);
     }
 
@@ -112,7 +113,7 @@ public sealed partial class Snapshot
         return _groups.TryGetValue(key, out GroupRows? known) ? known.Group : PodGroup.Of(key, pod, spec);
     }
 
-    private PodRow? RowOf(KubeObject value, in PodFields fields, string? node, bool nominated, string? reservation = null, Allocation? allocation = null)
+    private PodRow? RowOf(KubeObject value, in PodFields fields, string? node, bool nominated, string? reservation = null, Allocation? allocation = null, PodFacts? facts = null)
     {
         if (fields.IsOver)
             return null;
@@ -121,13 +122,13 @@ public sealed partial class Snapshot
             (node, nominated) = (value.View(ApiJson.Default.Pod).Status?.NominatedNodeName, true);
         if (string.IsNullOrEmpty(node))
             return null;
-        PodFacts facts = FactsOf(value, fields);
+        facts ??= FactsOf(value, fields);
         PodGroup group = _groups.TryGetValue(facts.Group.Key, out GroupRows? known) ? known.Group : facts.Group;
         return new PodRow(value, _rows.TryGetValue(node, out int row) ? Nodes[row]!.Name : node, group, facts.Requests, facts.ScoredCpu, facts.ScoredMemory, facts.Ports, facts.Priority, fields.Since, nominated)
         {
-            Reservation = nominated ? null : reservation ?? ReservationOf(value),
-            Wants = WantsOf(value),
-            Allocation = allocation ?? (value.Utf8.Span.IndexOf("edge.atoll.dev/allocation"u8) >= 0 ? Allocation.Of(value) : null),
+            Reservation = nominated ? null : reservation ?? (fields.MayAskForMore ? ReservationOf(value) : null),
+            Wants = fields.MayAskForMore ? WantsOf(value) : null,
+            Allocation = allocation ?? (fields.MayAskForMore && value.Utf8.Span.IndexOf("edge.atoll.dev/allocation"u8) >= 0 ? Allocation.Of(value) : null),
         };
     }
 
