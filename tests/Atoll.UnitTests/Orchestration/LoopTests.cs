@@ -6,6 +6,7 @@ using Atoll.Api.Resources;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Pods;
 using Atoll.Orchestration.ReplicaSets;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Atoll.UnitTests.Orchestration;
@@ -16,6 +17,26 @@ public sealed class LoopTests
 
     private static KubeObject Object(string name, string uid, int version, string more = "") => new(System.Text.Encoding.UTF8.GetBytes(
         $$$$$"""{"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"default","name":"{{{{{name}}}}}","uid":"{{{{{uid}}}}}","resourceVersion":"{{{{{version}}}}}"{{{{{more}}}}} },"spec":{}}"""));
+
+    [Fact]
+    public async Task Placement_has_all_pods_before_the_copy_of_everybody_else_is_filled()
+    {
+        var api = new FakeApi(_time);
+        Assert.True((await api.CreateAsync(Kinds.Pod, "default", Object("p", "p", 1).ToNode(), default)).Ok);
+        var cluster = new Cluster(api, _time, new Random(1), NullLoggerFactory.Instance);
+        int whole = 0;
+        cluster.Pods.Listen((_, _) => { }, list => whole = list.Count);
+        TaskCompletionSource listed = new(), synced = new(), begun = new();
+        using var stop = new CancellationTokenSource();
+        Task running = cluster.RunAsync(() => listed.SetResult(), () => synced.SetResult(), begun.Task, stop.Token);
+        await listed.Task.WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.Equal((1, true, false), (whole, cluster.Pods.IsEmpty, synced.Task.IsCompleted));
+        begun.SetResult();
+        await synced.Task.WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.False(cluster.Pods.IsEmpty);
+        await stop.CancelAsync();
+        await running;
+    }
 
     [Fact]
     public void A_key_waits_once_and_is_never_worked_on_twice_at_a_time()

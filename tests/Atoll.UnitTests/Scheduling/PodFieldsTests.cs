@@ -17,7 +17,12 @@ public sealed class PodFieldsTests
         Assert.Equal("n1", fields.NodeOf(pod));
         Assert.Equal("""{"app":"a"}""", Encoding.UTF8.GetString(pod.Utf8.Span[fields.Labels]));
         Assert.Equal(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), fields.Since);
-        Assert.False(fields.IsOver || fields.IsDeleting);
+        Assert.Equal("u", Encoding.UTF8.GetString(pod.Utf8.Span[fields.Uid]));
+        Assert.False(fields.IsOver || fields.IsDeleting || fields.MayAskForMore);
+        Assert.Equal(fields, PodFields.Of(pod));
+        Assert.Equal(fields, PodFields.Of(pod));
+        Assert.True(PodFields.Of(Pod("", "Pending", labels: """{"edge.atoll.dev/reservation":"r"}""")).MayAskForMore);
+        Assert.True(PodFields.Of(Pod(""","runtimeClassName":"metal" """, "Pending")).MayAskForMore);
         Assert.True(PodFields.Read(Pod("", "Failed").Utf8.Span) is { IsOver: true, IsBound: false });
     }
 
