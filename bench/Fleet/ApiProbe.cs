@@ -5,13 +5,13 @@ using System.Text;
 namespace Atoll.Bench.Fleet;
 
 /// <summary>
-/// A user of the API while something else goes on: every 25 ms, whether the call before it is answered or not, it reads one pod, lists 500,
+/// A user of the API while something else goes on: every 100 ms, whether the call before it is answered or not, it reads one pod, lists 500,
 /// reads the pod over a connection of its own, or writes a ConfigMap, in turn. It is a process of its own, so that what it waits for is the
 /// centre and not the driver's other work: <c>fleet-bench probe KUBECONFIG</c> waits for a line, then until the API answers, and counts until the next line.
 /// </summary>
 internal sealed class ApiProbe(Func<HttpClient> connect)
 {
-    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100);
 
     private readonly Lock _lock = new();
     private readonly List<(bool Fresh, double Ms)> _calls = [];

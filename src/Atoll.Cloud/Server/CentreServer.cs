@@ -71,11 +71,13 @@ internal static class CentreServer
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
-        // The hub first: its sites wait for it, and what is placed before they are here reaches nobody.
-        Task controllers = AfterAsync(hub.ReadyAsync(), () => orchestration.RunAsync(stop.Token), stop.Token);
         Task memory = CentreMemory.RunAsync(time, stop.Token);
+        // The hub first, by itself: its sites would wait for it, people's calls beside what it reads are slow and slow it down, and
+        // what is placed before the sites are here reaches nobody.
+        await Task.WhenAny(hub.ReadyAsync(), hubTask);
         await app.StartAsync(cancellation);
         await PublishAsync(options, authority, resources, cancellation);
+        Task controllers = orchestration.RunAsync(stop.Token);
         Task rotating = certificates.RunAsync(stop.Token);
         loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise[0], options.KubeconfigPath);
         try
@@ -90,13 +92,6 @@ internal static class CentreServer
             await stop.CancelAsync();
             await app.StopAsync(CancellationToken.None);
         }
-    }
-
-    private static async Task AfterAsync(Task before, Func<Task> run, CancellationToken cancellation)
-    {
-        await before.WaitAsync(cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (!cancellation.IsCancellationRequested)
-            await run();
     }
 
     // A centre does not begin anew by itself: what it holds is the only copy. The message names the file and the ways out.
