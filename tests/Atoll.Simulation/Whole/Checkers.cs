@@ -118,7 +118,8 @@ internal sealed partial class Checkers(World world)
             world.Check(Claim.SingleWriter, home is not null && writer == "site " + home.Name, $"{writer} wrote about pod {old.Key} on {node}");
         if (now is null)
         {
-            if (!isSite)
+            // A pod without an identity that was given up may run on where nobody sees it: its site never said that it stopped.
+            if (!isSite || (old.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true && !old.Metadata.HasIdentity()))
                 return;
             _removed.Add(old.Uid);
             foreach (Instance instance in runs!.Machine.Instances.Values)
