@@ -112,7 +112,7 @@ internal sealed class SiteNode : IAsyncDisposable
         {
             await Parts.RunAsync(_lead.IsAlone
                 ? [uplink.RunAsync(cancellation), uplink.Link.RunAsync(cancellation)]
-                : [uplink.RunAsync(cancellation), uplink.Link.RunAsync(cancellation), new SiteMembership(_lead, Server, Own, _time).RunAsync(cancellation), new SiteReplacements(_lead, Own, _api.ImportAsync, uplink.Expect, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation)]);
+                : [uplink.RunAsync(cancellation), uplink.Link.RunAsync(cancellation), new SiteMembership(_lead, Server, Own, _time).RunAsync(cancellation), new SiteReplacements(_lead, Own, _api.ImportAsync, uplink.Expect, uplink.IsHeld, _time, _loggers.CreateLogger("Atoll.Site")).RunAsync(cancellation)]);
         }
         finally
         {

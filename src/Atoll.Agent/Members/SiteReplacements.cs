@@ -18,7 +18,7 @@ namespace Atoll.Agent.Members;
 /// from, takes the lost one's name; the mark goes when a majority knows of it and that node certainly runs it no more, and only
 /// then it is started. So no leader to come can still take the silent node for the one that has it.</para>
 /// </summary>
-internal sealed class SiteReplacements(ISiteLead lead, IResources own, Func<ImportBatch, CancellationToken, ValueTask<ImportResult>> import, Action<string, string, string> expect, TimeProvider time, ILogger log)
+internal sealed class SiteReplacements(ISiteLead lead, IResources own, Func<ImportBatch, CancellationToken, ValueTask<ImportResult>> import, Action<string, string, string> expect, Func<string, bool> isHeld, TimeProvider time, ILogger log)
 {
     private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(500);
 
@@ -139,6 +139,13 @@ internal sealed class SiteReplacements(ISiteLead lead, IResources own, Func<Impo
             log.LogInformation("Pod {Pod} of the dead node {Node} is replaced by {Name} on {Other}", lost.Key, node, name, (string?)pod["spec"]?["nodeName"]);
         }
         _told.Remove(lost.Uid);
+        // Made here itself, and the parent has not heard of it: nobody will ever ask for its end, and what the dead node still runs of it is stopped
+        // there as something that nobody wants.
+        if (lost.Metadata.Annotation(WellKnown.ReplacesAnnotation) is not null && !isHeld(lost.Uid))
+        {
+            await own.DeleteAsync(Kinds.Pod, lost.Namespace, lost.Name, new DeleteOptions { GracePeriodSeconds = 0, Uid = lost.Uid }, cancellation);
+            return;
+        }
         ApiResult given = await own.PatchAsync(Kinds.Pod, lost.Namespace, lost.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = lost.Uid }, ["status"] = Lost(lost, node, name) }, cancellation, "status");
         if (given.Ok)
             events.Warning(lost, "Replaced", $"Node {node} is dead: pod {name} runs in this one's place");

@@ -65,6 +65,13 @@ internal sealed class SiteUplink : ISiteOwner
             _state.Outbox.Expect(lost, uid, name);
     }
 
+    /// <summary>True for what the parent has of this site.</summary>
+    public bool IsHeld(string uid)
+    {
+        lock (_lock)
+            return _state.Outbox.Held.ContainsKey(uid);
+    }
+
     /// <summary>Follows the site's own objects until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {

@@ -27,6 +27,8 @@ internal sealed record ReplicaSetPlan(int Create, IReadOnlyList<PodState> Delete
         foreach (PodState pod in view.Pods)
             if (pod.IsReady && pod.IsActive && standIns.TryGetValue(pod.Object.Uid, out PodState? standIn))
                 delete.Add(standIn);
+            else if (StandIns.IsVoid(view.Pods, pod))
+                delete.Add(pod);
         int surplus = counted.Count - (view.Set.Spec.Replicas ?? 1);
         if (surplus > 0)
         {

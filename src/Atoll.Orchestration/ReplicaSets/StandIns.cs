@@ -10,7 +10,8 @@ namespace Atoll.Orchestration.ReplicaSets;
 /// Failover between sites: a pod that has been out of reach for longer than its workload's policy allows gets a stand-in elsewhere, and
 /// the two are one replica. While the first is out of reach, or back and not yet ready, the stand-in counts; when it is ready again it
 /// counts and the stand-in goes, so that nothing at the site that returned is restarted. A pod whose stand-in is wanted no more (scaled
-/// down, deleted) takes it along; a stand-in whose first is gone for good is a pod like any other.
+/// down, deleted) takes it along; a stand-in whose first is gone for good is a pod like any other, or when it has found no node
+/// until then goes: the site that it kept away from may be all there is, and another may be placed anywhere.
 /// </summary>
 internal static class StandIns
 {
@@ -30,7 +31,7 @@ internal static class StandIns
         Dictionary<string, PodState> standIns = ByOriginal(pods);
         var counted = new List<PodState>(pods.Count);
         foreach (PodState pod in pods)
-            if (pod.IsActive && !IsStandIn(standIns, pod))
+            if (pod.IsActive && !IsStandIn(standIns, pod) && !IsVoid(pods, pod))
                 counted.Add(standIns.TryGetValue(pod.Object.Uid, out PodState? standIn) && !pod.IsReady ? standIn : pod);
         return counted;
     }
@@ -70,6 +71,10 @@ internal static class StandIns
     /// <summary>True for a pod that stands in for one that is still there.</summary>
     public static bool IsStandIn(Dictionary<string, PodState> standIns, PodState pod) =>
         For(pod) is { } uid && standIns.TryGetValue(uid, out PodState? standIn) && ReferenceEquals(standIn, pod);
+
+    /// <summary>True for a stand-in without a node whose first is gone.</summary>
+    public static bool IsVoid(IReadOnlyList<PodState> pods, PodState pod) =>
+        pod.IsActive && string.IsNullOrEmpty(pod.View.Spec.NodeName) && For(pod) is { } uid && !IsActive(pods, uid);
 
     private static bool IsActive(IReadOnlyList<PodState> pods, string uid)
     {

@@ -236,7 +236,7 @@ internal sealed class NodeLead : ISiteLead
     private void Replacements(long term)
     {
         var api = new NodeApi(_world, _node);
-        var replacements = new SiteReplacements(this, api, (_, _) => throw new InvalidOperationException("no identity moves here"), (_, _, _) => { }, _world.Time, NullLogger.Instance);
+        var replacements = new SiteReplacements(this, api, (_, _) => throw new InvalidOperationException("no identity moves here"), (_, _, _) => { }, uid => _node.Uplink?.State.Outbox.Held.ContainsKey(uid) == true, _world.Time, NullLogger.Instance);
         var events = new EventRecorder(api, _world.Time, "site", _node.Name);
         Step();
 

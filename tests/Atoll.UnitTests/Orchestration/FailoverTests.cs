@@ -99,6 +99,23 @@ public sealed class FailoverTests
     }
 
     [Fact]
+    public async Task A_stand_in_that_found_no_node_goes_with_its_first_and_another_may_be_placed_anywhere()
+    {
+        using World world = await CutAsync(Manifest(1, "any"));
+        world.Nodes.Clear();
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        KubeObject original = world.ActivePods().Single(p => StandsInFor(p) is null);
+        Assert.Equal(2, world.ActivePods().Count);
+        world.Silent.Remove("n0");
+        await world.Api.DeleteAsync(Kinds.Pod, "default", original.Name, Atoll.Api.Resources.DeleteOptions.Default, default);
+        world.Nodes.Add("n0");
+        await ReturnAsync(world);
+        KubeObject other = Assert.Single(world.ActivePods());
+        Assert.Equal((null, "n0"), (StandsInFor(other), other.View(ApiJson.Default.Pod).Spec.NodeName));
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+    }
+
+    [Fact]
     public async Task Region_keeps_it_in_the_region_and_none_makes_nothing()
     {
         using World region = await CutAsync(Manifest(1, "region", "30s"));

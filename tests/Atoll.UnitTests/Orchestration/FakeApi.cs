@@ -6,6 +6,7 @@ using Atoll.Api.Objects;
 using Atoll.Api.Patches;
 using Atoll.Api.Resources;
 using Atoll.Kube.Import;
+using Atoll.Kube.Resources;
 
 namespace Atoll.UnitTests.Orchestration;
 
@@ -235,6 +236,8 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
             now["status"] = status.DeepClone();
         else
             now.Remove("status");
+        if (type == Kinds.Pod)
+            PodAdmission.KeepGivenUp(old.ToNode(), now);
         if (JsonNode.DeepEquals(now, old.ToNode()))
             return old;
         if (subresource is null && type != Kinds.Node && !JsonNode.DeepEquals(now["spec"], old.ToNode()["spec"]))
