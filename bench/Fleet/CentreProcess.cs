@@ -7,8 +7,11 @@ using Atoll.Kube.Client;
 namespace Atoll.Bench.Fleet;
 
 /// <summary>A real <c>atoll server</c>: started, killed, started again over the same state, and measured from the outside.</summary>
-internal sealed class CentreProcess(string program, string state) : IDisposable
+internal sealed class CentreProcess(string program, string state, int heapMib = 0) : IDisposable
 {
+    /// <summary>Limit of the heap of a centre with the largest fleet: what it holds beside the heap fits into 12 GiB with it.</summary>
+    public const int LargeHeapMib = 10 * 1024;
+
     private static readonly double s_tick = 1.0 / 100;
 
     private readonly int _port = FreePort();
@@ -28,6 +31,8 @@ internal sealed class CentreProcess(string program, string state) : IDisposable
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string argument in (string[])["server", "--state", state, "--listen", $"127.0.0.1:{_port}", "--advertise", Address.ToString()])
             start.ArgumentList.Add(argument);
+        if (heapMib > 0)
+            start.Environment["DOTNET_GCHeapHardLimit"] = ((long)heapMib << 20).ToString("x", CultureInfo.InvariantCulture);
         _process = Process.Start(start)!;
         string log = Path.Combine(state, "server.log");
         _ = PumpAsync(_process.StandardOutput, log);

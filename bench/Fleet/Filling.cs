@@ -8,11 +8,13 @@ namespace Atoll.Bench.Fleet;
 /// <summary>Writes the store of a centre whose fleet was rolled out before, by the same code with which a tier takes over a parent's objects.</summary>
 internal static class Filling
 {
-    public static async Task RunAsync(string file, int sites, int nodes, int pods)
+    /// <summary>Fills; returns what the sites hold of it when that is asked for.</summary>
+    public static async Task<Held?> RunAsync(string file, int sites, int nodes, int pods, bool held)
     {
         await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions { Durable = false, KeepRevisions = 100 }, CancellationToken.None);
         await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true });
         var batch = new List<ImportObject>(1000);
+        var running = new Queue<Task>();
         await AddAsync(Kinds.ConfigMap, Documents.Shared(0));
         await AddAsync(Kinds.ConfigMap, Documents.Probe());
         for (int site = 0; site < sites; site++)
@@ -25,10 +27,11 @@ internal static class Filling
                     await AddAsync(Kinds.Pod, Documents.Pod(site, node, pod));
             }
         }
-        await FlushAsync();
+        await FlushAsync(most: 0);
         // A fleet that was made over months has nearly all of its objects behind its newest thousand revisions, which a start goes through
         // one by one; here hundreds of objects share one revision.
         await store.CompactAsync(store.CurrentRevision, CancellationToken.None);
+        return held ? await Held.OfAsync(store, server, sites) : null;
 
         async Task AddAsync(ResourceType type, System.Text.Json.Nodes.JsonObject document)
         {
@@ -37,12 +40,19 @@ internal static class Filling
                 await FlushAsync();
         }
 
-        async Task FlushAsync()
+        // Two at a time: most of it is reading and checking, each on a core of its own.
+        async Task FlushAsync(int most = 1)
         {
-            ImportResult result = await server.ImportAsync(new ImportBatch { Upserts = batch }, CancellationToken.None);
-            if (result.Error is not null)
-                throw new InvalidOperationException(result.Error.ToString());
-            batch.Clear();
+            List<ImportObject> upserts = batch;
+            batch = new List<ImportObject>(1000);
+            running.Enqueue(Task.Run(async () =>
+            {
+                ImportResult result = await server.ImportAsync(new ImportBatch { Upserts = upserts }, CancellationToken.None);
+                if (result.Error is not null)
+                    throw new InvalidOperationException(result.Error.ToString());
+            }));
+            while (running.Count > most)
+                await running.Dequeue();
         }
     }
 }

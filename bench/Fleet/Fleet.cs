@@ -11,7 +11,7 @@ using Atoll.Link;
 namespace Atoll.Bench.Fleet;
 
 /// <summary>One fleet: a real centre with a filled store and hollow sites over real connections, through all phases.</summary>
-internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, int podsPerNode, int idleSeconds) : IAsyncDisposable
+internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, int podsPerNode, int idleSeconds, string[] phases, bool held = false) : IAsyncDisposable
 {
     private readonly FleetProgress _progress = new();
     private readonly CancellationTokenSource _stop = new();
@@ -23,25 +23,33 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         var result = new FleetResult(sites, sites * nodesPerSite, sites * nodesPerSite * podsPerNode) { Day = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), Load = LoadNow() };
         long begin = Stopwatch.GetTimestamp();
         Directory.CreateDirectory(centre.State);
-        await Filling.RunAsync(Path.Combine(centre.State, "atoll.db"), sites, nodesPerSite, podsPerNode);
+        Held? before = await Filling.RunAsync(Path.Combine(centre.State, "atoll.db"), sites, nodesPerSite, podsPerNode, held);
         Connectable();
+        foreach (HollowSite site in before is null ? [] : _sites)
+            site.Hold(before!.Sequence, before.Sites[site.Name]);
+        before = null;
+        // What the filling needed is the centre's from here on.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         say($"store filled in {Stopwatch.GetElapsedTime(begin).TotalSeconds:N1} s");
         double served = (await centre.StartAsync()).TotalSeconds;
         result.First = await PhaseAsync(() => FirstSyncAsync(served));
         if (result.First is null)
             return result;
-        result.Steady = await PhaseAsync(SteadyAsync);
-        result.Config = await PhaseAsync(ConfigAsync);
-        result.Roll = await PhaseAsync(RollAsync);
-        result.List = await PhaseAsync(ListAsync);
-        result.Resume = await PhaseAsync(() => RestartAsync(say));
+        result.Steady = await PhaseAsync(SteadyAsync, "steady");
+        result.Config = await PhaseAsync(ConfigAsync, "config");
+        result.Roll = await PhaseAsync(RollAsync, "roll");
+        result.List = await PhaseAsync(ListAsync, "list");
+        result.Resume = await PhaseAsync(() => RestartAsync(say), "resume");
+        result.CentrePeak = centre.PeakMib;
         result.DriverMemory = Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0;
         result.Load += $" to {LoadNow()}";
         return result;
 
         // What is not reached in its time is told, and the rest is measured all the same.
-        async Task<T?> PhaseAsync<T>(Func<Task<T>> phase) where T : class
+        async Task<T?> PhaseAsync<T>(Func<Task<T>> phase, string? name = null) where T : class
         {
+            if (name is not null && phases.Length > 0 && !phases.Contains(name))
+                return null;
             try
             {
                 T reached = await phase();
@@ -70,7 +78,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         for (int i = 0; i < sites; i++)
         {
             using X509Certificate2 bare = X509Certificate2.CreateFromPem(authority.IssueSite(Documents.SiteName(i), Documents.SiteUid(i), request));
-            _sites.Add(new HollowSite(centre.Address, new LinkIdentity(bare.CopyWithPrivateKey(key), authorities), _progress, new Random(i)));
+            _sites.Add(new HollowSite(Documents.SiteName(i), centre.Address, new LinkIdentity(bare.CopyWithPrivateKey(key), authorities), _progress, new Random(i)));
         }
     }
 
@@ -145,7 +153,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
                 if (bytes == 0)
                     first = Stopwatch.GetElapsedTime(begin).TotalSeconds;
         }
-        double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+        double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds, paged = await PagedAsync(client);
         using HttpResponseMessage watch = await client.GetAsync(new Uri("/api/v1/pods?watch=true&resourceVersion=0&fieldSelector=spec.nodeName%3D" + Documents.NodeName(0, 0), UriKind.Relative), HttpCompletionOption.ResponseHeadersRead);
         using var events = new StreamReader(await watch.Content.ReadAsStreamAsync());
         begin = Stopwatch.GetTimestamp();
@@ -153,7 +161,28 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         while (await events.ReadLineAsync() is { } line)
             if (line.Contains("\"restartCount\":7", StringComparison.Ordinal))
                 break;
-        return new Listing(first, seconds, bytes, Stopwatch.GetElapsedTime(begin).TotalSeconds);
+        return new Listing(first, seconds, bytes, Stopwatch.GetElapsedTime(begin).TotalSeconds, paged);
+    }
+
+    // As kubectl lists: 500 at a time, each page after the one before.
+    private static async Task<double> PagedAsync(HttpClient client)
+    {
+        long begin = Stopwatch.GetTimestamp();
+        string next = "";
+        do
+        {
+            byte[] page = await client.GetByteArrayAsync(new Uri("/api/v1/pods?limit=500" + next, UriKind.Relative));
+            next = Continue(page);
+        }
+        while (next.Length > 0);
+        return Stopwatch.GetElapsedTime(begin).TotalSeconds;
+
+        static string Continue(ReadOnlySpan<byte> page)
+        {
+            ReadOnlySpan<byte> name = "\"continue\":\""u8;
+            int at = page.IndexOf(name);
+            return at < 0 || page[at + name.Length] == (byte)'"' ? "" : "&continue=" + Uri.EscapeDataString(Encoding.UTF8.GetString(page[(at + name.Length)..][..page[(at + name.Length)..].IndexOf((byte)'"')]));
+        }
     }
 
     private async Task<Resumption> RestartAsync(Action<string> say)

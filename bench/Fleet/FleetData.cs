@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 namespace Atoll.Bench.Fleet;
 
 /// <summary>What was measured so far: sizes may be measured one at a time, hours apart, and one size again.</summary>
-internal sealed record FleetData(List<FleetResult> Results, PodRate.Result? Pods)
+internal sealed record FleetData(List<FleetResult> Results, PodRate.Result? Pods, FleetResult? Large = null)
 {
     private const string FileName = "fleet.json";
 

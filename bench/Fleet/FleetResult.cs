@@ -9,6 +9,8 @@ internal sealed record FleetResult(int Sites, int Nodes, int Pods)
     public Rollout? Roll { get; set; }
     public Listing? List { get; set; }
     public Resumption? Resume { get; set; }
+    /// <summary>Most memory of the centre, all phases but the restart.</summary>
+    public double CentrePeak { get; set; }
     /// <summary>Most memory of the driver, which holds all sites.</summary>
     public double DriverMemory { get; set; }
     /// <summary>Day of the measurement, UTC.</summary>
@@ -19,7 +21,7 @@ internal sealed record FleetResult(int Sites, int Nodes, int Pods)
     public List<string> Missed { get; init; } = [];
 }
 
-/// <summary>All sites come for the first time.</summary>
+/// <summary>All sites come for the first time, or (of the largest fleet) hold their scope already.</summary>
 /// <param name="Served">From the start of the process to its first answer.</param>
 /// <param name="Seconds">From the first dial until every site held its whole scope.</param>
 /// <param name="Cpu">Processor time of the centre for it.</param>
@@ -53,7 +55,8 @@ internal sealed record Rollout(double Started, double Ready, double Cpu);
 /// <param name="Seconds">Until the last.</param>
 /// <param name="Bytes">Of the list.</param>
 /// <param name="WatchLag">From a change at the site to the event of a watch.</param>
-internal sealed record Listing(double First, double Seconds, double Bytes, double WatchLag);
+/// <param name="Paged">Until the last page, by pages of 500, one after the other.</param>
+internal sealed record Listing(double First, double Seconds, double Bytes, double WatchLag, double Paged = double.NaN);
 
 /// <summary>The centre was killed and started again; times from its start.</summary>
 /// <param name="Served">Until it answered as ready.</param>

@@ -20,8 +20,9 @@ internal sealed class HollowSite : ISiteOwner
     private long _sequence;
     private bool _isLive;
 
-    public HollowSite(Uri parent, LinkIdentity identity, FleetProgress progress, Random random)
+    public HollowSite(string name, Uri parent, LinkIdentity identity, FleetProgress progress, Random random)
     {
+        Name = name;
         _progress = progress;
         _dialer = new LinkDialer(() => identity, TimeProvider.System);
         Link = new SiteLink(new SiteLinkOptions
@@ -32,7 +33,17 @@ internal sealed class HollowSite : ISiteOwner
         }, this, TimeProvider.System, random);
     }
 
+    public string Name { get; }
+
     public SiteLink Link { get; }
+
+    /// <summary>It holds this, as if it had synced before; only before its link runs.</summary>
+    public void Hold(LinkSequence position, IEnumerable<HeldItem> items)
+    {
+        _position = position;
+        foreach (HeldItem item in items)
+            _held.Add(item.Uid, item);
+    }
 
     private async ValueTask<Stream> DialAsync(Uri parent, CancellationToken cancellation)
     {

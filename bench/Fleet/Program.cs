@@ -4,23 +4,23 @@ using Atoll.Kube.Client;
 
 // pods [--nodes=5000] [--pods=5000]      pods a second through API, store, controllers and scheduler
 // sites [--sites=2500] [--nodes-per-site=10] [--pods-per-node=10] [--idle=30]      a fleet of hollow sites; --sites=250,500 one after the other
-//   10,000 sites of 100,000 nodes and 1 M pods: sites --sites=10000, in about half an hour, with 12 GiB for the centre and 4 for the sites
+// large [--out=docs/benchmarks] [--sites=10000]      100,000 nodes and 1 M pods: list, watch, steady state, into the same page; 12 GiB for the centre
 // report [--out=docs/benchmarks] [--sites=312,625,1250,2500] [--pods=0]      both, into a page and a picture, beside what that folder's
 //   fleet.json holds of other sizes: each may be measured by itself; pods=0 leaves pods a second as they were
-// Each with --centre=PATH of the centre's program, and --keep to keep its state.
+// Each with --centre=PATH of the centre's program, and --keep to keep its state; sites with --phases=steady,config,roll,list,resume for some of them.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 string Option(string name, string fallback) => Array.Find(args, a => a.StartsWith($"--{name}=", StringComparison.Ordinal))?[(name.Length + 3)..] ?? fallback;
 int Number(string name, int fallback) => int.Parse(Option(name, fallback.ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture);
 string program = Path.GetFullPath(Option("centre", "artifacts/atoll/atoll"));
 ThreadPool.SetMinThreads(16, 16);
 
-async Task<T> WithCentreAsync<T>(Func<CentreProcess, Task<T>> run)
+async Task<T> WithCentreAsync<T>(Func<CentreProcess, Task<T>> run, int heapMib = 0)
 {
     string state = Path.Combine(Path.GetTempPath(), $"atoll-fleet-{Environment.ProcessId}");
     Directory.CreateDirectory(state);
     try
     {
-        using var centre = new CentreProcess(program, state);
+        using var centre = new CentreProcess(program, state, heapMib);
         return await run(centre);
     }
     finally
@@ -37,14 +37,20 @@ async Task<PodRate.Result> PodsAsync()
     return rate;
 }
 
-async Task SitesAsync(string[] sizes, Action<FleetResult> measured)
+async Task SitesAsync(string[] sizes, Action<FleetResult> measured, string phases = "", bool held = false)
 {
     foreach (string size in sizes)
         measured(await WithCentreAsync(async centre =>
         {
-            await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30));
+            await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30), Option("phases", phases).Split(',', StringSplitOptions.RemoveEmptyEntries), held);
             return await fleet.RunAsync(text => Console.WriteLine($"[{size}] {text}"));
-        }));
+        }, held ? CentreProcess.LargeHeapMib : 0));
+}
+
+void Save(string folder, FleetData data)
+{
+    data.Save(folder);
+    Report.Write(folder, data);
 }
 
 switch (args.FirstOrDefault())
@@ -64,15 +70,17 @@ switch (args.FirstOrDefault())
         await SitesAsync(Option("sites", "312,625,1250,2500").Split(','), result =>
         {
             data = data.With(result);
-            data.Save(folder);
-            Report.Write(folder, data);
+            Save(folder, data);
         });
+        return 0;
+    case "large":
+        await SitesAsync([Option("sites", "10000")], result => Save(Option("out", "docs/benchmarks"), FleetData.Load(Option("out", "docs/benchmarks")) with { Large = result }), "steady,config,list", held: true);
         return 0;
     case "probe":
         KubeConfig config = KubeConfig.Load(args[1]);
         await ApiProbe.ServeAsync(() => CentreProcess.Client(config), Console.In, Console.Out);
         return 0;
     default:
-        Console.Error.WriteLine("error: say what to measure: pods, sites, or report");
+        Console.Error.WriteLine("error: say what to measure: pods, sites, report, or large");
         return 2;
 }

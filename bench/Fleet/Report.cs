@@ -8,7 +8,7 @@ internal static class Report
 {
     public static void Write(string folder, FleetData data)
     {
-        (List<FleetResult> results, PodRate.Result? pods) = data;
+        (List<FleetResult> results, PodRate.Result? pods) = (data.Results, data.Pods);
         FleetResult largest = results.MaxBy(r => r.Sites)!;
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"""
@@ -21,6 +21,8 @@ internal static class Report
 
             """);
         Bars(text, largest, pods);
+        if (data.Large is { } large)
+            LargeReport.Write(text, large);
         Growth(text, results);
         foreach (FleetResult result in results)
             foreach (string missed in result.Missed)

@@ -4,35 +4,56 @@ using System.Runtime.CompilerServices;
 namespace Atoll.Cloud.Server;
 
 /// <summary>
-/// Lets connections in one after the other, the newest first. When thousands of sites return together, a person's call waits for one
-/// handshake and not for all of them; those that wait longest are hung up on before anything was computed for them, which a site takes for
-/// "busy": it comes again soon, with jitter.
+/// Lets connections in one after the other: people's before sites', and of each the newest first. When thousands of sites return together, a
+/// person's call waits for one handshake and not for all of them; those that wait longest are hung up on before anything was computed for
+/// them, which a site takes for "busy": it comes again soon, with jitter.
 /// <para>A turn is what follows <see cref="EnterAsync"/> up to its first wait: it runs on the thread that then calls the next one. So a
 /// turn is processor time (of a handshake, the server's flight) and never the time of a slow line.</para>
+/// <para>What a site's connection needs after its turn (its signature, its request, its session) goes through the same pool of threads as
+/// everybody's calls. So a site is called in only while little waits for a thread, and else forty times a second: a fleet takes what is left, and calls do not
+/// queue behind it.</para>
 /// </summary>
 /// <param name="time">Clock of the patience.</param>
 /// <param name="patience">Whoever waited longer than this is hung up on.</param>
 /// <param name="most">So many wait; whoever comes then is hung up on at once.</param>
-internal sealed class Admission(TimeProvider time, TimeSpan patience, int most) : IThreadPoolWorkItem
+/// <param name="isBusy">True while so much waits for a thread that no site is called in.</param>
+internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, Func<bool> isBusy) : IThreadPoolWorkItem
 {
-    private readonly ConcurrentStack<Turn> _waiting = new();
+    private static readonly TimeSpan s_breath = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>However busy it is, a site is called in so often: a centre that is busy for long is not to lose its sites.</summary>
+    private static readonly TimeSpan s_atLeast = TimeSpan.FromMilliseconds(25);
+
+    private readonly ConcurrentStack<Turn> _people = new(), _sites = new();
     private int _count, _isCalling;
+    private long _lastSite = time.GetTimestamp();
 
     /// <summary>To be awaited: goes on when it is the caller's turn; throws <see cref="IOException"/> when that did not come.</summary>
-    public Turn EnterAsync() => new(this);
+    public Turn EnterAsync(bool isSite) => new(this, isSite ? _sites : _people);
 
     /// <inheritdoc/>
     void IThreadPoolWorkItem.Execute()
     {
-        while (_waiting.TryPop(out Turn? next))
+        bool isHeld = false;
+        while (_people.TryPop(out Turn? next) || (!_sites.IsEmpty && !(isHeld = isBusy() && time.GetElapsedTime(_lastSite) < s_atLeast) && _sites.TryPop(out next)))
         {
+            if (next.Line == _sites)
+                _lastSite = time.GetTimestamp();
             Interlocked.Decrement(ref _count);
             next.Begin(isLate: time.GetElapsedTime(next.Since) > patience);
         }
         // Before the last look: whoever comes after it finds nobody calling.
         Interlocked.Exchange(ref _isCalling, 0);
-        if (!_waiting.IsEmpty)
+        if (!_people.IsEmpty || (!isHeld && !_sites.IsEmpty))
             Call();
+        else if (isHeld)
+            _ = CallLaterAsync();
+    }
+
+    private async Task CallLaterAsync()
+    {
+        await Task.Delay(s_breath, time).ConfigureAwait(false);
+        Call();
     }
 
     private void Call()
@@ -50,15 +71,17 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most) 
             return;
         }
         turn.Since = time.GetTimestamp();
-        _waiting.Push(turn);
+        turn.Line.Push(turn);
         Call();
     }
 
     /// <summary>One turn. It waits only from when it is known what goes on with it: so it never goes on where it was asked for.</summary>
-    internal sealed class Turn(Admission door) : ICriticalNotifyCompletion
+    internal sealed class Turn(Admission door, ConcurrentStack<Turn> line) : ICriticalNotifyCompletion
     {
         private Action? _goOn;
         private bool _isLate;
+
+        public ConcurrentStack<Turn> Line => line;
 
         public long Since { get; set; }
 

@@ -38,6 +38,9 @@ internal static class CentreServer
     /// <summary>Connections that wait for their turn, and as many more that wait for us to take them in.</summary>
     private const int MaxAtDoor = 4096;
 
+    /// <summary>While more pieces of work than these wait for a thread, no site is called in.</summary>
+    private const int MaxWaiting = 32;
+
     public static async Task RunAsync(CentreOptions options, CancellationToken cancellation)
     {
         TimeProvider time = TimeProvider.System;
@@ -136,7 +139,7 @@ internal static class CentreServer
         builder.Services.AddSingleton(loggers);
         builder.Services.AddHttpForwarder();
         // A site gives a dial five seconds; the last of those that get their turn need some for the handshake itself.
-        var door = new Admission(TimeProvider.System, TimeSpan.FromSeconds(3), MaxAtDoor);
+        var door = new Door(new Admission(TimeProvider.System, TimeSpan.FromSeconds(3), MaxAtDoor, static () => ThreadPool.PendingWorkItemCount > MaxWaiting), TimeProvider.System);
         // Thousands may dial in the same moment: what does not fit into the backlog is tried again by TCP a second later, at best.
         builder.WebHost.UseSockets(sockets => sockets.Backlog = MaxAtDoor).UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
@@ -147,15 +150,9 @@ internal static class CentreServer
             kestrel.Listen(options.Listen, listen =>
             {
                 listen.Protocols = HttpProtocols.Http1AndHttp2;
+                listen.Use(next => connection => door.PassAsync(connection, next));
                 // Asked for each connection: certificates are rotated while it serves, and connections that are open go on.
-                listen.UseHttps(new TlsHandshakeCallbackOptions
-                {
-                    OnConnection = async _ =>
-                    {
-                        await door.EnterAsync();
-                        return certificates.Current;
-                    },
-                });
+                listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificates.Current) });
             });
         });
         WebApplication app = builder.Build();

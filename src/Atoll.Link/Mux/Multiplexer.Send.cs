@@ -128,7 +128,7 @@ internal sealed partial class Multiplexer
             }
             if (_session.Ended)
                 return;
-            await _wake.WaitAsync().ConfigureAwait(false);
+            await _wake.WaitAsync();
             cancellation.ThrowIfCancellationRequested();
         }
     }

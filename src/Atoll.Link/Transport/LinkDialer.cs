@@ -65,6 +65,9 @@ public sealed class LinkDialException : IOException
 /// <param name="time">Clock of the limit.</param>
 public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, TimeSpan? timeout = null)
 {
+    /// <summary>What a dialler names beside HTTP/1.1: a parent that has many at its door knows by it who is a site.</summary>
+    public static readonly SslApplicationProtocol Protocol = new("atoll-link/1");
+
     private static readonly TimeSpan s_wrongClock = TimeSpan.FromMinutes(5);
 
     private readonly TimeSpan _timeout = timeout ?? TimeSpan.FromSeconds(5);
@@ -86,6 +89,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         Socket socket = new(SocketType.Stream, ProtocolType.Tcp);
         Stream? stream = null;
+        bool isSecure = false;
         try
         {
             SocketTuning.Apply(socket);
@@ -94,7 +98,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
             stream = new CountedStream(new NetworkStream(socket, ownsSocket: true), wire);
             Wire = wire;
             (SslStream secure, X509Certificate2 certificate, CertificateDates dates) = await SecureAsync(stream, address, both.Token).ConfigureAwait(false);
-            stream = secure;
+            (stream, isSecure) = (secure, true);
             LineBytes bytes = new();
             stream = new CountedStream(stream, bytes);
             Line = bytes;
@@ -114,7 +118,8 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
                 LinkDialException => failure,
                 AuthenticationException => new LinkDialException(LinkError.Unauthenticated, $"The parent at {address.Authority} and this site do not trust each other: {failure.Message}", failure),
                 IOException { InnerException: AuthenticationException } => new LinkDialException(LinkError.Unauthenticated, $"The parent at {address.Authority} refused this site's certificate.", failure),
-                OperationCanceledException => new LinkDialException(LinkError.Unreachable, $"The parent at {address.Authority} did not answer within {_timeout.TotalSeconds:0.#} s.", failure),
+                // It proved who it is and then had no time: it is there, and takes in others first.
+                OperationCanceledException => new LinkDialException(isSecure ? LinkError.Busy : LinkError.Unreachable, $"The parent at {address.Authority} did not answer within {_timeout.TotalSeconds:0.#} s.", failure),
                 _ => new LinkDialException(LinkError.Unreachable, $"The parent at {address.Authority} could not be reached: {failure.Message}", failure),
             };
         }
@@ -151,7 +156,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
                 // Names are not compared: the authority signs server certificates for the parent alone, and a site may reach it
                 // under an address that it does not know of (NAT, port mapping).
                 RemoteCertificateValidationCallback = (_, certificate, _, errors) => (shown = certificate as X509Certificate2) is not null && (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None,
-                ApplicationProtocols = [SslApplicationProtocol.Http11],
+                ApplicationProtocols = [SslApplicationProtocol.Http11, Protocol],
             }, cancellation).ConfigureAwait(false);
             return (secure, shown!, me.Dates);
         }

@@ -25,6 +25,9 @@ internal abstract class Controller : IDisposable
     /// <summary>How often every key is looked at without a reason.</summary>
     internal static readonly TimeSpan Period = TimeSpan.FromMinutes(5);
 
+    // Most looks change nothing and wait for nothing: a long queue would be gone through in one go, on a thread that calls of the API wait for.
+    private static readonly TimeSpan s_turn = TimeSpan.FromMilliseconds(2);
+
     private readonly int _workers;
 
     protected Controller(Cluster cluster, int workers = 4)
@@ -92,8 +95,15 @@ internal abstract class Controller : IDisposable
     {
         try
         {
+            long since = Cluster.Time.GetTimestamp();
             while (true)
+            {
                 await StepAsync(await Queue.TakeAsync(cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+                if (Cluster.Time.GetElapsedTime(since) < s_turn)
+                    continue;
+                await Task.Yield();
+                since = Cluster.Time.GetTimestamp();
+            }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {

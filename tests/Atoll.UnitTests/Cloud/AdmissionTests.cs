@@ -1,4 +1,7 @@
+using System.Buffers;
+using System.Net.Security;
 using Atoll.Cloud.Server;
+using Atoll.Link;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Atoll.UnitTests.Cloud;
@@ -10,7 +13,7 @@ public sealed class AdmissionTests
     public async Task Turns_are_taken_one_after_the_other_and_end_at_their_first_wait()
     {
         const int Many = 500;
-        var door = new Admission(TimeProvider.System, TimeSpan.FromMinutes(5), Many);
+        var door = new Admission(TimeProvider.System, TimeSpan.FromMinutes(5), Many, isBusy: () => false);
         var line = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int inside = 0, most = 0, waiting = 0;
         var sites = new List<Task>();
@@ -25,7 +28,7 @@ public sealed class AdmissionTests
 
         async Task SiteAsync()
         {
-            await door.EnterAsync();
+            await door.EnterAsync(isSite: true);
             most = Math.Max(most, Interlocked.Increment(ref inside));
             Thread.SpinWait(200);
             Interlocked.Decrement(ref inside);
@@ -38,7 +41,7 @@ public sealed class AdmissionTests
     public async Task The_newest_comes_first_and_whoever_waited_too_long_or_is_one_too_many_is_turned_away()
     {
         var time = new FakeTimeProvider();
-        var door = new Admission(time, TimeSpan.FromSeconds(3), most: 3);
+        var door = new Admission(time, TimeSpan.FromSeconds(3), most: 3, isBusy: () => false);
         var called = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var go = new ManualResetEventSlim();
         var order = new List<string>();
@@ -56,9 +59,92 @@ public sealed class AdmissionTests
 
         async Task EnterAsync(string name, Action? turn = null)
         {
-            await door.EnterAsync();
+            await door.EnterAsync(isSite: true);
             order.Add(name);
             turn?.Invoke();
         }
+    }
+
+    [Fact]
+    public async Task People_come_before_sites_and_sites_only_while_little_waits_for_a_thread()
+    {
+        var time = new FakeTimeProvider();
+        bool isBusy = true;
+        var door = new Admission(time, TimeSpan.FromDays(1), most: 10, () => Volatile.Read(ref isBusy));
+        Task site = EnterAsync(isSite: true);
+        await EnterAsync(isSite: false);
+        Assert.False(site.IsCompleted);
+        // However busy it is, now and then one.
+        while (!site.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(5));
+            await Task.Delay(1, TestContext.Current.CancellationToken);
+        }
+        await site;
+        Volatile.Write(ref isBusy, false);
+        await EnterAsync(isSite: true);
+
+        async Task EnterAsync(bool isSite) => await door.EnterAsync(isSite);
+    }
+
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    public async Task A_site_is_known_by_its_greeting(bool isSite, bool inPieces)
+    {
+        var greeting = new MemoryStream();
+        var line = new Line(greeting);
+        await using (var tls = new SslStream(line))
+        {
+            List<SslApplicationProtocol> protocols = isSite ? [SslApplicationProtocol.Http11, LinkDialer.Protocol] : [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
+            await Assert.ThrowsAsync<IOException>(() => tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "centre", ApplicationProtocols = protocols }, TestContext.Current.CancellationToken));
+        }
+        byte[] bytes = greeting.ToArray();
+        Assert.Equal(isSite, Door.Names(inPieces ? Split(bytes, bytes.AsSpan().IndexOf("atoll"u8) + 3) : new ReadOnlySequence<byte>(bytes), LinkDialer.Protocol.Protocol.Span));
+    }
+
+    private static ReadOnlySequence<byte> Split(byte[] bytes, int at)
+    {
+        Piece first = new(bytes.AsMemory(..at), null), second = new(bytes.AsMemory(at..), first);
+        return new ReadOnlySequence<byte>(first, 0, second, second.Memory.Length);
+    }
+
+    private sealed class Piece : ReadOnlySequenceSegment<byte>
+    {
+        public Piece(ReadOnlyMemory<byte> memory, Piece? before)
+        {
+            Memory = memory;
+            if (before is null)
+                return;
+            before.Next = this;
+            RunningIndex = before.RunningIndex + before.Memory.Length;
+        }
+    }
+
+    /// <summary>Takes what is said and never answers.</summary>
+    private sealed class Line(MemoryStream said) : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanWrite => true;
+
+        public override bool CanSeek => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override int Read(byte[] buffer, int offset, int count) => 0;
+
+        public override void Write(byte[] buffer, int offset, int count) => said.Write(buffer, offset, count);
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
     }
 }

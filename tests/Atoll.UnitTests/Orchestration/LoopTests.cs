@@ -187,4 +187,45 @@ public sealed class LoopTests
         Assert.Equal(100 - EventRecorder.Burst, recorder.Dropped);
         Assert.Contains(events, e => e.Reason == "Fine");
     }
+
+    [Fact]
+    public async Task A_worker_with_a_long_queue_gives_its_thread_back()
+    {
+        using var stop = new CancellationTokenSource();
+        using var controller = new SlowController(new Cluster(new FakeApi(_time), _time, new Random(1), NullLoggerFactory.Instance), _time);
+        SlowController.Here = true;
+        Task running = controller.RunAsync(stop.Token);
+        SlowController.Here = false;
+        Assert.Equal(2, controller.LookedHere);
+        await controller.All.Task.WaitAsync(TimeSpan.FromMinutes(1));
+        await stop.CancelAsync();
+        await running;
+    }
+
+    /// <summary>A look at each of its keys takes a millisecond and waits for nothing.</summary>
+    private sealed class SlowController(Cluster cluster, FakeTimeProvider time) : Controller(cluster, workers: 1)
+    {
+        private const int Many = 50;
+
+        private int _looked;
+
+        /// <summary>True on the thread that starts the controller, until that has come back.</summary>
+        [field: ThreadStatic]
+        public static bool Here { get; set; }
+
+        public int LookedHere { get; private set; }
+
+        public TaskCompletionSource All { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override IEnumerable<string> Keys() => Enumerable.Range(0, Many).Select(i => i.ToString(CultureInfo.InvariantCulture));
+
+        internal override ValueTask<Next> ReconcileAsync(string key, CancellationToken cancellation)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(1));
+            LookedHere += Here ? 1 : 0;
+            if (++_looked == Many)
+                All.SetResult();
+            return ValueTask.FromResult(Next.Done);
+        }
+    }
 }
