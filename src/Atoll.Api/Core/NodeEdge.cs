@@ -18,6 +18,19 @@ public sealed class NodeEdge
 
     /// <summary>Devices, one by one.</summary>
     public List<NodeDevice>? Devices { get; set; }
+
+    /// <summary>Architectures of images, as the node found them when it pulled: of those that it has, and lately of those that had none for it.</summary>
+    public List<NodeImage>? Images { get; set; }
+}
+
+/// <summary>For which architectures an image is there.</summary>
+public sealed class NodeImage
+{
+    /// <summary>Full name with registry and tag, or digest.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>Architectures, such as <c>amd64</c>.</summary>
+    public List<string> Architectures { get; set; } = [];
 }
 
 /// <summary>A NUMA node of a machine.</summary>

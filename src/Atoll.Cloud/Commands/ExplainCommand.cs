@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Atoll.Api;
@@ -17,8 +18,9 @@ internal static class ExplainCommand
 
     public static Command Create()
     {
-        var pod = new Argument<string>("pod") { Description = "the pod's name" };
-        var ns = new Option<string>("--namespace", "-n") { Description = "the pod's namespace", DefaultValueFactory = _ => "default" };
+        var pod = new Argument<string>("pod") { Description = "the pod: NAME, NAMESPACE/NAME or pod/NAME" };
+        var ns = new Option<string?>("--namespace", "-n") { Description = "the pod's namespace (default: default)" };
+        pod.CompletionSources.Add(context => PodsAsync(context.ParseResult, context.ParseResult.GetValue(ns)).GetAwaiter().GetResult());
         var limit = new Option<int>("--limit") { Description = "how many nodes to show, the best first; 0 for all", DefaultValueFactory = _ => 20 };
         var command = new Command("explain", """
             Show what the scheduler thinks of each node for a pod: its scores where the pod fits, the reasons where it does not. A pod
@@ -26,20 +28,52 @@ internal static class ExplainCommand
 
             Examples:
               atoll explain web-7d4b9c-x2x8p
+              atoll explain prod/db-0
               atoll explain db-0 -n prod --limit 0 -o json | jq '.nodes[] | select(.reasons != [])'
             """) { pod, ns, limit };
         command.SetAction(async (parsed, cancellation) =>
         {
             (HttpResources resources, _) = Cli.Connect(parsed);
             using HttpResources client = resources;
-            JsonObject result = await ExplainAsync(client, parsed.GetRequiredValue(ns), parsed.GetRequiredValue(pod), parsed.GetValue(limit), cancellation);
+            (string space, string name) = NameOf(parsed.GetRequiredValue(pod), parsed.GetValue(ns));
+            JsonObject result = await ExplainAsync(client, space, name, parsed.GetValue(limit), cancellation);
             string form = parsed.GetRequiredValue(Cli.Output);
             if (form == "table")
-                Console.WriteLine($"pod {result["pod"]}: {(result["node"] is { } node ? $"on {node}" : "has no node")}; {result["fits"]} of {result["of"]} nodes would do\n");
+                Console.WriteLine($"pod {result["pod"]}: {(result["node"] is { } node ? $"on {node}" : "has no node")}; {result["fits"]} of {result["of"]} nodes would do{(result["said"] is { } said ? $"\nlast decision: {said}" : "")}\n");
             Printer.Print(form, result, s_headers, result["nodes"]!.AsArray().Select(n => Row(n!.AsObject(), (string?)result["node"])));
             return ExitCodes.Success;
         });
         return command;
+    }
+
+    /// <summary>Namespace and name of a pod as people write it: <c>[NAMESPACE/]NAME</c>, or with the kind before it as kubectl takes it.</summary>
+    internal static (string Namespace, string Name) NameOf(string pod, string? ns)
+    {
+        string[] parts = pod.Split('/');
+        if (parts.Length > 1 && parts[0] is "pod" or "pods" or "po")
+            parts = parts[1..];
+        if (parts.Length > 2 || parts.Contains(""))
+            throw new CommandException($"\"{pod}\" is no pod: write NAME, NAMESPACE/NAME or pod/NAME", ExitCodes.Usage);
+        if (parts.Length == 2 && ns is not null && ns != parts[0])
+            throw new CommandException($"\"{pod}\" is not in namespace {ns}: leave out --namespace, or write {parts[1]}", ExitCodes.Usage);
+        return (parts.Length == 2 ? parts[0] : ns ?? "default", parts[^1]);
+    }
+
+    // Names for the shell, where the centre answers at once.
+    private static async Task<IEnumerable<CompletionItem>> PodsAsync(ParseResult parsed, string? ns)
+    {
+        try
+        {
+            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+            (HttpResources resources, _) = Cli.Connect(parsed);
+            using HttpResources client = resources;
+            ApiList list = await client.ListAsync(Kinds.Pod, ns, ListOptions.Default, patience.Token);
+            return [.. list.Items.Select(p => new CompletionItem(p.Namespace == (ns ?? "default") ? p.Name : p.Key))];
+        }
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or CommandException or IOException)
+        {
+            return [];
+        }
     }
 
     /// <summary>The explanation as a document.</summary>
@@ -48,7 +82,8 @@ internal static class ExplainCommand
         KubeObject pod = SiteCommands.Check(await api.GetAsync(Kinds.Pod, ns, name, cancellation));
         Snapshot fleet = await FleetAsync(api, cancellation);
         IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions { Profiles = await ProfilesAsync(api, cancellation) });
-        string? node = pod.View(ApiJson.Default.Pod).Spec.NodeName;
+        Pod view = pod.View(ApiJson.Default.Pod);
+        string? node = view.Spec.NodeName;
         var nodes = new JsonArray();
         for (int i = 0; i < verdicts.Count; i++)
             if (limit <= 0 || i < limit || verdicts[i].Node == node)
@@ -57,6 +92,7 @@ internal static class ExplainCommand
         {
             ["pod"] = pod.Key,
             ["node"] = string.IsNullOrEmpty(node) ? null : node,
+            ["said"] = view.Spec.SchedulingGates is { Count: > 0 } gates ? $"not planned before its scheduling gates are taken off: {string.Join(", ", gates.Select(g => g.Name))}" : string.IsNullOrEmpty(node) ? view.Status?.Condition("PodScheduled")?.Message : null,
             ["fits"] = verdicts.Count(v => v.Reasons.Count == 0),
             ["of"] = verdicts.Count,
             ["nodes"] = nodes,
@@ -81,6 +117,9 @@ internal static class ExplainCommand
             fleet.UpsertQuota(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.Reservation, cancellation))
             fleet.UpsertReservation(item);
+        foreach (ResourceType storage in (ResourceType[])[Kinds.PersistentVolumeClaim, Kinds.PersistentVolume, Kinds.StorageClass])
+            foreach (KubeObject item in await ListAsync(api, storage, cancellation))
+                fleet.SetStorage(storage, item.Key, item);
         return fleet;
     }
 

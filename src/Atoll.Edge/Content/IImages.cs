@@ -20,6 +20,9 @@ public interface IImages
 
     /// <summary>Bytes on disk.</summary>
     Task<long> SizeAsync(CancellationToken cancellation);
+
+    /// <summary>For which architectures images are there, by full name: of those here, and for an hour of those that had none for this node. At most 100.</summary>
+    IReadOnlyDictionary<string, IReadOnlyList<string>> Architectures => new Dictionary<string, IReadOnlyList<string>>();
 }
 
 /// <summary>User and password (or token) for one registry. Never logged.</summary>

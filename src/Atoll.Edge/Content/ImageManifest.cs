@@ -102,6 +102,8 @@ internal sealed record StoredImage
 
     public required DateTimeOffset UsedAt { get; set; }
 
+    public IReadOnlyList<string> Architectures { get; set => field = value ?? []; } = [];
+
     public IReadOnlyList<string> Entrypoint { get; set => field = value ?? []; } = [];
 
     public IReadOnlyList<string> Command { get; set => field = value ?? []; } = [];

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Atoll.Edge.Native;
@@ -36,12 +35,18 @@ public sealed partial class ImageStore
         try
         {
             IImageSource source = reference.LayoutPath is { } folder ? new LayoutSource(folder) : new RegistrySource(http, options, reference, credential);
-            var (digest, manifest) = await ResolveInTimeAsync(source, reference, cancellation).ConfigureAwait(false);
+            var (digest, manifest, architectures) = await ResolveInTimeAsync(source, reference, cancellation).ConfigureAwait(false);
             if (Refresh(reference, digest) is { } same) return new ImagePull(same, null, null);
             var config = await ConfigAsync(source, manifest, cancellation).ConfigureAwait(false);
+            if (architectures.Count == 0 && config.Architecture is { Length: > 0 } only)
+            {
+                architectures = [only];
+                if (only != OwnArchitecture) Unsuitable(reference, architectures);
+                if (only != OwnArchitecture) throw new ImageSourceException($"no match for platform linux/{OwnArchitecture}: the image is for {only}", transient: false);
+            }
             Hold(config.Rootfs!.DiffIds, held);
             await Task.WhenAll(manifest.Layers.Select((layer, i) => EnsureLayerAsync(source, layer, config.Rootfs.DiffIds[i], cancellation))).ConfigureAwait(false);
-            return new ImagePull(Remember(reference, digest, config), null, null);
+            return new ImagePull(Remember(reference, digest, config, architectures), null, null);
         }
         catch (Exception e) when (e is ImageSourceException or InvalidDataException or IOException or System.ComponentModel.Win32Exception or HttpRequestException or JsonException or UnauthorizedAccessException)
         {
@@ -66,18 +71,17 @@ public sealed partial class ImageStore
     };
 
     /// <summary>With an image of that name here the registry gets little time, and none for a while after it gave no answer.</summary>
-    private async Task<(string Digest, ImageManifest Manifest)> ResolveInTimeAsync(IImageSource source, ImageReference reference, CancellationToken cancellation)
+    private async Task<(string Digest, ImageManifest Manifest, IReadOnlyList<string> Architectures)> ResolveInTimeAsync(IImageSource source, ImageReference reference, CancellationToken cancellation)
     {
-        var name = reference.Digest ?? reference.Tag!;
         bool here;
         lock (gate) here = Find(reference.Canonical) is not null;
-        if (reference.LayoutPath is not null || !here) return await ResolveAsync(source, name, cancellation).ConfigureAwait(false);
+        if (reference.LayoutPath is not null || !here) return await ResolveAsync(source, reference, cancellation).ConfigureAwait(false);
         if (outOfReach.TryGetValue(reference.Registry, out var since) && time.GetElapsedTime(since) < options.OutOfReachMemory) throw new ImageSourceException($"{reference.Registry} did not answer a moment ago", transient: true);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var timer = time.CreateTimer(_ => patience.Cancel(), null, options.RefreshPatience, Timeout.InfiniteTimeSpan);
         try
         {
-            var resolved = await ResolveAsync(source, name, patience.Token).ConfigureAwait(false);
+            var resolved = await ResolveAsync(source, reference, patience.Token).ConfigureAwait(false);
             outOfReach.TryRemove(reference.Registry, out _);
             return resolved;
         }
@@ -96,8 +100,10 @@ public sealed partial class ImageStore
     }
 
     /// <summary>Follows an index to the manifest of this platform. Whatever is named by digest is checked against it.</summary>
-    private async Task<(string Digest, ImageManifest Manifest)> ResolveAsync(IImageSource source, string name, CancellationToken cancellation)
+    private async Task<(string Digest, ImageManifest Manifest, IReadOnlyList<string> Architectures)> ResolveAsync(IImageSource source, ImageReference reference, CancellationToken cancellation)
     {
+        var name = reference.Digest ?? reference.Tag!;
+        List<string> architectures = [];
         for (var depth = 0; depth < MaxIndexDepth; depth++)
         {
             var bytes = await TwiceAsync(() => source.ManifestAsync(name, cancellation), cancellation).ConfigureAwait(false);
@@ -107,9 +113,11 @@ public sealed partial class ImageStore
             if (manifest.Manifests.Count == 0)
             {
                 if (manifest.Config is null || manifest.Layers.Count is 0 or > MaxLayers) throw new ImageSourceException($"the manifest is no image of 1 to {MaxLayers} layers", transient: false);
-                return (digest, manifest);
+                return (digest, manifest, architectures);
             }
-            var architecture = options.Architecture ?? RuntimeInformation.OSArchitecture switch { Architecture.X64 => "amd64", Architecture.Arm64 => "arm64", var other => other.ToString().ToLowerInvariant() };
+            var architecture = OwnArchitecture;
+            architectures = [.. manifest.Manifests.Where(m => m.Platform?.Os == "linux").Select(m => m.Platform!.Architecture ?? "").Where(a => a.Length > 0).Distinct().Order(StringComparer.Ordinal)];
+            if (architectures.Count > 0 && !architectures.Contains(architecture)) Unsuitable(reference, architectures);
             var match = manifest.Manifests.FirstOrDefault(m => m.Platform is { Os: "linux" } p && p.Architecture == architecture)
                 // An entry without a platform is an index of one image that suits any.
                 ?? manifest.Manifests.FirstOrDefault(m => m.Platform is null && manifest.Manifests.Count == 1)
@@ -188,7 +196,7 @@ public sealed partial class ImageStore
         }
     }
 
-    private ImageInfo Remember(ImageReference reference, string digest, ImageDocument config)
+    private ImageInfo Remember(ImageReference reference, string digest, ImageDocument config, IReadOnlyList<string> architectures)
     {
         lock (gate)
         {
@@ -203,6 +211,7 @@ public sealed partial class ImageStore
                 References = known.Contains(reference.Canonical) ? known : [.. known, reference.Canonical],
                 DiffIds = config.Rootfs!.DiffIds,
                 UsedAt = time.GetUtcNow(),
+                Architectures = architectures,
                 Entrypoint = defaults.Entrypoint ?? [],
                 Command = defaults.Cmd ?? [],
                 Environment = defaults.Env ?? [],
@@ -211,6 +220,7 @@ public sealed partial class ImageStore
                 StopSignal = StopSignals.Parse(defaults.StopSignal),
             };
             images[digest] = image;
+            unsuitable.Remove(reference.Canonical);
             Save();
             return Info(image);
         }

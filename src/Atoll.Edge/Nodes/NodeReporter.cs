@@ -239,7 +239,7 @@ internal sealed class NodeReporter
         {
             ["capacity"] = Quantities(Capacity),
             ["allocatable"] = Quantities(Allocatable),
-            ["edge"] = Facts.Parts is null ? null : JsonSerializer.SerializeToNode(Facts.Parts, ApiJson.Default.NodeEdge),
+            ["edge"] = Parts(),
             ["conditions"] = Conditions(runtime),
             ["addresses"] = new JsonArray(new JsonObject { ["type"] = "InternalIP", ["address"] = Facts.HostIp }, new JsonObject { ["type"] = "Hostname", ["address"] = _options.NodeName }),
             ["images"] = images,
@@ -257,6 +257,14 @@ internal sealed class NodeReporter
                 ["architecture"] = HostIdentity.Architecture,
             },
         };
+    }
+
+    private JsonNode? Parts()
+    {
+        List<NodeImage> images = [.. _images.Architectures.Select(a => new NodeImage { Name = a.Key, Architectures = [.. a.Value] })];
+        NodeEdge? parts = Facts.Parts;
+        return parts is null && images.Count == 0 ? null
+            : JsonSerializer.SerializeToNode(new NodeEdge { CpuModel = parts?.CpuModel, CpuLevel = parts?.CpuLevel, Numa = parts?.Numa, Devices = parts?.Devices, Images = images.Count == 0 ? null : images }, ApiJson.Default.NodeEdge);
     }
 
     private JsonObject Quantities(IReadOnlyDictionary<string, Quantity> values)

@@ -180,6 +180,7 @@ internal sealed partial class PlacementLoop
                     _snapshot.UpsertReservation(reservation, placement.Node);
                 else
                     _snapshot.UpsertPod(pod, placement.Node, placement.Reservation, placement.Allocation);
+                _snapshot.Decide(placement);
             }
             taken.Add(placement);
         }
@@ -207,7 +208,7 @@ internal sealed partial class PlacementLoop
                 bool bound = await _outcome.BindAsync(placement, cancellation).ConfigureAwait(false);
                 _statistics.AddOutcome(bound);
                 if (!bound)
-                    TakeBack(pod);
+                    TakeBack(placement);
                 return;
             }
             string? told;
@@ -225,14 +226,16 @@ internal sealed partial class PlacementLoop
         {
             // The API is out of reach: whether the binding was made is told by the mirror when it is back.
             _log.LogWarning("Pod {Pod}: its placement was not carried out: {Reason}", pod.Key, e.Message);
-            TakeBack(pod);
+            TakeBack(placement);
         }
     }
 
-    private void TakeBack(KubeObject pod)
+    private void TakeBack(Placement placement)
     {
+        KubeObject pod = placement.Pod;
         lock (_lock)
         {
+            _snapshot.Reopen(placement);
             _assumed.Remove(pod.Uid);
             _snapshot.RemovePod(pod.Uid);
             _queue.Happened(ClusterEvents.PodGone);

@@ -31,7 +31,7 @@ internal sealed class PlainFleet
 
     public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces, IReadOnlyList<KubeObject>? others = null)
     {
-        Storage = new PlainStorage(others ?? []);
+        Storage = new PlainStorage(others ?? [], name => Nodes.ContainsKey(name));
         foreach (KubeObject more in others ?? [])
             if (more.Kind == "Site")
                 _sites[more.Name] = more.View(ApiJson.Default.Site).Spec;
@@ -66,6 +66,8 @@ internal sealed class PlainFleet
         Node node = Nodes[nodeName];
         if (Static(spec, node) is { } never)
             return [never];
+        if (Platform(spec, node) is { } foreign)
+            return [foreign];
         if ((Storage.Never(value) ?? Storage.Reason(value, node)) is { } volume)
             return [volume];
         if (Pods.Exists(p => p.Node == nodeName && Ports(spec).Exists(mine => Ports(p.View.Spec).Exists(theirs => Clash(mine, theirs)))))
@@ -91,6 +93,18 @@ internal sealed class PlainFleet
         if (taint is not null)
             return $"node(s) had untolerated taint {{{taint.Key}: {taint.Value}}}";
         return Selected(spec, node) ? null : "node(s) didn't match Pod's node affinity/selector";
+    }
+
+    private string? Platform(PodSpec spec, Node node)
+    {
+        string? own = node.Metadata.Labels?.GetValueOrDefault(WellKnown.ArchLabel);
+        foreach (Container container in spec.Containers.Concat(spec.InitContainers ?? []))
+        {
+            List<NodeImage> told = [.. Nodes.Values.SelectMany(n => n.Status?.Edge?.Images ?? []).Where(i => i.Name == ImageNames.Canonical(container.Image) && i.Architectures.Count > 0)];
+            if (own is not null && told.Count > 0 && !told.Exists(i => i.Architectures.Contains(own)))
+                return "node(s) had no image for their architecture";
+        }
+        return null;
     }
 
     public static bool Selected(PodSpec spec, Node node)

@@ -6,9 +6,10 @@ using Atoll.Scheduling.Online;
 namespace Atoll.Scheduling.Checking;
 
 /// <summary>VolumeBinding over plain documents, as its documentation says it: what claims say about a node, and whether the choices of a placement are sound.</summary>
-internal sealed class PlainStorage(IReadOnlyList<KubeObject> all)
+internal sealed class PlainStorage(IReadOnlyList<KubeObject> all, Func<string, bool> isNode)
 {
     private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string? Volume, string Node)> _decided = new(StringComparer.Ordinal);
 
     /// <summary>Why a pod fits on no node at all, or null.</summary>
     public string? Never(KubeObject pod)
@@ -17,6 +18,8 @@ internal sealed class PlainStorage(IReadOnlyList<KubeObject> all)
         {
             if (Claim(pod, name) is not { } claim)
                 return $"persistentvolumeclaim \"{name}\" not found";
+            if (claim.IsDeleting)
+                return $"persistentvolumeclaim \"{name}\" is being deleted";
             PersistentVolumeClaimSpec spec = Spec(claim);
             if (!string.IsNullOrEmpty(spec.VolumeName) && VolumeOf(spec.VolumeName) is null)
                 return $"persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{spec.VolumeName}\"";
@@ -33,34 +36,35 @@ internal sealed class PlainStorage(IReadOnlyList<KubeObject> all)
         foreach (string name in ClaimsOf(pod))
         {
             KubeObject claim = Claim(pod, name)!;
-            if (VolumeOf(Spec(claim).VolumeName) is { } volume)
+            if (IsOpen(claim))
+                open.Add(claim);
+            else if (VolumeOf(Spec(claim).VolumeName ?? _decided.GetValueOrDefault(claim.Key).Volume) is { } volume)
             {
                 if (!Reaches(volume, node))
                     return "node(s) had volume node affinity conflict";
             }
-            else if (Makes(claim) && claim.Metadata.Annotations?.GetValueOrDefault(StorageNames.SelectedNode) is { } selected)
-            {
-                if (selected != node.Metadata.Name)
-                    return "node(s) had volume node affinity conflict";
-            }
-            else
-                open.Add(claim);
+            else if ((Selected(claim) ?? _decided.GetValueOrDefault(claim.Key).Node) != node.Metadata.Name)
+                return "node(s) had volume node affinity conflict";
         }
         return Assignable(open, [], node) ? null : "node(s) didn't find available persistent volumes to bind";
     }
 
-    /// <summary>What is wrong with the choices of a placement, or null; from here on its volumes are taken.</summary>
+    /// <summary>What is wrong with the choices of a placement, or null; from here on its claims are decided and their volumes taken.</summary>
     public string? Take(Placement placement, Node node)
     {
-        List<string> open = [.. ClaimsOf(placement.Pod).Where(n => string.IsNullOrEmpty(Spec(Claim(placement.Pod, n)!).VolumeName) && !(Makes(Claim(placement.Pod, n)!) && Claim(placement.Pod, n)!.Metadata.Annotations?.ContainsKey(StorageNames.SelectedNode) == true)).Select(n => $"{placement.Pod.Namespace}/{n}")];
-        if (!open.Order(StringComparer.Ordinal).SequenceEqual(placement.Volumes.Select(v => v.Claim).Order(StringComparer.Ordinal)))
+        List<KubeObject> open = [.. ClaimsOf(placement.Pod).Select(n => Claim(placement.Pod, n)!).Where(IsOpen)];
+        if (!open.Select(c => c.Key).Order(StringComparer.Ordinal).SequenceEqual(placement.Volumes.Select(v => v.Claim).Order(StringComparer.Ordinal)))
             return "its choices of volumes are not about its open claims.";
+        var mine = new HashSet<string>(StringComparer.Ordinal);
         foreach (VolumeChoice choice in placement.Volumes)
         {
-            KubeObject claim = all.First(o => o.Kind == "PersistentVolumeClaim" && o.Key == choice.Claim);
-            if (choice.Volume is null ? !MakesOn(claim, node) : VolumeOf(choice.Volume) is not { } volume || !StorageFacts.Suits(volume, Spec(claim)) || !Reaches(volume, node) || !_taken.Add(choice.Volume))
+            KubeObject claim = open.Find(o => o.Key == choice.Claim)!;
+            if (choice.Volume is null ? !MakesOn(claim, node) : VolumeOf(choice.Volume) is not { } volume || !IsFree(volume, claim) || !Reaches(volume, node) || _taken.Contains(choice.Volume) || !mine.Add(choice.Volume))
                 return $"claim {choice.Claim} cannot have {choice.Volume ?? "a new volume"} on {node.Metadata.Name}.";
         }
+        foreach (VolumeChoice choice in placement.Volumes)
+            _decided[choice.Claim] = (choice.Volume, node.Metadata.Name!);
+        _taken.UnionWith(mine);
         return null;
     }
 
@@ -71,7 +75,7 @@ internal sealed class PlainStorage(IReadOnlyList<KubeObject> all)
             return true;
         List<KubeObject> rest = open[1..];
         foreach (KubeObject volume in all)
-            if (volume.Kind == "PersistentVolume" && !_taken.Contains(volume.Name) && Free(volume, open[0]) && StorageFacts.Suits(volume, Spec(open[0])) && Reaches(volume, node) && used.Add(volume.Name))
+            if (volume.Kind == "PersistentVolume" && !_taken.Contains(volume.Name) && IsFree(volume, open[0]) && Reaches(volume, node) && used.Add(volume.Name))
             {
                 if (Assignable(rest, used, node))
                     return true;
@@ -80,10 +84,22 @@ internal sealed class PlainStorage(IReadOnlyList<KubeObject> all)
         return MakesOn(open[0], node) && Assignable(rest, used, node);
     }
 
-    private static bool Free(KubeObject volume, KubeObject claim) =>
-        volume.View(ApiJson.Default.PersistentVolume).Spec is var spec && (spec.ClaimRef is null || StorageFacts.IsFor(spec, claim));
+    // Neither has it a volume, nor was it decided by a pod before.
+    private bool IsOpen(KubeObject claim) => string.IsNullOrEmpty(Spec(claim).VolumeName) && Selected(claim) is null && !_decided.ContainsKey(claim.Key);
 
-    private bool MakesOn(KubeObject claim, Node node) => Makes(claim)
+    private string? Selected(KubeObject claim) =>
+        Makes(claim) && claim.Metadata.Annotations?.GetValueOrDefault(StorageNames.SelectedNode) is { } node && isNode(node) ? node : null;
+
+    // One that is set aside for a claim is for no other, and a claim that has one takes no other.
+    private bool IsFree(KubeObject volume, KubeObject claim) => StorageFacts.Suits(volume, Spec(claim)) && (IsFor(volume, claim) || (Of(volume).ClaimRef is null && !HasOwn(claim)));
+
+    private bool HasOwn(KubeObject claim) => all.Any(o => o.Kind == "PersistentVolume" && IsFor(o, claim) && StorageFacts.Suits(o, Spec(claim)));
+
+    private static bool IsFor(KubeObject volume, KubeObject claim) => StorageFacts.IsFor(Of(volume), claim);
+
+    private static PersistentVolumeSpec Of(KubeObject volume) => volume.View(ApiJson.Default.PersistentVolume).Spec;
+
+    private bool MakesOn(KubeObject claim, Node node) => Makes(claim) && !HasOwn(claim)
         && (ClassOf(Spec(claim))!.AllowedTopologies is not { Count: > 0 } terms || terms.Exists(t => (t.MatchLabelExpressions ?? []).TrueForAll(e => e.Values?.Contains(node.Metadata.Labels?.GetValueOrDefault(e.Key) ?? "") == true)));
 
     private bool Makes(KubeObject claim) => ClassOf(Spec(claim))?.Provisioner == StorageNames.LocalProvisioner;

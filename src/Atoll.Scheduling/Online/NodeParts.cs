@@ -92,7 +92,7 @@ internal sealed class NodeParts
         foreach (NodeDevice device in edge.Devices ?? [])
             devices.Add(new PartsDevice(names.ColumnOf(device.Resource), device.Resource, device.Id, device.Numa is { } numa ? Array.FindIndex(cells, c => c.Item1 == numa) : -1,
                 device.Attributes ?? [], Quantity.Parse(device.Attributes?.GetValueOrDefault("memory")).Value));
-        return new NodeParts(cells, [.. devices], JsonSerializer.Serialize(edge, ApiJson.Default.NodeEdge));
+        return new NodeParts(cells, [.. devices], JsonSerializer.Serialize(new NodeEdge { Numa = edge.Numa, Devices = edge.Devices }, ApiJson.Default.NodeEdge));
     }
 
     public PartsUse Empty() => new(_cells.Length, Devices.Length);

@@ -6,6 +6,9 @@ namespace Atoll.Scheduling.Online;
 /// <summary>A node's row besides its amounts.</summary>
 internal sealed record NodeRow(string Name, Dictionary<string, string> Labels, Dictionary<string, long> Images)
 {
+    /// <summary>What the node told of images' architectures.</summary>
+    public IReadOnlyList<NodeImage> Told { get; init; } = [];
+
     /// <summary>Draws the order of ties: of the name, so that it does not depend on when the node came.</summary>
     public uint Hash { get; } = HashOf(Name);
 

@@ -27,7 +27,7 @@ public sealed record Placement(KubeObject Pod, string? Node, string? Message)
     /// <summary>The Reservation whose room on the node the pod takes; null for none. To be written with the binding, as the annotation <see cref="Atoll.Api.Core.Reservation.Annotation"/>.</summary>
     public string? Reservation { get; init; }
 
-    /// <summary>What is decided about claims of the pod that had no volume yet; carried out before the pod is bound.</summary>
+    /// <summary>What is decided about claims of the pod that had no volume yet; carried out before the pod is bound. Of a pod that waits for others of its group: what is kept for it in this plan.</summary>
     public IReadOnlyList<VolumeChoice> Volumes { get; init; } = [];
 
     /// <summary>What may help a pod that has no node.</summary>

@@ -20,6 +20,9 @@ internal sealed partial class PlanRun : IDisposable
     private readonly Dictionary<string, PodClass> _classes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PodGroup> _groups = new(StringComparer.Ordinal);
 
+    // Pods so far for which nothing could be kept: what their claims can have changes with each placement and each one taken back.
+    private int _depends;
+
     public PlanRun(Snapshot snapshot, PlanOptions options)
     {
         _snapshot = snapshot;
@@ -68,6 +71,9 @@ internal sealed partial class PlanRun : IDisposable
         pods.Sync();
         var verdicts = new List<NodeVerdict>(_snapshot.NodeCount);
         var fits = new HashSet<int>();
+        // What is said of the pod whatever the node.
+        if ((pods.Spec.Volumes?.Never ?? _working.Quotas.Problem(GroupOf(value, pods), pods.Spec.Requests, _working.Resources)) is { } never)
+            return [.. Enumerable.Range(0, _snapshot.Rows).Where(r => _snapshot.Nodes[r] is not null).Select(r => new NodeVerdict(_snapshot.Nodes[r]!.Name, [never], new Dictionary<string, long>(), 0)).OrderBy(v => v.Node, StringComparer.Ordinal)];
         foreach ((int row, Dictionary<string, long> scores) in pods.Scores())
         {
             fits.Add(row);
@@ -155,9 +161,9 @@ internal sealed partial class PlanRun : IDisposable
         List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : Usual(value, profile);
         PodWants? wants = PodWants.Of(value, pod.Spec);
         string key = KeyOf(pod.Spec) + wants?.Key;
-        VolumeNeeds? volumes = VolumeNeeds.Of(value.Namespace, pod.Spec, _snapshot, _working.TakenVolumes);
+        VolumeNeeds? volumes = VolumeNeeds.Of(value.Namespace, pod.Spec, _snapshot, _working.Volumes);
         if (volumes is not null)
-            key = (volumes.Depends ? value.Uid : ClaimsOf(value.Namespace, pod.Spec)) + '\u0007' + key;
+            key = (volumes.Depends ? $"{_depends++}" : ClaimsOf(value.Namespace, pod.Spec)) + '\u0007' + key;
         string specKey = key;
         PodGroup? group = null;
         (string Name, int Row)[]? reserved = null;
@@ -222,5 +228,5 @@ internal sealed partial class PlanRun : IDisposable
         }, ApiJson.Default.PodSpec);
 
     private Container Relevant(Container container) =>
-        new() { Ports = container.Ports, Resources = container.Resources, RestartPolicy = container.RestartPolicy, Image = _snapshot.Images.Count == 0 ? null : container.Image };
+        new() { Ports = container.Ports, Resources = container.Resources, RestartPolicy = container.RestartPolicy, Image = _snapshot.Images.Count + _snapshot.Architectures.Count == 0 ? null : container.Image };
 }

@@ -102,7 +102,7 @@ internal sealed class RowReasons(PodClass pods, Working working)
     {
         SpecClass spec = pods.Spec;
         if (spec.StaticReason(row) is { } never)
-            return Known(never, never is NodeMatch.Affinity or NodeMatch.OtherNames ? ClusterEvents.NodeLabels : never == NodeMatch.WrongName ? ClusterEvents.None : never is VolumeNeeds.Conflict or VolumeNeeds.NoneFree ? ClusterEvents.Storage | ClusterEvents.NodeLabels : ClusterEvents.NodeTaints, helpable: false);
+            return Known(never, never is NodeMatch.Affinity or NodeMatch.OtherNames or ImageArchitectures.Missing ? ClusterEvents.NodeLabels : never == NodeMatch.WrongName ? ClusterEvents.None : never is VolumeNeeds.Conflict or VolumeNeeds.NoneFree ? ClusterEvents.Storage | ClusterEvents.NodeLabels : ClusterEvents.NodeTaints, helpable: false);
         if (!spec.Ports.IsEmpty && working.PortsTaken(spec.Ports, row))
             return Known("node(s) didn't have free ports for the requested pod ports", ClusterEvents.PodGone, helpable: true);
         ulong missing = 0;

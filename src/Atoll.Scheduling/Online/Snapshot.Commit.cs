@@ -26,6 +26,9 @@ public sealed partial class Snapshot
             if (GangNamed(pod) is not null || WantsOf(pod) is not null || pod.Utf8.Span.IndexOf("edge.atoll.dev/compute"u8) >= 0 || pod.Utf8.Span.IndexOf("site.edge.atoll.dev/"u8) >= 0)
                 return false;
             PodSpec spec = pod.View(ApiJson.Default.Pod).Spec;
+            // Two pods may want one volume, or share a claim that the first of them decides.
+            if (spec.Volumes?.Exists(v => v.PersistentVolumeClaim is not null) == true)
+                return false;
             if (spec.Affinity?.PodAffinity is not null || spec.Affinity?.PodAntiAffinity is not null || spec.TopologySpreadConstraints?.Exists(c => c.WhenUnsatisfiable != "ScheduleAnyway") == true)
                 return false;
         }

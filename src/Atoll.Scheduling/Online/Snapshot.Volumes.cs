@@ -15,12 +15,33 @@ public sealed partial class Snapshot
 
     internal ImmutableDictionary<string, StorageClass> StorageClasses { get; private set; } = ImmutableDictionary.Create<string, StorageClass>(StringComparer.Ordinal);
 
+    /// <summary>Claims whose first pod is being bound: what was decided of them, until their objects tell it.</summary>
+    internal ImmutableDictionary<string, ClaimDecision> DecidedClaims { get; private set; } = ImmutableDictionary.Create<string, ClaimDecision>(StringComparer.Ordinal);
+
+    /// <summary>A placement is being carried out: what it decides of its claims holds for later plans from here on.</summary>
+    public void Decide(Placement placement)
+    {
+        ArgumentNullException.ThrowIfNull(placement);
+        foreach (VolumeChoice choice in placement.Node is null ? [] : placement.Volumes)
+            DecidedClaims = DecidedClaims.SetItem(choice.Claim, new ClaimDecision(choice.Volume, placement.Node!));
+    }
+
+    /// <summary>A placement was refused: what it decided of its claims is open again.</summary>
+    public void Reopen(Placement placement)
+    {
+        ArgumentNullException.ThrowIfNull(placement);
+        foreach (VolumeChoice choice in placement.Volumes)
+            DecidedClaims = DecidedClaims.Remove(choice.Claim);
+    }
+
     /// <summary>Takes in a PersistentVolumeClaim, PersistentVolume or StorageClass, or (null) its end.</summary>
     /// <param name="type">Which of the three.</param>
     /// <param name="key">Its <c>namespace/name</c> or name.</param>
     /// <param name="value">The object as it is now.</param>
     public void SetStorage(ResourceType type, string key, KubeObject? value)
     {
+        if (type == Kinds.PersistentVolumeClaim && (value is null || !string.IsNullOrEmpty(value.View(ApiJson.Default.PersistentVolumeClaim).Spec.VolumeName)))
+            DecidedClaims = DecidedClaims.Remove(key);
         if (type == Kinds.PersistentVolumeClaim)
             Claims = value is null ? Claims.Remove(key) : Claims.SetItem(key, value);
         else if (type == Kinds.PersistentVolume)

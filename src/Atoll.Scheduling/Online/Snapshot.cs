@@ -96,6 +96,7 @@ public sealed partial class Snapshot
             PodsAt = PodsAt.Fork(),
             Nominated = Nominated,
             Images = Images,
+            Architectures = Architectures,
             Namespaces = Namespaces,
             Budgets = Budgets,
             Gangs = Gangs,
@@ -105,6 +106,7 @@ public sealed partial class Snapshot
             _limits = _limits,
             _quotas = Quotas.Copy(),
             Claims = Claims,
+            DecidedClaims = DecidedClaims,
             Volumes = Volumes,
             StorageClasses = StorageClasses,
         };
@@ -147,7 +149,11 @@ public sealed partial class Snapshot
         }
         Dictionary<string, long> images = ImagesOf(node);
         CountImages(old?.Images, images);
-        NodeRow now = new(value.Name, labels, images);
+        IReadOnlyList<NodeImage> told = node.Status?.Edge?.Images ?? [];
+        // An image for one more architecture may help pods of it.
+        if (CountArchitectures(old?.Told ?? [], told))
+            events |= ClusterEvents.NodeLabels;
+        NodeRow now = new(value.Name, labels, images) { Told = told };
         Nodes.At(row) = now;
         if (Hashes[row] != now.Hash)
             Hashes.At(row) = now.Hash;
@@ -179,6 +185,7 @@ public sealed partial class Snapshot
         NodeRow node = Nodes[row]!;
         Labels.Set(row, node.Labels, null);
         CountImages(node.Images, null);
+        CountArchitectures(node.Told, []);
         Nodes.At(row) = null;
         Gates.At(row) = null;
         for (int r = 0; r < Allocatable.Count; r++)

@@ -16,6 +16,7 @@ internal sealed class SpecClass
     private readonly NodeSelection _selection;
     private readonly ResourceScores _scores;
     private readonly ImageScores? _images;
+    private readonly ImageArchitectures? _architectures;
     private readonly bool _gpu, _avoidsGpus;
     private readonly long[] _scratch;
     private readonly SchedulingProfile _profile;
@@ -42,6 +43,7 @@ internal sealed class SpecClass
         Ports = HostPorts.Of(spec);
         _selection = new NodeSelection(spec, working.Snapshot);
         _scores = new ResourceScores(profile, working, Requests, ScoredCpu, ScoredMemory);
+        _architectures = ImageArchitectures.Of(spec, working.Snapshot);
         _images = ImageScores.Of(spec, working.Snapshot, profile.ImageLocality);
         (_rows, Count, _oneGate) = Candidates();
         _local = working.Pool.Ints(Count);
@@ -164,7 +166,7 @@ internal sealed class SpecClass
             return closed.Cordon;
         if (!string.IsNullOrEmpty(Spec.NodeName) && Spec.NodeName != _working.Snapshot.Nodes[row]!.Name)
             return NodeMatch.WrongName;
-        return closed.Taint ?? (MatchesSelection(row) ? Volumes?.Reason(row) : NodeMatch.Affinity);
+        return closed.Taint ?? (!MatchesSelection(row) ? NodeMatch.Affinity : _architectures?.Allows(row) == false ? ImageArchitectures.Missing : Volumes?.Reason(row));
     }
 
     /// <summary>The parts of a candidate's own score.</summary>
@@ -248,7 +250,7 @@ internal sealed class SpecClass
         int[]? narrowed = string.IsNullOrEmpty(Spec.NodeName) ? _selection.Narrowed() : snapshot.RowOf(Spec.NodeName) is >= 0 and int only ? [only] : [];
         int length = narrowed?.Length ?? snapshot.Rows, count = 0;
         int[] rows = _working.Pool.Ints(length);
-        bool asks = !_selection.IsEmpty || Volumes is not null, open = false, oneGate = true;
+        bool asks = !_selection.IsEmpty || Volumes is not null || _architectures is not null, open = false, oneGate = true;
         NodeGate? last = null, first = null;
         NodeGate?[] page = [];
         for (int i = 0; i < length; i++)
@@ -262,7 +264,7 @@ internal sealed class SpecClass
                 last = gate;
                 open = gate is not null && NodeMatch.CordonReason(Spec, gate) is null && NodeMatch.TaintReason(Spec, gate) is null;
             }
-            if (!open || (asks && (!MatchesSelection(row) || Volumes?.Reason(row) is not null)))
+            if (!open || (asks && (!MatchesSelection(row) || _architectures?.Allows(row) == false || Volumes?.Reason(row) is not null)))
                 continue;
             oneGate &= ReferenceEquals(gate, first ??= gate);
             rows[count++] = row;

@@ -20,30 +20,31 @@ internal sealed class VolumeNeeds
     public const string Conflict = "node(s) had volume node affinity conflict", NoneFree = "node(s) didn't find available persistent volumes to bind";
 
     private readonly Snapshot _snapshot;
-    private readonly HashSet<string> _taken;
+    private readonly VolumeBook _book;
     private readonly List<Place> _bound = [];
     private readonly List<Open> _open = [];
 
-    private VolumeNeeds(Snapshot snapshot, HashSet<string> taken) => (_snapshot, _taken) = (snapshot, taken);
+    private VolumeNeeds(Snapshot snapshot, VolumeBook book) => (_snapshot, _book) = (snapshot, book);
 
     /// <summary>Why the pod fits on no node at all, or null.</summary>
     public string? Never { get; private set; }
 
-    /// <summary>True when what suits depends on what this plan has given away, so that nothing may be kept for the next pod.</summary>
-    public bool Depends => _open.Exists(o => o.Candidates.Count > 0);
+    /// <summary>True when what suits depends on what this plan decides of claims, so that nothing may be kept for the next pod.</summary>
+    public bool Depends { get; private set; }
 
     /// <summary>The needs of a pod, or null when it has no claims.</summary>
-    public static VolumeNeeds? Of(string ns, PodSpec spec, Snapshot snapshot, HashSet<string> taken)
+    public static VolumeNeeds? Of(string ns, PodSpec spec, Snapshot snapshot, VolumeBook book)
     {
         VolumeNeeds? needs = null;
         foreach (Volume volume in spec.Volumes ?? [])
             if (volume.PersistentVolumeClaim is { } source)
             {
-                needs ??= new VolumeNeeds(snapshot, taken);
+                needs ??= new VolumeNeeds(snapshot, book);
                 needs.Never ??= needs.Add($"{ns}/{source.ClaimName}", source.ClaimName);
             }
-        // The claim with the fewest ways out chooses first; of volumes the smallest that suits.
-        needs?._open.Sort(static (a, b) => a.Candidates.Count != b.Candidates.Count ? a.Candidates.Count.CompareTo(b.Candidates.Count) : string.CompareOrdinal(a.Claim.Key, b.Claim.Key));
+        // Who needs a volume that is there goes before who can have one made, and the claim with the fewest ways out first.
+        needs?._open.Sort(static (a, b) => (a.Provision is null) != (b.Provision is null) ? (a.Provision is null ? -1 : 1)
+            : a.Candidates.Count != b.Candidates.Count ? a.Candidates.Count.CompareTo(b.Candidates.Count) : string.CompareOrdinal(a.Claim.Key, b.Claim.Key));
         return needs;
     }
 
@@ -64,30 +65,35 @@ internal sealed class VolumeNeeds
         var choices = new List<VolumeChoice>(_open.Count);
         Choose(row, choices);
         foreach (VolumeChoice choice in choices)
-            if (choice.Volume is not null)
-                _taken.Add(choice.Volume);
+            _book.Decide(choice, _snapshot.Nodes[row]!.Name);
         return choices;
     }
 
+    // The smallest volume for each claim, where that leaves the others one: who came before makes way when another suits it too.
     private bool Choose(int row, List<VolumeChoice>? choices)
     {
-        var used = new HashSet<string>(StringComparer.Ordinal);
+        var holders = new Dictionary<string, Open>(StringComparer.Ordinal);
         foreach (Open open in _open)
-        {
-            string? chosen = null;
-            foreach (Candidate candidate in open.Candidates)
-                if (!_taken.Contains(candidate.Name) && !used.Contains(candidate.Name) && candidate.Place.Allows(row))
-                {
-                    chosen = candidate.Name;
-                    break;
-                }
-            if (chosen is not null)
-                used.Add(chosen);
-            else if (open.Provision?.Allows(row) != true)
+            if (!Find(open, row, holders, new HashSet<string>(StringComparer.Ordinal)) && open.Provision?.Allows(row) != true)
                 return false;
-            choices?.Add(new VolumeChoice(open.Claim.Key, chosen));
-        }
+        foreach (Open open in choices is null ? [] : _open)
+            choices!.Add(new VolumeChoice(open.Claim.Key, holders.FirstOrDefault(h => ReferenceEquals(h.Value, open)).Key));
         return true;
+    }
+
+    private bool Find(Open open, int row, Dictionary<string, Open> holders, HashSet<string> tried)
+    {
+        foreach (Candidate candidate in open.Candidates)
+            if (!_book.IsTaken(candidate.Name) && candidate.Place.Allows(row) && holders.TryAdd(candidate.Name, open))
+                return true;
+        foreach (Candidate candidate in open.Candidates)
+            if (!_book.IsTaken(candidate.Name) && candidate.Place.Allows(row) && tried.Add(candidate.Name)
+                && Find(holders[candidate.Name], row, holders, tried))
+            {
+                holders[candidate.Name] = open;
+                return true;
+            }
+        return false;
     }
 
     private string? Add(string key, string name)
@@ -106,10 +112,20 @@ internal sealed class VolumeNeeds
             return "pod has unbound immediate PersistentVolumeClaims";
         bool makes = storageClass!.Provisioner == StorageNames.LocalProvisioner;
         // Another pod of the claim was placed and its volume is being made there.
-        if (makes && claim.Metadata.Annotations?.GetValueOrDefault(StorageNames.SelectedNode) is { Length: > 0 } node && _snapshot.HasNode(node))
-            _bound.Add(new Place(node, _snapshot));
+        string? node = makes ? claim.Metadata.Annotations?.GetValueOrDefault(StorageNames.SelectedNode) : null;
+        if (!string.IsNullOrEmpty(node) && _snapshot.HasNode(node))
+            _bound.Add(Place.On(node, _snapshot));
+        else if (_book.Of(key) is { } decided)
+        {
+            Depends = true;
+            _bound.Add(decided.Volume is null || !_snapshot.Volumes.TryGetValue(decided.Volume, out KubeObject? volume) ? Place.On(decided.Node, _snapshot) : Place.Of(volume, _snapshot));
+        }
         else
-            _open.Add(new Open(claim, Candidates(claim, view.Spec), makes ? new Place(storageClass.AllowedTopologies, _snapshot) : null));
+        {
+            Depends = true;
+            (List<Candidate> candidates, bool own) = Candidates(claim, view.Spec);
+            _open.Add(new Open(claim, candidates, makes && !own ? new Place(storageClass.AllowedTopologies, _snapshot) : null));
+        }
         return null;
     }
 
@@ -117,22 +133,30 @@ internal sealed class VolumeNeeds
     {
         if (!_snapshot.Volumes.TryGetValue(claim.Spec.VolumeName!, out KubeObject? volume))
             return $"persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{claim.Spec.VolumeName}\"";
-        if (volume.View(ApiJson.Default.PersistentVolume).Spec.NodeAffinity?.Required is { } required)
-            _bound.Add(new Place(required, _snapshot));
+        if (volume.View(ApiJson.Default.PersistentVolume).Spec.NodeAffinity?.Required is not null)
+            _bound.Add(Place.Of(volume, _snapshot));
         return null;
     }
 
-    private List<Candidate> Candidates(KubeObject claim, PersistentVolumeClaimSpec spec)
+    // A volume that is set aside for the claim is the one that it gets.
+    private (List<Candidate> Candidates, bool Own) Candidates(KubeObject claim, PersistentVolumeClaimSpec spec)
     {
         var found = new List<(KubeObject Object, PersistentVolumeSpec Spec)>();
+        bool own = false;
         foreach (KubeObject volume in _snapshot.Volumes.Values)
         {
             PersistentVolumeSpec view = volume.View(ApiJson.Default.PersistentVolume).Spec;
-            if (StorageFacts.Suits(volume, spec) && (view.ClaimRef is null || StorageFacts.IsFor(view, claim)))
+            bool its = StorageFacts.IsFor(view, claim);
+            if ((view.ClaimRef is null || its) && StorageFacts.Suits(volume, spec))
+            {
+                own |= its;
                 found.Add((volume, view));
+            }
         }
+        if (own)
+            found.RemoveAll(v => v.Spec.ClaimRef is null);
         found.Sort(static (a, b) => StorageFacts.SizeOf(a.Spec).CompareTo(StorageFacts.SizeOf(b.Spec)) is not 0 and var order ? order : string.CompareOrdinal(a.Object.Name, b.Object.Name));
-        return found.ConvertAll(v => new Candidate(v.Object.Name, new Place(v.Spec.NodeAffinity?.Required, _snapshot)));
+        return (found.ConvertAll(v => new Candidate(v.Object.Name, Place.Of(v.Object, _snapshot))), own);
     }
 
     private sealed record Open(KubeObject Claim, List<Candidate> Candidates, Place? Provision);
@@ -144,17 +168,18 @@ internal sealed class VolumeNeeds
     {
         private readonly List<NodeSelection.Term>? _terms;
 
-        public Place(NodeSelector? selector, Snapshot snapshot) => _terms = selector?.NodeSelectorTerms?.ConvertAll(t => new NodeSelection.Term(t, snapshot));
-
-        public Place(string node, Snapshot snapshot) : this([new TopologySelectorTerm { MatchLabelExpressions = [new TopologySelectorLabelRequirement { Key = WellKnown.HostnameLabel, Values = [node] }] }], snapshot)
-        {
-        }
+        private Place(List<NodeSelectorTerm>? terms, Snapshot snapshot) => _terms = terms?.ConvertAll(t => new NodeSelection.Term(t, snapshot));
 
         public Place(List<TopologySelectorTerm>? topologies, Snapshot snapshot)
         {
             if (topologies is { Count: > 0 })
                 _terms = topologies.ConvertAll(t => new NodeSelection.Term(new NodeSelectorTerm { MatchExpressions = (t.MatchLabelExpressions ?? []).ConvertAll(e => new Atoll.Api.Selectors.SelectorRequirement { Key = e.Key, Operator = "In", Values = e.Values }) }, snapshot));
         }
+
+        public static Place Of(KubeObject volume, Snapshot snapshot) => new(volume.View(ApiJson.Default.PersistentVolume).Spec.NodeAffinity?.Required?.NodeSelectorTerms, snapshot);
+
+        public static Place On(string node, Snapshot snapshot) =>
+            new([new NodeSelectorTerm { MatchFields = [new Atoll.Api.Selectors.SelectorRequirement { Key = "metadata.name", Operator = "In", Values = [node] }] }], snapshot);
 
         public bool Allows(int row) => _terms is null || _terms.Exists(t => t.Matches(row));
     }

@@ -10,7 +10,6 @@ internal sealed partial class Working : IDisposable
 {
     private readonly Dictionary<int, List<(HostPorts Ports, PodRow? Promise)>> _ports = [];
     private List<Entry>? _journal;
-    private HashSet<string> _volumesBefore = [];
 
     public Working(Snapshot snapshot, int seed)
     {
@@ -18,6 +17,7 @@ internal sealed partial class Working : IDisposable
         Resources = snapshot.Resources.Copy();
         Quotas = snapshot.Quotas.Copy();
         Reserved = new ReservedRoom(snapshot);
+        Volumes = new VolumeBook(snapshot);
         Requested = snapshot.Requested.ConvertAll(c => c.Over());
         ScoredCpu = snapshot.Scored[0].Over();
         ScoredMemory = snapshot.Scored[1].Over();
@@ -53,8 +53,8 @@ internal sealed partial class Working : IDisposable
     /// <summary>Promises of the snapshot that the plan has taken back, because it plans their pods.</summary>
     public HashSet<PodRow> Released { get; } = [];
 
-    /// <summary>Volumes that the plan has set aside for claims.</summary>
-    public HashSet<string> TakenVolumes { get; } = new(StringComparer.Ordinal);
+    /// <summary>What is decided about claims.</summary>
+    public VolumeBook Volumes { get; }
 
     /// <summary>True once any pod of the fleet or the plan says something of other pods.</summary>
     public bool AnyTerms { get; set; }
@@ -97,7 +97,11 @@ internal sealed partial class Working : IDisposable
     }
 
     /// <summary>From here on what is counted can be taken back, until <see cref="Keep"/>.</summary>
-    public void Mark() => (_journal, _volumesBefore, _claimed) = ([], [.. TakenVolumes], []);
+    public void Mark()
+    {
+        (_journal, _claimed) = ([], []);
+        Volumes.Mark();
+    }
 
     /// <summary>What was counted since <see cref="Mark"/> stays.</summary>
     public void Keep() => (_journal, _claimed) = (null, null);
@@ -118,7 +122,7 @@ internal sealed partial class Working : IDisposable
             Apply(entry, -entry.Sign);
         }
         _journal.Clear();
-        TakenVolumes.IntersectWith(_volumesBefore);
+        Volumes.Undo();
         Unclaim();
     }
 

@@ -32,6 +32,33 @@ public sealed class ExplainTests : KubeTestBase
         Assert.Equal(ExitCodes.NotFound, none.ExitCode);
     }
 
+    [Theory]
+    [InlineData("web-0", null, "default", "web-0")]
+    [InlineData("web-0", "prod", "prod", "web-0")]
+    [InlineData("prod/web-0", null, "prod", "web-0")]
+    [InlineData("pod/web-0", "prod", "prod", "web-0")]
+    [InlineData("pods/prod/web-0", "prod", "prod", "web-0")]
+    public void A_pod_is_named_as_people_name_it(string written, string? ns, string space, string name) => Assert.Equal((space, name), ExplainCommand.NameOf(written, ns));
+
+    [Theory]
+    [InlineData("a/b/c", null)]
+    [InlineData("pod/", null)]
+    [InlineData("prod/web-0", "test")]
+    public void What_is_no_pod_is_said(string written, string? ns) => Assert.Equal(ExitCodes.Usage, Assert.Throws<CommandException>(() => ExplainCommand.NameOf(written, ns)).ExitCode);
+
+    [Fact]
+    public async Task Claims_are_looked_at_and_the_last_decision_is_told()
+    {
+        await NodeAsync("a", "4");
+        JsonObject pod = Pod("p");
+        pod["spec"]!["volumes"] = JsonNode.Parse("""[{"name":"d","persistentVolumeClaim":{"claimName":"none"}}]""");
+        pod["spec"]!["schedulingGates"] = JsonNode.Parse("""[{"name":"example.com/wait"}]""");
+        await Make(Kinds.Pod, pod);
+        JsonObject answer = await ExplainCommand.ExplainAsync(Admin, "default", "p", 0, Cancel);
+        Assert.Equal("persistentvolumeclaim \"none\" not found", (string?)answer["nodes"]![0]!["reasons"]![0]);
+        Assert.Contains("example.com/wait", (string?)answer["said"], StringComparison.Ordinal);
+    }
+
     private async Task NodeAsync(string name, string cpu)
     {
         JsonObject node = Json("""{"spec":{},"status":{"allocatable":{"memory":"8Gi","pods":"10"},"conditions":[{"type":"Ready","status":"True"}]}}""");

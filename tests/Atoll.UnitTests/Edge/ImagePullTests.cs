@@ -180,6 +180,40 @@ public sealed class ImagePullTests : IAsyncDisposable
         Assert.All(used.LayerPaths, p => Assert.True(Directory.Exists(p)));
     }
 
+    [Fact]
+    public async Task What_an_image_is_there_for_is_learnt_from_pulls_that_work_and_from_those_that_do_not()
+    {
+        var clock = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        ImageStore Store(string architecture) => new(new ImageStoreOptions { Folder = folder, Architecture = architecture }, clock);
+        var layout = Path.Join(folder, "layout");
+        TestImage.BuildFor("riscv64", "{}", TestImage.Tar(TestImage.Text("a", "b"))).WriteLayout(layout, "v1");
+        using (var other = Store("arm64"))
+        {
+            var refused = await other.PullAsync($"oci:{layout}:v1", null, CancellationToken.None);
+            Assert.Equal(("ErrImagePull", true), (refused.Reason, refused.Message!.Contains("no match for platform linux/arm64: the image is for riscv64", StringComparison.Ordinal)));
+            Assert.Equal(["riscv64"], other.Architectures[$"oci:{layout}:v1"]);
+            clock.Advance(TimeSpan.FromMinutes(61));
+            Assert.Empty(other.Architectures);
+        }
+        using (var own = Store("riscv64"))
+            Assert.NotNull((await own.PullAsync($"oci:{layout}:v1", null, CancellationToken.None)).Image);
+        // It is kept with the image.
+        using (var again = Store("riscv64"))
+            Assert.Equal(["riscv64"], again.Architectures[$"oci:{layout}:v1"]);
+        // An index tells all that it has, also to whom it has nothing for.
+        TestImage both = TestImage.BuildFor("amd64", "{}", TestImage.Tar(TestImage.Text("c", "d")));
+        string Entry(string architecture) => $$$"""{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{{{both.ManifestDigest}}}","size":{{{both.Manifest.Length}}},"platform":{"os":"linux","architecture":"{{{architecture}}}"}}""";
+        string index = both.Index(Entry("arm64"), Entry("amd64"));
+        both.WriteLayout(layout, "v2");
+        File.WriteAllText(Path.Join(layout, "index.json"), index);
+        foreach (var (architecture, reason) in new (string, string?)[] { ("arm64", null), ("s390x", "ErrImagePull") })
+        {
+            using var store = new ImageStore(new ImageStoreOptions { Folder = Path.Join(folder, architecture), Architecture = architecture }, clock);
+            Assert.Equal(reason, (await store.PullAsync($"oci:{layout}:v2", null, CancellationToken.None)).Reason);
+            Assert.Equal(["amd64", "arm64"], store.Architectures[$"oci:{layout}:v2"]);
+        }
+    }
+
     private ImageStore Open() => new(new ImageStoreOptions { Folder = folder, RetryDelay = TimeSpan.FromMilliseconds(1) }, TimeProvider.System);
 
     private async Task<string> StartAsync()

@@ -19,7 +19,8 @@ public sealed class ImageReferenceTests
     [InlineData("app:v1@" + Digest, "docker.io/library/app@" + Digest)]
     [InlineData("oci:/srv/images/hello:v2", "oci:/srv/images/hello:v2")]
     [InlineData("oci:/srv/images/hello", "oci:/srv/images/hello:latest")]
-    public void Names_have_one_full_form(string text, string canonical) => Assert.Equal(canonical, ImageReference.Parse(text)?.Canonical);
+    public void Names_have_one_full_form_for_the_node_and_for_the_scheduler(string text, string canonical) =>
+        Assert.Equal((canonical, canonical), (ImageReference.Parse(text)?.Canonical, Atoll.Api.Core.ImageNames.Canonical(text)));
 
     [Theory]
     [InlineData("")]

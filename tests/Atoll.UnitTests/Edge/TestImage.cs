@@ -1,5 +1,6 @@
 using System.Formats.Tar;
 using System.IO.Compression;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -20,7 +21,9 @@ internal sealed class TestImage
 
     internal static TestImage Build(params byte[][] layers) => Build("{}", layers);
 
-    internal static TestImage Build(string config, params byte[][] layers)
+    internal static TestImage Build(string config, params byte[][] layers) => BuildFor(RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "arm64" : "amd64", config, layers);
+
+    internal static TestImage BuildFor(string architecture, string config, params byte[][] layers)
     {
         var image = new TestImage();
         foreach (var plain in layers)
@@ -28,7 +31,7 @@ internal sealed class TestImage
             image.DiffIds.Add(Digest(plain));
             image.LayerDigests.Add(image.Add(Gzip(plain)));
         }
-        var document = $$$"""{"architecture":"amd64","os":"linux","config":{{{config}}},"rootfs":{"type":"layers","diff_ids":[{{{Quoted(image.DiffIds)}}}]}}""";
+        var document = $$$"""{"architecture":"{{{architecture}}}","os":"linux","config":{{{config}}},"rootfs":{"type":"layers","diff_ids":[{{{Quoted(image.DiffIds)}}}]}}""";
         var configDigest = image.Add(Encoding.UTF8.GetBytes(document));
         var descriptors = image.LayerDigests.Select(d => $$"""{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{{d}}","size":{{image.Blobs[d].Length}}}""");
         image.ManifestDigest = image.Add(Encoding.UTF8.GetBytes($$"""
@@ -52,6 +55,13 @@ internal sealed class TestImage
         File.WriteAllText(Path.Join(folder, "index.json"), $$$"""
             {"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{{{ManifestDigest}}}","size":{{{Manifest.Length}}},"annotations":{"org.opencontainers.image.ref.name":"{{{tag}}}"}}]}
             """);
+    }
+
+    /// <summary>A layout's index whose tag v2 is an index of these entries.</summary>
+    internal string Index(params string[] entries)
+    {
+        var index = Encoding.UTF8.GetBytes($$"""{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{string.Join(',', entries)}}]}""");
+        return $$$"""{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"{{{Add(index)}}}","size":{{{index.Length}}},"annotations":{"org.opencontainers.image.ref.name":"v2"}}]}""";
     }
 
     internal static byte[] Tar(params TarEntry[] entries)

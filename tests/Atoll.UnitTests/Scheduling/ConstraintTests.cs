@@ -13,6 +13,27 @@ public sealed class ConstraintTests
     private const string AntiHost = """{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"kubernetes.io/hostname","labelSelector":{"matchLabels":{"app":"foo"}}}]}}}""";
     private const string NearZone = """{"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchLabels":{"app":"foo"}}}]}}}""";
 
+    [Fact]
+    public void Pods_stay_off_nodes_for_whose_architecture_their_image_is_not_there()
+    {
+        static KubeObject Of(string name, string arch, string images = "[]") =>
+            Node(name, more: $$$"""{"status":{"edge":{"images":{{{images}}} } } }""", labels: [("kubernetes.io/arch", arch)]);
+        KubeObject[] nodes = [Of("a", "amd64", """[{"name":"docker.io/library/one:latest","architectures":["amd64"]},{"name":"docker.io/library/both:1","architectures":["amd64","arm64"]}]"""), Of("b", "arm64"), Of("c", "arm64")];
+        Assert.Equal("a", Allowed(nodes, [], Image("one")));
+        Assert.Equal("a b c", Allowed(nodes, [], Image("docker.io/both:1")));
+        Assert.Equal("a b c", Allowed(nodes, [], Image("nobody/knows")));
+        Placement refused = Place(nodes, [Pod("x", node: "a", cpu: "4")], Image("one"));
+        Assert.StartsWith("0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had no image for their architecture.", refused.Message, StringComparison.Ordinal);
+        // A node that found the image for its own architecture opens all nodes of it, and says so.
+        Snapshot snapshot = Fleet(nodes, [], []);
+        Assert.Equal(ClusterEvents.NodeLabels, snapshot.UpsertNode(Of("b", "arm64", """[{"name":"docker.io/library/one:latest","architectures":["amd64","arm64"]}]""")));
+        Assert.NotNull(Scheduler.Plan(snapshot, [Pod("p", """{"containers":[{"name":"c","image":"one"}],"nodeSelector":{"kubernetes.io/hostname":"c"}}""")], 1).Placements[0].Node);
+        snapshot.RemoveNode("b");
+        Assert.Null(Scheduler.Plan(snapshot, [Pod("p", """{"containers":[{"name":"c","image":"one"}],"nodeSelector":{"kubernetes.io/hostname":"c"}}""")], 1).Placements[0].Node);
+
+        static KubeObject Image(string image) => Pod("p", $$$"""{"containers":[{"name":"c","image":"{{{image}}}","resources":{"requests":{"cpu":"1"} } }]}""");
+    }
+
     [Fact] // kubernetes.io: Pod Topology Spread Constraints, "one topology spread constraint"
     public void One_spread_constraint()
     {

@@ -59,6 +59,12 @@ internal static class Documents
                 case "PodGroup": snapshot.UpsertPodGroup(other); break;
                 case "Reservation": snapshot.UpsertReservation(other); break;
                 case "ElasticQuota": snapshot.UpsertQuota(other); break;
+                case "PodDisruptionBudget": snapshot.UpsertBudget(other); break;
+                case "Site": snapshot.UpsertSite(other); break;
+                case "CPUModel": snapshot.UpsertCpuModel(other); break;
+                case "StorageClass": snapshot.SetStorage(Kinds.StorageClass, other.Key, other); break;
+                case "PersistentVolume": snapshot.SetStorage(Kinds.PersistentVolume, other.Key, other); break;
+                case "PersistentVolumeClaim": snapshot.SetStorage(Kinds.PersistentVolumeClaim, other.Key, other); break;
             }
         return snapshot;
     }

@@ -5,7 +5,8 @@ namespace Atoll.UnitTests.Scheduling;
 
 /// <summary>
 /// Cases drawn from their number: the same on every machine and at every run, so that one that fails can be named and tried alone. Under
-/// ATOLL_SOAK=1 fifty times as many, from a number that no run had before; ATOLL_CASES_FROM=NUMBER begins there instead.
+/// ATOLL_SOAK=1 fifty times as many, from a number that no run had before; ATOLL_CASES_FROM=NUMBER begins there instead,
+/// and ATOLL_CASES=NUMBER tries so many.
 /// </summary>
 internal static class DrawnCases
 {
@@ -20,8 +21,7 @@ internal static class DrawnCases
     /// <param name="also">Cases that failed once.</param>
     public static void Each(int count, (int Nodes, int Pods, int Pending) most, Action<(int Seed, int Nodes, int Pods, int Pending)> check, params (int Seed, int Nodes, int Pods, int Pending)[] also)
     {
-        if (s_soak)
-            count *= 50;
+        count = Environment.GetEnvironmentVariable("ATOLL_CASES") is { Length: > 0 } own ? int.Parse(own, CultureInfo.InvariantCulture) : s_soak ? 50 * count : count;
         var failed = new ConcurrentBag<(int Number, string Why)>();
         Parallel.For(-also.Length, count, number =>
         {

@@ -3,18 +3,19 @@ using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Selectors;
 using Atoll.Scheduling.Checking;
+using Atoll.Scheduling.Online;
 
 namespace Atoll.UnitTests.Scheduling;
 
-/// <summary>Kubernetes' scores of the default profile, written down plainly over plain documents: what the scheduler has to match.</summary>
+/// <summary>Kubernetes' scores of the default profile, or of another strategy for free room, written down plainly over plain documents: what the scheduler has to match.</summary>
 internal static class PlainScores
 {
     /// <summary>Total of each node that passes the filters.</summary>
-    public static Dictionary<string, long> Of(PlainFleet fleet, KubeObject pod)
+    public static Dictionary<string, long> Of(PlainFleet fleet, KubeObject pod, SchedulingProfile? profile = null)
     {
         PodSpec spec = pod.View(ApiJson.Default.Pod).Spec;
         List<string> feasible = [.. fleet.Nodes.Keys.Where(n => fleet.Reasons(pod, n).Count == 0)];
-        var total = feasible.ToDictionary(n => n, n => Resources(fleet, spec, n) + Images(fleet, spec, n));
+        var total = feasible.ToDictionary(n => n, n => Resources(fleet, spec, n, profile ?? SchedulingProfile.Default) + Images(fleet, spec, n));
         Add(total, 2, Share(feasible.ToDictionary(n => n, n => (long)(spec.Affinity?.NodeAffinity?.PreferredDuringSchedulingIgnoredDuringExecution ?? []).Where(t => PlainFleet.TermHolds(t.Preference, fleet.Nodes[n])).Sum(t => t.Weight)), false));
         Add(total, 3, Share(feasible.ToDictionary(n => n, n => (long)PlainFleet.Taints(fleet.Nodes[n]).Count(t => t.Effect == "PreferNoSchedule" && !PlainFleet.Tolerated(spec, t))), true));
         Add(total, 2, Near(fleet, pod, feasible));
@@ -34,24 +35,47 @@ internal static class PlainScores
         return raw.ToDictionary(r => r.Key, r => (reverse ? 100 : 0) + ((reverse ? -1 : 1) * (most == 0 ? 0 : r.Value * 100 / most)));
     }
 
-    private static long Resources(PlainFleet fleet, PodSpec spec, string name)
+    private static long Fit(PlainFleet fleet, PodSpec spec, string name, SchedulingProfile profile)
     {
-        Node node = fleet.Nodes[name];
-        long least = 0, kinds = 0;
-        foreach ((string resource, long otherwise) in new[] { ("cpu", 100L), ("memory", (200L << 20) * 1000) })
+        long sum = 0, weights = 0;
+        bool shaped = profile.Strategy == ScoringStrategy.RequestedToCapacityRatio;
+        foreach ((string resource, int weight) in profile.StrategyResources)
         {
-            Int128 has = PlainFleet.Has(node, resource), asked = PlainFleet.Need(spec, resource, otherwise);
+            bool always = resource is "cpu" or "memory";
+            long otherwise = resource switch { "cpu" => 100L, "memory" => (200L << 20) * 1000, _ => 0 };
+            Int128 has = PlainFleet.Has(fleet.Nodes[name], resource), asked = PlainFleet.Need(spec, resource, otherwise);
             foreach (PlainPod pod in fleet.On(name))
                 asked += PlainFleet.Need(pod.View.Spec, resource, otherwise);
-            if (has == 0)
+            if (has == 0 || (!always && PlainFleet.Need(spec, resource) == 0))
                 continue;
-            kinds++;
-            least += asked > has ? 0 : (long)((has - asked) * 100 / has);
+            long use = asked > has ? 100 : (long)(asked * 100 / has);
+            long score = shaped ? Shaped(profile.Shape, use) : profile.Strategy == ScoringStrategy.MostAllocated ? use : asked > has ? 0 : (long)((has - asked) * 100 / has);
+            if (shaped && score == 0)
+                continue;
+            (sum, weights) = (sum + (weight * score), weights + weight);
         }
+        return weights == 0 ? 0 : shaped ? (long)Math.Round(sum / (double)weights, MidpointRounding.AwayFromZero) : sum / weights;
+    }
+
+    private static long Shaped(IReadOnlyList<ShapePoint> shape, long use)
+    {
+        int right = 0;
+        while (right < shape.Count && use > shape[right].Utilization)
+            right++;
+        if (right == 0 || right == shape.Count)
+            return 10 * shape[Math.Min(right, shape.Count - 1)].Score;
+        ShapePoint from = shape[right - 1], to = shape[right];
+        return (10 * from.Score) + (10 * (to.Score - from.Score) * (use - from.Utilization) / (to.Utilization - from.Utilization));
+    }
+
+    private static long Resources(PlainFleet fleet, PodSpec spec, string name, SchedulingProfile profile)
+    {
+        Node node = fleet.Nodes[name];
+        long fit = Fit(fleet, spec, name, profile);
         if (PlainFleet.Need(spec, "cpu") == 0 && PlainFleet.Need(spec, "memory") == 0)
-            return least / kinds;
+            return fit;
         double cpu = Fraction("cpu"), memory = Fraction("memory");
-        return (least / kinds) + (long)((1 - (Math.Abs(cpu - memory) / 2)) * 100);
+        return fit + (long)((1 - (Math.Abs(cpu - memory) / 2)) * 100);
 
         double Fraction(string resource)
         {

@@ -25,7 +25,7 @@ internal sealed class RandomFleet
                 Pending[i] = Copy(Pending[i - 1]);
     }
 
-    /// <summary>PodGroups, ElasticQuotas and Reservations.</summary>
+    /// <summary>PodGroups, ElasticQuotas, Reservations and PodDisruptionBudgets.</summary>
     public List<KubeObject> Others { get; } = [];
 
     /// <summary>Gives both namespaces quotas, mostly with one above them.</summary>
@@ -49,6 +49,19 @@ internal sealed class RandomFleet
 
         string Amounts(int least, int most) =>
             Chance(20) ? $$"""{"cpu":"{{_random.Next(least, most) * 500}}m","memory":"{{_random.Next(least, most)}}Gi"}""" : $$"""{"cpu":"{{_random.Next(least, most) * 500}}m"}""";
+    }
+
+    /// <summary>Guards pods of both applications by budgets.</summary>
+    public RandomFleet WithBudgets()
+    {
+        foreach (string app in s_apps)
+            if (Chance(70))
+                Others.Add(KubeObject.FromNode(new JsonObject
+                {
+                    ["apiVersion"] = "policy/v1", ["kind"] = "PodDisruptionBudget", ["metadata"] = new JsonObject { ["name"] = app, ["namespace"] = "default", ["uid"] = "pdb-" + app },
+                    ["spec"] = new JsonObject { ["selector"] = new JsonObject { ["matchLabels"] = new JsonObject { ["app"] = app } } }, ["status"] = new JsonObject { ["disruptionsAllowed"] = _random.Next(3) },
+                }));
+        return this;
     }
 
     /// <summary>Keeps room on some nodes, of which some pods have taken.</summary>

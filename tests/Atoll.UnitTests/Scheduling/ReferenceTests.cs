@@ -106,12 +106,13 @@ public sealed class ReferenceTests
     public void Every_choice_scores_as_high_as_any_other_would() => DrawnCases.Each(1500, s_most, c =>
     {
         RandomFleet fleet = Draw(c);
-        Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, c.Seed);
+        SchedulingProfile profile = Profile(c.Seed);
+        Plan plan = Scheduler.Plan(SnapshotOf(fleet), fleet.Pending, new PlanOptions { Seed = c.Seed, Profiles = new Dictionary<string, SchedulingProfile> { [""] = profile } });
         var plain = new PlainFleet(fleet.Nodes, fleet.Pods, fleet.Namespaces);
         foreach (Placement placement in plan.Placements)
         {
             plain.Pods.RemoveAll(p => p.Promised && p.Object.Uid == placement.Pod.Uid);
-            Dictionary<string, long> scores = PlainScores.Of(plain, placement.Pod);
+            Dictionary<string, long> scores = PlainScores.Of(plain, placement.Pod, profile);
             if (placement.Node is not null && scores.Count > 0)
                 Assert.True(scores.Values.Max() == scores[placement.Node], $"{placement.Pod.Name} went to {placement.Node}: {string.Join(", ", scores)}");
             if ((placement.Node ?? placement.Nominated) is { } node)
@@ -213,6 +214,15 @@ public sealed class ReferenceTests
         snapshot.UpsertNode(more.Nodes[8]);
         Assert.NotNull(Scheduler.Plan(snapshot, [pod], 1).Placements[0].Node);
     });
+
+    // Half of the cases by Kubernetes' own profile.
+    private static SchedulingProfile Profile(int seed) => (seed % 6) switch
+    {
+        0 => new SchedulingProfile { Strategy = ScoringStrategy.MostAllocated },
+        1 => new SchedulingProfile { Strategy = ScoringStrategy.RequestedToCapacityRatio, Shape = [new(0, 10), new(40, 2), new(100, 7)], StrategyResources = [new("cpu", 3), new("example.com/gpu", 5)] },
+        2 => new SchedulingProfile { Strategy = ScoringStrategy.LeastAllocated, StrategyResources = [new("memory", 2), new("example.com/gpu", 1)] },
+        _ => SchedulingProfile.Default,
+    };
 
     private static RandomFleet Draw((int Seed, int Nodes, int Pods, int Pending) c) => new(c.Seed, c.Nodes, c.Pods, c.Pending);
 

@@ -66,6 +66,51 @@ public sealed class VolumeBindingTests
     }
 
     [Fact]
+    public void Claims_share_out_what_is_there_as_it_suits_all()
+    {
+        // The small volume suits both, the big one that is elsewhere none; smallest first alone would leave b without.
+        KubeObject[] storage = [s_manual, Claim("a", "manual"), Big(Claim("b", "manual")), Volume("v1", "n1", "manual", "9Gi"), Volume("v2", "n1", "manual", "2Gi"), Volume("v3", "n2", "manual", "9Gi")];
+        Placement placement = One(storage, User("p", "a", """{"volumes":[{"name":"1","persistentVolumeClaim":{"claimName":"a"}},{"name":"2","persistentVolumeClaim":{"claimName":"b"}}]}"""));
+        Assert.Equal(["default/a=v2", "default/b=v1"], placement.Volumes.Select(v => $"{v.Claim}={v.Volume}").Order());
+
+        static KubeObject Big(KubeObject claim)
+        {
+            JsonObject big = claim.ToNode();
+            big["spec"]!["resources"]!["requests"]!["storage"] = "8Gi";
+            return KubeObject.FromNode(big);
+        }
+    }
+
+    [Fact]
+    public void Pods_of_one_claim_follow_the_first_of_them_within_a_plan_and_after_it()
+    {
+        KubeObject[] storage = [s_manual, s_local, Claim("a", "manual"), Claim("m", "local"), Volume("v1", "n1", "manual"), Volume("v2", "n2", "manual")];
+        IReadOnlyList<Placement> placements = Many(storage, User("p", "a"), User("q", "a"), User("r", "m"), User("s", "m"));
+        Assert.Equal((placements[0].Node, 0, placements[2].Node, 0), (placements[1].Node, placements[1].Volumes.Count, placements[3].Node, placements[3].Volumes.Count));
+        Snapshot snapshot = Fleet(s_nodes, [], storage);
+        snapshot.Decide(placements[0]);
+        Placement later = Scheduler.Plan(snapshot.Fork(), [User("t", "a", """{"nodeSelector":{"kubernetes.io/hostname":"n2"}}""")], 1).Placements[0];
+        Assert.Equal(placements[0].Node == "n2", later.Node is not null);
+        snapshot.Reopen(placements[0]);
+        Assert.Equal("n2", Scheduler.Plan(snapshot, [User("t", "a", """{"nodeSelector":{"kubernetes.io/hostname":"n2"}}""")], 1).Placements[0].Node);
+    }
+
+    [Fact]
+    public void A_gang_that_is_tried_again_starts_with_all_volumes()
+    {
+        // Three members want the two volumes of n1: all or none. The one that stands by itself then finds both.
+        KubeObject[] storage = [s_manual, Claim("a", "manual"), Claim("b", "manual"), Claim("c", "manual"), Claim("d", "manual"), Volume("v1", "n1", "manual"), Volume("v2", "n1", "manual"), Group("g", 3)];
+        KubeObject Of(string name, string claim)
+        {
+            JsonObject pod = User(name, claim).ToNode();
+            pod["metadata"]!["labels"] = new JsonObject { ["scheduling.x-k8s.io/pod-group"] = "g" };
+            return KubeObject.FromNode(pod);
+        }
+        IReadOnlyList<Placement> placements = Many(storage, Of("p", "a"), Of("q", "b"), Of("r", "c"), User("s", "d"));
+        Assert.Equal((null, null, null, "n1"), (placements[0].Node, placements[1].Node, placements[2].Node, placements[3].Node));
+    }
+
+    [Fact]
     public void No_pod_is_preempted_on_a_node_that_lacks_the_volume()
     {
         KubeObject[] pods = [.. s_nodes.Select(n => Pod("low-" + n.Name, node: n.Name, cpu: "4"))];
@@ -79,16 +124,7 @@ public sealed class VolumeBindingTests
 
     private static IReadOnlyList<Placement> Many(KubeObject[] storage, KubeObject[] pods, params KubeObject[] pending)
     {
-        var snapshot = new Snapshot();
-        foreach (KubeObject node in s_nodes)
-            snapshot.UpsertNode(node);
-        foreach (KubeObject pod in pods)
-            snapshot.UpsertPod(pod);
-        foreach (KubeObject value in storage)
-            snapshot.SetStorage(value.Kind switch { "StorageClass" => Kinds.StorageClass, "PersistentVolume" => Kinds.PersistentVolume, _ => Kinds.PersistentVolumeClaim }, value.Key, value);
-        Plan plan = Scheduler.Plan(snapshot, pending, new PlanOptions { Seed = 1 });
-        Assert.Empty(PlanChecker.Check(s_nodes, pods, [], pending, plan, storage));
-        return plan.Placements;
+        return Places(s_nodes, pods, pending, null, storage);
     }
 
     private static KubeObject User(string name, string claim, string spec = "{}", int priority = 0)
