@@ -238,7 +238,7 @@ internal sealed partial class PlacementLoop
             _snapshot.Reopen(placement);
             _assumed.Remove(pod.Uid);
             _snapshot.RemovePod(pod.Uid);
-            _queue.Happened(ClusterEvents.PodGone);
+            _queue.Happened(placement.Volumes.Count > 0 ? ClusterEvents.PodGone | ClusterEvents.Storage : ClusterEvents.PodGone);
             // The copy says what is true now: bound by somebody else, gone, or to be planned again after a pause.
             if ((_cluster.Pods.ByUid(pod.Uid) ?? (_cluster.Pods.IsLoading ? pod : null)) is not { } now)
                 return;
