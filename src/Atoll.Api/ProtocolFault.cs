@@ -57,6 +57,12 @@ internal enum ProtocolFault
     /// <summary>A parent's session does not tell of what left the scope.</summary>
     RemovalsUntold,
 
+    /// <summary>A parent of another history has removed at the site what it does not know.</summary>
+    OrphansRemoved,
+
+    /// <summary>A site stops at once whatever vanished while it was away, however much that is.</summary>
+    MassStopped,
+
     /// <summary>The hub takes changes that came while a scope was on its way for a part of it, by their revision: once a defect of the product.</summary>
     EarlyChangesDropped,
 }

@@ -61,6 +61,20 @@ internal sealed class SiteOutbox
         return Reference(uid, now);
     }
 
+    /// <summary>The parent has lost a node of this site: it registers anew, though the object here is what it was. Returns what is open now, if anything is.</summary>
+    public OutcomeRef? Orphaned(string uid)
+    {
+        if (!_entries.TryGetValue(uid, out Entry? entry) || entry.Node is not { } node)
+            return null;
+        Entry now = Make("nodes", entry.Name, "register", node);
+        now.Sequence = ++_sequence;
+        _entries[uid] = now;
+        return IsOpen(uid, now) ? Reference(uid, now) : null;
+    }
+
+    /// <summary>True for a pod of the parent that ended here and whose end the parent has yet to carry out: it does not begin again.</summary>
+    public bool HasStopped(string uid) => _entries.TryGetValue(uid, out Entry? entry) && entry.Operation == "stopped";
+
     public void Release(string uid) => _held.Remove(uid);
 
     public void Acknowledge(string uid, ulong hash) => _acked[uid] = hash;
@@ -143,7 +157,12 @@ internal sealed class SiteOutbox
             return Make("nodes", now.Key, "register", now.Utf8);
         if (type == Kinds.PersistentVolume)
             return held && now.View(ApiJson.Default.PersistentVolume).Status?.Reason == StorageNames.Erased ? Make(item!.Kind, item.Name, "erased", s_empty) : null;
-        return held && StatusOf(now.Utf8) is { } status ? Make(item!.Kind, item.Name, "status", status) : null;
+        if (!held || StatusOf(now.Utf8) is not { } status)
+            return null;
+        Entry told = Make(item!.Kind, item.Name, "status", status);
+        if (type == Kinds.Node)
+            told.Node = now.Utf8;
+        return told;
     }
 
     private void Follow(string uid, KubeObject? now)
@@ -209,5 +228,8 @@ internal sealed class SiteOutbox
         public required ulong Hash { get; init; }
 
         public long Sequence { get; set; }
+
+        /// <summary>A node's whole object, beside its status.</summary>
+        public ReadOnlyMemory<byte>? Node { get; set; }
     }
 }

@@ -48,9 +48,11 @@ internal sealed class UplinkState
         foreach (LinkItem item in batch.Upserts)
         {
             writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
-            // A kind of a newer parent: held, so that it is not sent again, and not acted on.
-            if (Outbox.SuccessorOf(item.Uid) is not null)
+            // Its end or its successor is told already: held, so that it is not sent again, and not acted on. (What ended comes back from a
+            // parent that was put back to an older state.)
+            if (Outbox.SuccessorOf(item.Uid) is not null || Outbox.HasStopped(item.Uid))
                 continue;
+            // Also held, without being acted on: a kind of a newer parent.
             if (TypeOf(item.Kind) is { } type && JsonNode.Parse(item.Body.Span) is JsonObject document)
                 upserts.Add(new ImportObject(type, document, KeepLocalStatus: (type == Kinds.Pod || type == Kinds.Node || type == Kinds.Site) && !ProtocolFaults.Is(ProtocolFault.StatusOverwritten)));
             else
@@ -79,6 +81,9 @@ internal sealed class UplinkState
         var open = new List<OutcomeRef>();
         foreach (LinkItem item in batch.Upserts)
             if (Outbox.Adopted(item.Uid) is { } reference)
+                open.Add(reference);
+        foreach (string uid in batch.Orphans)
+            if (Outbox.Orphaned(uid) is { } reference)
                 open.Add(reference);
         return open;
     }

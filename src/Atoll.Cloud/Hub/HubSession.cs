@@ -1,4 +1,6 @@
 using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Kube.Client;
 using Atoll.Link;
 using Microsoft.Extensions.Logging;
 
@@ -11,7 +13,7 @@ namespace Atoll.Cloud.Hub;
 internal sealed record SiteFacts(string Software, ParentChoice? Via, TimeSpan? Skew);
 
 /// <summary>One connected site: the hub's side of one link session.</summary>
-internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) : IParentOwner
+internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) : IParentOwner, IOrphanSite
 {
     private ParentLink? _link;
     private volatile bool _isLive;
@@ -38,6 +40,15 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
         _isClosed = true;
         _link?.Close(error);
     }
+
+    /// <inheritdoc/>
+    public IResources Reach() => new HttpResources(new HttpClient(new SocketsHttpHandler
+    {
+        UseProxy = false,
+        PooledConnectionLifetime = TimeSpan.Zero,
+        ConnectCallback = (_, _) => ValueTask.FromResult(OpenTunnel()),
+    })
+    { BaseAddress = new Uri("http://site/"), Timeout = TimeSpan.FromSeconds(30) });
 
     /// <summary>Opens a stream to the site's own API.</summary>
     public Stream OpenTunnel() => _link is { } link && _isLive ? link.Open(LinkClass.Tunnel, "api") : throw new IOException($"site {Site.Name} is not connected");

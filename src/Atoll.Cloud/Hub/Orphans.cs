@@ -3,11 +3,20 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
-using Atoll.Kube.Client;
 using Atoll.Link;
 using Microsoft.Extensions.Logging;
 
 namespace Atoll.Cloud.Hub;
+
+/// <summary>A connected site, as its orphans need it.</summary>
+internal interface IOrphanSite
+{
+    /// <summary>Tells the site that an operator wants these orphans stopped.</summary>
+    void Release(IReadOnlyList<string> uids);
+
+    /// <summary>The site's own API; whoever asks for it disposes of it, where that can be done.</summary>
+    IResources Reach();
+}
 
 /// <summary>
 /// What sites keep and this centre does not know, because its store was put back to an older state or replaced. Nothing of it is
@@ -37,7 +46,7 @@ internal sealed class Orphans(IResources resources, ILogger logger)
     }
 
     /// <summary>Carries out the operator's word as far as the site can be reached, and forgets what has become known here.</summary>
-    public async Task ReconcileAsync(KubeObject site, HubSession? session, Func<string, bool> isInScope, CancellationToken cancellation)
+    public async Task ReconcileAsync(KubeObject site, IOrphanSite? session, Func<string, bool> isInScope, CancellationToken cancellation)
     {
         IReadOnlyList<HeldItem> offered = Of(site.Name) ?? [];
         foreach (HeldItem item in offered)
@@ -66,10 +75,12 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             await ForgetDecisionsAsync(site, decisions, done, cancellation);
     }
 
-    private async Task<IEnumerable<string>> AdoptAsync(KubeObject site, HubSession session, List<HeldItem> wanted, Dictionary<string, HeldItem> open, CancellationToken cancellation)
+    private async Task<IEnumerable<string>> AdoptAsync(KubeObject site, IOrphanSite session, List<HeldItem> wanted, Dictionary<string, HeldItem> open, CancellationToken cancellation)
     {
         var adopted = new List<string>();
-        using HttpResources there = Reach(session);
+        var ended = new List<HeldItem>();
+        IResources there = session.Reach();
+        using IDisposable? opened = there as IDisposable;
         var documents = new List<(HeldItem Item, ResourceType Type, KubeObject Value)>();
         var names = new HashSet<ObjectKey>();
         var waiting = new Queue<HeldItem>(wanted);
@@ -81,7 +92,11 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             (string? ns, string name) = Split(item.Name);
             ApiResult found = await there.GetAsync(type, ns, name, cancellation);
             if (found.Object is not { } value || value.Uid != item.Uid)
+            {
+                if (found.Ok || found.IsNotFound)
+                    ended.Add(item);
                 continue;
+            }
             documents.Add((item, type, value));
             names.Clear();
             ScopeReferences.Collect(type, value, names);
@@ -97,6 +112,15 @@ internal sealed class Orphans(IResources resources, ILogger logger)
                 continue;
             }
             logger.LogInformation("Site {Site}: orphan {Kind} {Name} is adopted, as an operator said", site.Name, item.Kind, item.Name);
+            Forget(site.Name, item.Uid);
+            adopted.Add(item.Uid);
+        }
+        // It ended, or gave way, before the word came: nothing is left to adopt, and the site need not keep its name.
+        if (ended.Count > 0)
+            session.Release([.. ended.Select(i => i.Uid)]);
+        foreach (HeldItem item in ended)
+        {
+            logger.LogInformation("Site {Site}: orphan {Kind} {Name} is no longer there to be adopted", site.Name, item.Kind, item.Name);
             Forget(site.Name, item.Uid);
             adopted.Add(item.Uid);
         }
@@ -124,7 +148,12 @@ internal sealed class Orphans(IResources resources, ILogger logger)
         document.Remove("status");
         ApiResult created = await resources.CreateAsync(type, ns, document, cancellation);
         if (created.IsAlreadyExists)
-            return (await resources.GetAsync(type, ns, name, cancellation)).Object?.Uid == value.Uid ? null : "another object has its name here";
+        {
+            KubeObject? here = (await resources.GetAsync(type, ns, name, cancellation)).Object;
+            // In the copy it waited for a place, and has been given another since.
+            return here?.Uid != value.Uid ? "another object has its name here"
+                : type == Kinds.Pod && here.View(ApiJson.Default.Pod).Spec.NodeName is { } at && at != value.View(ApiJson.Default.Pod).Spec.NodeName ? $"this centre has it on node {at}; stop the one at the site" : null;
+        }
         if (created.Error is { } error)
             return error.Message ?? error.Reason;
         // What was acknowledged once is not told again: without this the pod would stay Pending here until its next change.
@@ -162,14 +191,6 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             ["spec"] = new JsonObject { ["orphans"] = left.Count > 0 ? left : null },
         }, cancellation);
     }
-
-    private static HttpResources Reach(HubSession session) => new(new HttpClient(new SocketsHttpHandler
-    {
-        UseProxy = false,
-        PooledConnectionLifetime = TimeSpan.Zero,
-        ConnectCallback = (_, _) => ValueTask.FromResult(session.OpenTunnel()),
-    })
-    { BaseAddress = new Uri("http://site/"), Timeout = TimeSpan.FromSeconds(30) });
 
     private void Forget(string site, string uid)
     {

@@ -95,7 +95,8 @@ public sealed class SiteScopes
         {
             changes.Add(new ScopeChange(site, key, uid, null));
             foreach (ObjectKey reference in references)
-                Release(site, reference, changes);
+                if (!ProtocolFaults.Is(ProtocolFault.ReferencesKept))
+                    Release(site, reference, changes);
         }
     }
 

@@ -280,7 +280,7 @@ public sealed partial class NodeControl
             lock (_reserved)
                 _reserved.Remove(worker.Uid);
             _byPart.TryRemove(InstanceNames.PodPart(worker.Uid), out _);
-            if (worker.Completed.IsFaulted && _pods.Get(worker.Object.Key) is { } pod && pod.Uid == worker.Uid && !IsGivenUp(pod))
+            if ((worker.Completed.IsFaulted || worker.IsWantedAgain) && _pods.Get(worker.Object.Key) is { } pod && pod.Uid == worker.Uid && !IsGivenUp(pod))
                 StartWorker(pod, []).Resync();
         }
     }

@@ -25,7 +25,7 @@ internal sealed partial class PodWorker
     private KubeObject _object;
     private Pod _pod;
     private PodRecord _record;
-    private bool _gone, _prepared, _preparing, _releasing, _finishing, _finished, _refresh;
+    private bool _gone, _unwanted, _prepared, _preparing, _releasing, _finishing, _finished, _refresh;
     private WaitFact? _prepareWait;
     private IReadOnlyList<string>? _addresses;
     private string? _netns;
@@ -52,6 +52,9 @@ internal sealed partial class PodWorker
     /// <summary>Ends when the pod has left this node for good.</summary>
     public Task Completed { get; private set; } = Task.CompletedTask;
 
+    /// <summary>True when the pod came (back) while it was being stopped as one that nobody wants: it begins anew when that is done.</summary>
+    public bool IsWantedAgain { get; private set; }
+
     /// <summary>Starts the loop; <paramref name="predecessor"/> is the pod that had this name before and must be gone first.</summary>
     public void Start(Task predecessor, CancellationToken cancellation)
     {
@@ -65,6 +68,7 @@ internal sealed partial class PodWorker
     {
         lock (_gate)
         {
+            IsWantedAgain = _unwanted;
             _object = value;
             _refresh = true; // Labels and annotations may be shown in volumes.
             _pod = value.View(ApiJson.Default.Pod);
@@ -76,7 +80,7 @@ internal sealed partial class PodWorker
     public void Gone()
     {
         lock (_gate)
-            _gone = true;
+            (_gone, _unwanted, IsWantedAgain) = (true, true, false);
         Nudge();
     }
 

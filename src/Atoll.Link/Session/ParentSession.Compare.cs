@@ -97,7 +97,7 @@ public sealed partial class ParentSession
             if (entry.Known != item.Version)
                 entry.Marks &= ~Marks.Acknowledged;
             entry.Known = item.Version;
-            if (entry.Scope == 0 && _foreign && State == LinkState.Syncing)
+            if (entry.Scope == 0 && _foreign && State == LinkState.Syncing && Options.Fault != SessionFault.OrphansRemoved)
                 entry.Marks |= Marks.Orphan;
         }
         _listed.Clear();

@@ -14,4 +14,10 @@ internal enum SessionFault
 
     /// <summary>A parent does not tell of what left the scope.</summary>
     RemovalsUntold,
+
+    /// <summary>A parent of another history has removed what it does not know.</summary>
+    OrphansRemoved,
+
+    /// <summary>A site stops whatever vanished while it was away, however much.</summary>
+    MassStopped,
 }

@@ -79,7 +79,7 @@ public sealed partial class SiteSession
         }
         Incoming batch = _incoming;
         _incoming = new Incoming();
-        if (State == LinkState.Syncing && batch.Removals.Count > 0)
+        if (State == LinkState.Syncing && batch.Removals.Count > 0 && Options.Fault != SessionFault.MassStopped)
             HoldBack(batch);
         foreach (string uid in batch.Removals)
             Unhold(uid);

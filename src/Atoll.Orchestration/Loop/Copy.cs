@@ -6,7 +6,8 @@ namespace Atoll.Orchestration.Loop;
 /// What the controllers know of one resource: the mirror's copy, with our own writes laid over it until the mirror has
 /// seen them. That is why a controller cannot create a pod twice because its mirror lags: the pod it made is in the copy
 /// before the write returns. The rules: of two states of one identity the one with the higher resource version wins; an
-/// identity that was seen to go never comes back; a write that the mirror never shows (made and removed between two
+/// identity that went does not come back until the mirror, which has shown it go, shows it again (an operator may adopt at a site what was
+/// deleted here); a write that the mirror never shows (made and removed between two
 /// lists) is checked against the API by <see cref="Cluster"/> after a while.
 /// Resource versions are compared as numbers: both Atoll and Kubernetes issue them from one growing counter.
 /// </summary>
@@ -21,7 +22,8 @@ internal sealed class Copy
     private readonly Dictionary<string, Dictionary<string, KubeObject>> _index = new(StringComparer.Ordinal);
     private readonly Dictionary<string, KubeObject> _byUid = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (string Uid, DateTimeOffset At)> _unseen = new(StringComparer.Ordinal);
-    private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
+    /// <summary>What went, and whether the mirror has shown that.</summary>
+    private readonly Dictionary<string, bool> _gone = new(StringComparer.Ordinal);
     private readonly Queue<string> _goneOrder = new();
     private readonly List<Action<KubeObject?, KubeObject?>> _listeners = [];
     private readonly List<(Action<KubeObject?, KubeObject?> Change, Action<IReadOnlyList<KubeObject>> Whole)> _whole = [];
@@ -137,7 +139,9 @@ internal sealed class Copy
                     Depart(old);
                 if (_unseen.TryGetValue(now.Key, out (string Uid, DateTimeOffset At) mine) && mine.Uid == now.Uid)
                     _unseen.Remove(now.Key);
-                if (!_gone.Contains(now.Uid) && (!_items.TryGetValue(now.Key, out KubeObject? current) || !IsNewer(current, now)))
+                if (_gone.TryGetValue(now.Uid, out bool shown) && shown)
+                    _gone.Remove(now.Uid);
+                if (!_gone.ContainsKey(now.Uid) && (!_items.TryGetValue(now.Key, out KubeObject? current) || !IsNewer(current, now)))
                     Put(now);
             }
         }
@@ -155,7 +159,7 @@ internal sealed class Copy
     {
         lock (_gate)
         {
-            if (_gone.Contains(value.Uid) || (_items.TryGetValue(value.Key, out KubeObject? current) && !IsNewer(value, current)))
+            if (_gone.ContainsKey(value.Uid) || (_items.TryGetValue(value.Key, out KubeObject? current) && !IsNewer(value, current)))
                 return;
             if (current is null || current.Uid != value.Uid)
                 _unseen[value.Key] = (value.Uid, _time.GetUtcNow());
@@ -168,7 +172,7 @@ internal sealed class Copy
     {
         lock (_gate)
         {
-            Remember(uid);
+            Remember(uid, shown: false);
             if (_items.TryGetValue(key, out KubeObject? current) && current.Uid == uid)
                 Take(current);
             if (_unseen.TryGetValue(key, out (string Uid, DateTimeOffset At) mine) && mine.Uid == uid)
@@ -192,15 +196,20 @@ internal sealed class Copy
 
     private void Depart(KubeObject old)
     {
-        Remember(old.Uid);
+        Remember(old.Uid, shown: true);
         if (_items.TryGetValue(old.Key, out KubeObject? current) && current.Uid == old.Uid)
             Take(current);
     }
 
-    private void Remember(string uid)
+    private void Remember(string uid, bool shown)
     {
-        if (uid.Length == 0 || !_gone.Add(uid))
+        if (uid.Length == 0)
             return;
+        if (!_gone.TryAdd(uid, shown))
+        {
+            _gone[uid] |= shown;
+            return;
+        }
         _goneOrder.Enqueue(uid);
         if (_goneOrder.Count > RememberedDepartures)
             _gone.Remove(_goneOrder.Dequeue());

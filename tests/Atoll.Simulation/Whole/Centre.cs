@@ -24,8 +24,6 @@ internal sealed class Centre : IScopeItems
 {
     private const long LongestLeaseMs = 45_000;
 
-    private const string Incarnation = "00000000-0000-0000-0000-00000000000c";
-
     private static readonly CancellationToken s_never = CancellationToken.None;
 
     private readonly World _world;
@@ -40,6 +38,9 @@ internal sealed class Centre : IScopeItems
     private HubState _hub = new(0);
     private Outcomes _outcomes = null!;
     private Adoption _adoption = null!;
+    private Orphans _orphans = null!;
+    private string _incarnation = "00000000-0000-0000-0000-00000000000c";
+    private long _epoch = 1;
     private Dictionary<string, Voter> _witnesses = [];
     private RecentBodies _bodies = new(2 << 20);
     private long _durable;
@@ -64,6 +65,9 @@ internal sealed class Centre : IScopeItems
 
     public SiteScopes Scopes => _hub.Scopes;
 
+    /// <summary>Whatever is not above it survives every crash.</summary>
+    public long Durable => _durable;
+
     /// <inheritdoc/>
     public LinkItem? Read(string uid) =>
         _hub.Scopes.Find(uid) is { } item ? new LinkItem(item.Key.Type.GroupResource, item.Key.Key, item.Uid, item.Version, item.Body) : null;
@@ -87,6 +91,7 @@ internal sealed class Centre : IScopeItems
         _hub = new HubState(Api.Revision);
         _outcomes = new Outcomes(Api, NullLogger.Instance);
         _adoption = new Adoption(Api, Api.ImportAsync, _world.Time, NullLogger.Instance);
+        _orphans = new Orphans(Api, NullLogger.Instance);
         _witnesses = [];
         _cluster = new Cluster(Api, _world.Time, new Random(_world.Random.Next()), NullLoggerFactory.Instance);
         _placement = new PlacementLoop(_cluster);
@@ -117,6 +122,28 @@ internal sealed class Centre : IScopeItems
             return;
         long kept = _durable + _world.Random.NextInt64(Api.Revision - _durable + 1);
         _world.Trace($"centre: crash, {Api.Revision - kept} writes lost");
+        Stop(kept);
+    }
+
+    /// <summary>The store is put back to an older copy and begins a new epoch, as the guide to that says. What users and sites were told since is gone.</summary>
+    public void Restore()
+    {
+        // Every copy has the Sites.
+        int first = _world.Sites.Count, back = Api.Log.Count - first;
+        if (!IsUp || back <= 1)
+            return;
+        int to = Api.Log.Count - 1 - _world.Below(_world.Chance(60) ? Math.Min(60, back) : back);
+        long kept = Math.Min(_durable, Api.Log[to].Revision);
+        _world.Trace($"centre: put back to {kept}, {Api.Revision - kept} writes before");
+        _world.Checks.Restoring([.. Api.Log.Where(e => e.Revision > kept && e.Type == Kinds.Pod).Select(e => e.Object)]);
+        Stop(kept);
+        Api.BeginEpoch();
+        _incarnation = $"00000000-0000-0000-0000-{++_epoch:x11}c";
+        _world.Checks.Restored();
+    }
+
+    private void Stop(long kept)
+    {
         Life++;
         IsUp = false;
         (_flushing, _working) = (false, false);
@@ -164,7 +191,7 @@ internal sealed class Centre : IScopeItems
             _waiting.Enqueue((Api.Revision, action));
     }
 
-    public ParentSession NewSession() => new(new LinkOptions { Software = "sim", Bodies = _bodies, BehindMs = 2000, Fault = Enum.TryParse(ProtocolFaults.Planted.ToString(), out SessionFault fault) ? fault : SessionFault.None }, this, new Random(_world.Random.Next()));
+    public ParentSession NewSession() => new(new LinkOptions { Software = "sim", Bodies = _bodies, BehindMs = 2000, Fault = Line.Fault }, this, new Random(_world.Random.Next()));
 
     public LinkScope Open(Line line, SiteHello hello)
     {
@@ -172,7 +199,9 @@ internal sealed class Centre : IScopeItems
             before.TellParent(new LinkInput.Close(LinkError.Superseded));
         _lines[line.Site.Name] = line;
         _world.At(_world.Below(100), () => Show(line.Site.Name));
-        return _hub.Open(line.Site.Name, line.Site.Uid, hello, new LinkSequence(Incarnation, _durable));
+        if (hello.Orphans == 0)
+            _orphans.Offer(line.Site.Name, []);
+        return _hub.Open(line.Site.Name, line.Site.Uid, hello, new LinkSequence(_incarnation, _durable));
     }
 
     public void Synced(Line line) => _hub.Follows(line.Site.Uid);
@@ -185,6 +214,19 @@ internal sealed class Centre : IScopeItems
         _world.At(_world.Below(100), () => Show(line.Site.Name));
     }
 
+    /// <summary>A site told all that it keeps and this centre does not know.</summary>
+    public void Offered(Site site, IReadOnlyList<HeldItem> items) => _orphans.Offer(site.Name, items);
+
+    /// <summary>An operator decides about what a site keeps, and the hub carries out what was decided, as far as it can.</summary>
+    public void Decide(Site site, Func<IReadOnlyList<HeldItem>, JsonArray> operate)
+    {
+        if (_orphans.Of(site.Name) is not { Count: > 0 } offered || Api.Find(Kinds.Site, site.Name) is not { } before)
+            return;
+        if (before.View(ApiJson.Default.Site).Spec.Orphans is null && operate(offered) is { Count: > 0 } said)
+            As("user", api => Done(api.PatchAsync(Kinds.Site, null, site.Name, PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["orphans"] = said } }, s_never).AsTask()));
+        As("operator", api => Done(_orphans.ReconcileAsync(api.Find(Kinds.Site, site.Name)!, _lines.GetValueOrDefault(site.Name), uid => Held(site, uid) is not null, s_never)));
+    }
+
     /// <summary>Applies outcomes as the hub does: registrations first, each against the scope.</summary>
     public void Apply(Site site, OutcomeBatch batch)
     {
@@ -195,12 +237,12 @@ internal sealed class Centre : IScopeItems
         {
             _world.Trace($"centre: {site.Name} says {outcome.Operation} of {outcome.Name} ({outcome.Uid})");
             As($"site {site.Name}", _ => Done(outcome is { Operation: "replace", Kind: "pods" }
-                ? _adoption.AdoptAsync(site.Name, outcome, _hub.Scopes.SiteOfNode, Held, s_never)
+                ? _adoption.AdoptAsync(site.Name, outcome, _hub.Scopes.SiteOfNode, uid => Held(site, uid), s_never)
                 : _outcomes.ApplyAsync(value, outcome, (key, uid) => _hub.Scopes.Holds(site.Name, key, uid), s_never)));
         }
-
-        ObjectKey? Held(string uid) => _hub.Scopes.Find(uid) is { } item && _hub.Scopes.Holds(site.Name, item.Key, uid) ? item.Key : null;
     }
+
+    private ObjectKey? Held(Site site, string uid) => _hub.Scopes.Find(uid) is { } item && _hub.Scopes.Holds(site.Name, item.Key, uid) ? item.Key : null;
 
     /// <summary>A node asks for the centre's vote, as a witness of its site; the answer may never come.</summary>
     public void Ask(Node node, ElectionSend message, Action<VoteReply?, BeatReply?> answered)

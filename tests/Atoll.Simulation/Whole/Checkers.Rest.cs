@@ -14,7 +14,7 @@ namespace Atoll.Simulation.Whole;
 /// <summary>What must hold when faults have stopped and nothing moves any more: all sides say the same, and it is what users asked for.</summary>
 internal sealed partial class Checkers
 {
-    private readonly Dictionary<Site, Line?> _before = [];
+    private readonly Dictionary<Site, (Line? Line, int DataFrames)> _before = [];
 
     /// <summary>True when everything below holds already.</summary>
     public bool AreAtRest()
@@ -38,6 +38,8 @@ internal sealed partial class Checkers
             world.Check(Claim.Agreement, site.Line is { SiteState: LinkState.Live, ParentState: LinkState.Live } && world.Centre.LineOf(site.Name) == site.Line, $"{site.Name} is not live at rest ({site.Line?.SiteState}, {site.Line?.ParentState})");
             Scope(site, site.Leader!);
             Outcomes(site.Leader!);
+            foreach (HeldItem held in site.Leader!.Uplink!.State.Outbox.Held.Values)
+                world.Check(Claim.Agreement, !held.Orphan, $"{site.Name} still keeps {held.Kind} {held.Name} ({held.Uid}) for an operator to decide about");
             foreach (Node node in site.Nodes)
                 Instances(node);
             Copies(site);
@@ -45,13 +47,15 @@ internal sealed partial class Checkers
         foreach (ResourceType type in (ResourceType[])[Kinds.Deployment, Kinds.StatefulSet, Kinds.DaemonSet])
             foreach (KubeObject workload in world.Centre.Api.All(type))
                 Workload(type, workload);
+        foreach (KubeObject job in world.Centre.Api.All(Kinds.Job))
+            Finished(job);
     }
 
     public void QuietFrom()
     {
         world.Trace("-- quiet --");
         foreach (Site site in world.Sites)
-            _before[site] = site.Line;
+            _before[site] = (site.Line, site.Line?.DataFrames ?? 0);
     }
 
     /// <summary>A reconnect without changes costs little and moves nothing.</summary>
@@ -59,10 +63,23 @@ internal sealed partial class Checkers
     {
         foreach (Site site in world.Sites)
         {
-            world.Check(Claim.Agreement, site.Line is not null && site.Line != _before[site], $"{site.Name} did not come back");
+            world.Check(Claim.Agreement, site.Line is not null && site.Line != _before[site].Line, $"{site.Name} did not come back");
             world.Check(Claim.BytesBounded, site.Line!.DataFrames == 0, $"{site.Name}: {site.Line.DataFrames} bodies or removals were sent although nothing changed");
             // Greeting and a minute of heartbeats.
             world.Check(Claim.BytesBounded, site.Line.Bytes < 1024, $"{site.Name}: a reconnect without changes and a quiet minute took {site.Line.Bytes} bytes");
+        }
+    }
+
+    /// <summary>A ConfigMap changed and nothing else did: it was sent once to each site that uses it, and nothing more to anybody.</summary>
+    public void ChangedOne(string map)
+    {
+        foreach (Site site in world.Sites)
+        {
+            KubeObject? here = site.Leader!.Store.Find(Kinds.ConfigMap, map);
+            int frames = site.Line == _before[site].Line ? site.Line!.DataFrames - _before[site].DataFrames : -1;
+            // A second time, whole, to a site that has no longer what the difference was made from.
+            world.Check(Claim.BytesBounded, here is null ? frames == 0 : frames is 1 or 2, $"{site.Name}: {frames} bodies or removals were sent for one change of a ConfigMap that it {(here is null ? "does not use" : "uses")}");
+            world.Check(Claim.Agreement, here is null || JsonNode.DeepEquals(here.ToNode()["data"], world.Centre.Api.Find(Kinds.ConfigMap, map)!.ToNode()["data"]), $"{site.Name} did not hear of a change of ConfigMap {map}");
         }
     }
 
@@ -143,13 +160,23 @@ internal sealed partial class Checkers
         world.Check(Claim.Agreement, site.Nodes.Count == 1 || leader.Lead!.Members is { Former: null } members && members.Nodes.Count == site.Nodes.Count, $"the voters of {site.Name} are {string.Join(' ', leader.Lead!.Members.Nodes.Select(m => m.Name))}");
     }
 
+    private void Finished(KubeObject job)
+    {
+        JsonObject document = job.ToNode();
+        bool complete = (document["status"]?["conditions"] as JsonArray)?.Any(c => (string?)c!["type"] == "Complete" && (string?)c["status"] == "True") == true;
+        world.Check(Claim.Agreement, complete && (int?)document["status"]!["succeeded"] == (int)document["spec"]!["completions"]!, $"Job {job.Name} is not complete at rest: {document["status"]?.ToJsonString()}");
+        foreach (KubeObject pod in world.Centre.Api.All(Kinds.Pod))
+            if (pod.Metadata.Controller()?.Uid == job.Uid)
+                world.Check(Claim.Agreement, pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" or "Failed", $"{pod.Key} of the complete Job {job.Name} has not ended");
+    }
+
     private void Workload(ResourceType type, KubeObject workload)
     {
         JsonObject document = workload.ToNode();
         string? only = (string?)document["spec"]!["template"]!["spec"]!["nodeSelector"]?["edge.atoll.dev/site"];
         int replicas = type == Kinds.DaemonSet ? world.Nodes.Count(n => only is null || n.Site.Name == only) : (int)document["spec"]!["replicas"]!;
         string app = (string)document["spec"]!["selector"]!["matchLabels"]!["app"]!, image = (string)document["spec"]!["template"]!["spec"]!["containers"]![0]!["image"]!;
-        List<KubeObject> pods = world.Centre.Api.All(Kinds.Pod).FindAll(p => p.Metadata.Label("app") == app && p.View(ApiJson.Default.Pod).Status?.IsGivenUp() != true);
+        List<KubeObject> pods = world.Centre.Api.All(Kinds.Pod).FindAll(p => p.Metadata.Label("app") == app && p.Metadata.Controller() is not null && p.View(ApiJson.Default.Pod).Status?.IsGivenUp() != true);
         world.Check(Claim.Agreement, pods.Count == replicas, $"{type.Kind} {app} has {pods.Count} pods ({string.Join(' ', pods.Select(p => p.Name))}) and should have {replicas}");
         foreach (KubeObject pod in pods)
         {

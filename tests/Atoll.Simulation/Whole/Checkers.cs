@@ -65,9 +65,13 @@ internal sealed partial class Checkers(World world)
             return;
         if (old is not null && old.Uid != now?.Uid)
             _endedAt.TryAdd((node, old.Uid), world.Now);
+        if (old is not null && (now is null ? node.Site.Leader is null : now.Uid != old.Uid))
+            _kept.Remove(old.Uid);
         if (now is null)
             return;
         Pod pod = now.View(ApiJson.Default.Pod);
+        if (now.IsDeleting || pod.Status?.IsGivenUp() == true)
+            _kept.Remove(now.Uid);
         if (now.IsDeleting || pod.Spec.NodeName != node.Name || pod.Status?.IsGivenUp() == true)
             _endedAt.TryAdd((node, now.Uid), world.Now);
         else
@@ -87,6 +91,7 @@ internal sealed partial class Checkers(World world)
     {
         string uid = instance.Labels[InstanceNames.PodUid], name = instance.Labels[InstanceNames.PodName];
         world.Trace($"{node.Name}: {name} ({uid}) runs as {instance.Id}");
+        bool blurred = world.Users.Forced.Contains(uid) || _undone.Contains(uid);
         world.Check(Claim.NothingWithdrawn, !_removed.Contains(uid), $"{name} ({uid}) starts after its object was removed by the word that it stopped");
         world.Check(Claim.NothingWithdrawn, !_endedAt.TryGetValue((node, uid), out long ended) || world.Now - ended < LongestStartMs, $"{name} ({uid}) starts at {node.Name}, which has known since {ended} ms that it is not wanted there");
         foreach (Node at in world.Nodes)
@@ -95,8 +100,8 @@ internal sealed partial class Checkers(World world)
                 if (other.Phase != InstancePhase.Running || other.Id == instance.Id)
                     continue;
                 string its = other.Labels[InstanceNames.PodUid];
-                world.Check(Claim.OneIdentity, its != uid || (at == node && other.Labels[InstanceNames.Container] != instance.Labels[InstanceNames.Container]), $"{name} ({uid}) runs twice");
-                world.Check(Claim.OneIdentity, other.Labels[InstanceNames.PodName] != name || its == uid || world.Users.Forced.Contains(its) || world.Users.Forced.Contains(uid), $"two pods of the identity {name} run: {its} at {at.Name} and {uid} at {node.Name}");
+                world.Check(Claim.OneIdentity, its != uid || _undone.Contains(uid) || (at == node && other.Labels[InstanceNames.Container] != instance.Labels[InstanceNames.Container]), $"{name} ({uid}) runs twice");
+                world.Check(Claim.OneIdentity, other.Labels[InstanceNames.PodName] != name || its == uid || blurred || world.Users.Forced.Contains(its) || _undone.Contains(its), $"two pods of the identity {name} run: {its} at {at.Name} and {uid} at {node.Name}");
             }
     }
 
@@ -109,6 +114,8 @@ internal sealed partial class Checkers(World world)
         {
             if (isSite)
                 Adopted(writer, now!);
+            else if (writer == "operator")
+                Decided([now!.Uid]);
             return;
         }
         string? node = old.View(ApiJson.Default.Pod).Spec.NodeName;
@@ -127,9 +134,11 @@ internal sealed partial class Checkers(World world)
             return;
         }
         JsonObject before = old.ToNode(), after = now.ToNode();
+        string? ended = old.View(ApiJson.Default.Pod).Status?.Phase, phase = now.View(ApiJson.Default.Pod).Status?.Phase;
+        world.Check(Claim.NoOutcomeLost, ended is not ("Succeeded" or "Failed") || phase == ended, $"{writer} makes {phase} of pod {now.Key}, which is {ended}");
         if (isSite)
             world.Check(Claim.SingleWriter, JsonNode.DeepEquals(before["spec"], after["spec"]) && JsonNode.DeepEquals(before["metadata"]!["labels"], after["metadata"]!["labels"]), $"{writer} wrote intent of pod {now.Key}");
-        else if (!string.IsNullOrEmpty(node) && home is not null)
+        else if (!string.IsNullOrEmpty(node) && home is not null && writer != "operator")
             world.Check(Claim.SingleWriter, JsonNode.DeepEquals(before["status"], after["status"]), $"{writer} wrote the status of pod {now.Key}, which {home.Name} runs");
     }
 

@@ -18,6 +18,9 @@ internal enum Claim
     /// <summary>A Secret or ConfigMap goes only to a site with a pod that names it.</summary>
     NoSecretLeaked,
 
+    /// <summary>A centre that was put back, or has lost much, stops nothing at a site before an operator says so.</summary>
+    NothingStopped,
+
     /// <summary>When faults have stopped, centre, sites and instances come to say the same, and it is what users asked for.</summary>
     Agreement,
 

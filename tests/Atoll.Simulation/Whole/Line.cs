@@ -1,3 +1,6 @@
+using Atoll.Api;
+using Atoll.Api.Resources;
+using Atoll.Cloud.Hub;
 using Atoll.Link;
 
 namespace Atoll.Simulation.Whole;
@@ -6,7 +9,7 @@ namespace Atoll.Simulation.Whole;
 /// One connection between a site and the centre: two real sessions and a way in each direction that keeps the order, has delay and
 /// rate, and may be cut, fall silent in one or both directions, or go on delivering for a while what was sent before its successor.
 /// </summary>
-internal sealed class Line
+internal sealed class Line : IOrphanSite
 {
     private readonly World _world;
     private readonly Uplink _uplink;
@@ -15,7 +18,9 @@ internal sealed class Line
     private readonly Queue<LinkOutput> _siteWork = new(), _parentWork = new();
     private readonly Way _up, _down;
     private readonly int _centreLife;
+    private readonly Dictionary<long, long> _takenAt = [];
     private bool _siteBusy, _parentBusy;
+    private int _vanished, _running;
 
     public Line(World world, Uplink uplink, SiteSession siteSession, ParentSession parentSession)
     {
@@ -36,6 +41,9 @@ internal sealed class Line
     public long Bytes { get; private set; }
 
     public int DataFrames { get; private set; }
+
+    /// <summary>The mistake of a session that is planted.</summary>
+    public static SessionFault Fault => Enum.TryParse(ProtocolFaults.Planted.ToString(), out SessionFault fault) ? fault : SessionFault.None;
 
     private bool SiteGone => _uplink.IsOver;
 
@@ -66,6 +74,23 @@ internal sealed class Line
         ScheduleTick(_parentSession, _down, () => TellParent(new LinkInput.Tick()));
         Pump(_down, _parentSession, frame => TellSite(new LinkInput.Frame(frame)));
     }
+
+    /// <summary>Before all is in step again, so many pods are to be stopped of those that run: not all of a sudden most of them.</summary>
+    public void Vanish(int stopping, int running)
+    {
+        (_vanished, _running) = (_vanished + stopping, Math.Max(_running, running));
+        _world.Check(Claim.NothingStopped, !_world.IsDeep || _vanished <= Uplink.MassStop || _vanished <= (_running / 2) + 1, $"{Site.Name} stops {_vanished} of its {_running} pods because they vanished while it was away");
+    }
+
+    /// <inheritdoc/>
+    public void Release(IReadOnlyList<string> uids)
+    {
+        _world.Checks.Decided(uids);
+        TellParent(new LinkInput.Release(uids));
+    }
+
+    /// <inheritdoc/>
+    public IResources Reach() => new NodeApi(_world, _uplink.Node);
 
     /// <summary>The connection breaks: 0 both ends notice at once, 1 and 2 one of them late. What is on the wire may still arrive.</summary>
     public void Cut(int late)
@@ -152,6 +177,8 @@ internal sealed class Line
             DataFrames++;
         if (session == _parentSession && type == FrameType.Item && BodyHead.TryRead(frame, out BodyHead head, out _))
             _world.Checks.Sent(Site, head.Kind, head.Name, head.Uid);
+        if (session == _parentSession && type == FrameType.OutcomesApplied && Frames.TryReadApplied(frame, [], out long number, out _, out _))
+            _world.Check(Claim.NoOutcomeLost, _takenAt.TryGetValue(number, out long at) && at <= _world.Centre.Durable, $"outcomes of {Site.Name} are acknowledged that a crash of the centre would lose");
     }
 
     private void OnSiteOutput(LinkOutput output)
@@ -242,11 +269,14 @@ internal sealed class Line
                 return;
             if (work is not LinkOutput.OutcomesReceived received)
             {
+                if (work is LinkOutput.OrphansOffered offered)
+                    _world.Centre.Offered(Site, offered.Orphans);
                 _parentBusy = false;
                 WorkAtParent();
                 return;
             }
             _world.Centre.Apply(Site, received.Batch);
+            _takenAt[received.Batch.Number] = _world.Centre.Api.Revision;
             _world.Centre.WhenDurable(() =>
             {
                 _parentBusy = false;

@@ -14,8 +14,11 @@ internal sealed class Machine(World world, Node node)
     /// <summary>The records of pods, each flushed before anything is done that follows from it.</summary>
     public Dictionary<string, PodRecord> Records { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Starts an instance; a second call with the same id does nothing. It is carried out even when the caller dies.</summary>
-    public void Start(string id, IReadOnlyDictionary<string, string> labels, Action done)
+    /// <summary>
+    /// Starts an instance; a second call with the same id does nothing. It is carried out even when the caller dies. With
+    /// <paramref name="forMs"/> it comes to its end by itself, well.
+    /// </summary>
+    public void Start(string id, IReadOnlyDictionary<string, string> labels, int? forMs, Action done)
     {
         int life = _life;
         world.At(5 + world.Below(60), () =>
@@ -24,6 +27,13 @@ internal sealed class Machine(World world, Node node)
             {
                 Instances[id] = new Instance(id, InstancePhase.Running, labels, world.Time.GetUtcNow(), null, 0, false, 1);
                 world.Checks.Started(node, Instances[id]);
+                if (forMs is { } ms)
+                    world.At(ms, () =>
+                    {
+                        if (life == _life)
+                            Exit(id, 0);
+                        node.Agent?.Nudge();
+                    });
             }
             done();
         });
@@ -32,6 +42,8 @@ internal sealed class Machine(World world, Node node)
     public void Stop(string id, Action done)
     {
         int life = _life;
+        if (Instances.TryGetValue(id, out Instance? instance))
+            world.Checks.Stopping(node, instance);
         world.At(10 + world.Below(900), () =>
         {
             if (life == _life)

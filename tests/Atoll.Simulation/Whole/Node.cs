@@ -141,6 +141,7 @@ internal sealed class Node
         _world.Trace($"{Name}: the store is lost");
         Die();
         Store.Lose();
+        _world.Checks.Forgot(Site);
         BootIn(200 + _world.Below(3000));
     }
 
@@ -151,6 +152,7 @@ internal sealed class Node
         Die();
         (IsPowered, KnowsOthers, _replaced) = (false, false, true);
         Store.Lose();
+        _world.Checks.Forgot(Site);
         Machine.Replace();
         BootIn(2000 + _world.Below(20_000));
     }

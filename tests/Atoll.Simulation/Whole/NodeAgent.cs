@@ -45,8 +45,7 @@ internal sealed class NodeAgent(World world, Node node)
         if (type == Kinds.Node && (now ?? old)!.Name == node.Name)
             NodeChanged(now);
         if (type == Kinds.Secret || type == Kinds.ConfigMap)
-            foreach (PodRun worker in _workers.Values.ToArray())
-                worker.Nudge();
+            Nudge();
         if (type != Kinds.Pod)
             return;
         if (old is not null && (now is null || now.Uid != old.Uid) && _workers.TryGetValue(old.Uid, out PodRun? left))
@@ -68,6 +67,9 @@ internal sealed class NodeAgent(World world, Node node)
     public void Completed(PodRun worker)
     {
         _workers.Remove(worker.Object.Uid);
+        // Stopped as one that nobody wants, and wanted after all.
+        if (node.Store.Find(Kinds.Pod, worker.Object.Key) is { } pod && pod.Uid == worker.Object.Uid && IsHere(pod) && !IsGivenUp(pod))
+            Run(pod);
         foreach (PodRun other in _workers.Values.ToArray())
             other.Nudge();
     }
@@ -90,12 +92,18 @@ internal sealed class NodeAgent(World world, Node node)
             string id = running[world.Below(running.Length)];
             world.Trace($"{node.Name}: {id} exits");
             node.Machine.Exit(id, 1);
-            foreach (PodRun worker in _workers.Values.ToArray())
-                worker.Nudge();
+            Nudge();
             return;
         }
         _report = world.Below(1000);
         Report();
+    }
+
+    /// <summary>Every pod looks at its instances.</summary>
+    public void Nudge()
+    {
+        foreach (PodRun worker in _workers.Values.ToArray())
+            worker.Nudge();
     }
 
     /// <summary>Tells everything anew where the API does not have it.</summary>
@@ -114,8 +122,7 @@ internal sealed class NodeAgent(World world, Node node)
             foreach (string uid in node.Machine.Instances.Values.Select(i => i.Labels[InstanceNames.PodUid]).Concat(node.Machine.Records.Keys).Distinct().ToArray())
                 if (!_workers.ContainsKey(uid))
                     Orphan(uid);
-        foreach (PodRun worker in _workers.Values.ToArray())
-            worker.Nudge();
+        Nudge();
         world.At(10_000, Resync);
     }
 
@@ -175,7 +182,7 @@ internal sealed class NodeAgent(World world, Node node)
             ["metadata"] = new JsonObject { ["name"] = node.Name, ["uid"] = node.NewUid() },
         };
         string message = string.Create(CultureInfo.InvariantCulture, $"report {_report}");
-        if (document["status"]?["conditions"]?[0] is { } before && (string?)before["message"] == message && (string?)before["status"] == "True")
+        if ((document["status"]?["conditions"] as JsonArray)?.FirstOrDefault() is { } before && (string?)before["message"] == message && (string?)before["status"] == "True")
             return document;
         document["status"] = new JsonObject
         {

@@ -40,7 +40,7 @@ public sealed class PlantedFaults(ITestOutputHelper output)
     {
         var found = new List<(int Seed, Claim Claim)>();
         IGrouping<Claim, (int Seed, Claim Claim)>? best = null;
-        Parallel.For(1, count + 1, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, (seed, state) =>
+        Parallel.For(Asked.From, Asked.From + count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, (seed, state) =>
         {
             if (state.IsStopped || Find(fault, seed) is not { } claim)
                 return;

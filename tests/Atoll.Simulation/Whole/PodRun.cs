@@ -176,7 +176,8 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
             [InstanceNames.Grace] = "1",
         };
         // The image is fetched by the agent, and the fetch dies with it; what the runtime was told to do is done.
-        Later(world.Chance(10) ? 3000 : 100, () => Machine.Start(InstanceNames.Id(Object.Uid, start.Name, start.Attempt), labels, () => End(start.Name)));
+        int? forMs = Object.View(ApiJson.Default.Pod).Spec.RestartPolicy is null or "Always" ? null : 300 + world.Below(8000);
+        Later(world.Chance(10) ? 3000 : 100, () => Machine.Start(InstanceNames.Id(Object.Uid, start.Name, start.Attempt), labels, forMs, () => End(start.Name)));
     }
 
     /// <summary>What the pod's volumes name is at the site.</summary>

@@ -13,6 +13,9 @@ namespace Atoll.Simulation.Whole;
 /// <summary>The leading node's link to the centre: the real uplink and outbox over the node's store, for as long as it leads.</summary>
 internal sealed class Uplink : ISiteItems
 {
+    /// <summary>So many pods at once are much for a site of a deep world.</summary>
+    public const int MassStop = 3;
+
     private readonly World _world;
     private readonly UplinkState _state = new();
     private readonly RecentBodies _bodies = new(64 * 1024);
@@ -63,7 +66,7 @@ internal sealed class Uplink : ISiteItems
             DialLater();
             return;
         }
-        var session = new SiteSession(new LinkOptions { Software = "sim", Bodies = _bodies, DeadAfterMs = 12_000 }, this, new Random(_world.Random.Next()));
+        var session = new SiteSession(new LinkOptions { Software = "sim", Bodies = _bodies, DeadAfterMs = 12_000, Fault = Line.Fault, MassStopLeast = _world.IsDeep ? MassStop : 10 }, this, new Random(_world.Random.Next()));
         Line = new Line(_world, this, session, _world.Centre.NewSession());
         _world.Trace($"{Node.Name}: dials, {_state.Sequence}, holds {_state.Outbox.Held.Count}, {_state.Outbox.Open().Count} outcomes open");
         Line.Start(new SiteHoldings(_state.Sequence, [.. _state.Outbox.Held.Values], HasBodies: false), _state.Outbox.Open());
@@ -100,6 +103,8 @@ internal sealed class Uplink : ISiteItems
     {
         if (Line != line)
             return;
+        if (line.SiteState == LinkState.Syncing)
+            line.Vanish(batch.Removals.Count(IsRunning), RunningCount);
         ImportBatch import = _state.Take(batch, static _ => { });
         var writes = new Dictionary<string, byte[]?>(StringComparer.Ordinal);
         foreach (ImportObject item in import.Upserts)

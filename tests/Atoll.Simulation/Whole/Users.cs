@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Link;
 
 namespace Atoll.Simulation.Whole;
 
@@ -10,7 +13,7 @@ internal sealed class Users
 {
     private const string Namespace = "default";
 
-    private static readonly ResourceType[] s_workloads = [Kinds.Deployment, Kinds.StatefulSet, Kinds.DaemonSet];
+    private static readonly ResourceType[] s_lasting = [Kinds.Deployment, Kinds.StatefulSet, Kinds.DaemonSet], s_workloads = [.. s_lasting, Kinds.Job];
 
     private readonly World _world;
     private int _names;
@@ -30,6 +33,11 @@ internal sealed class Users
     {
         if (!_world.Centre.IsUp)
             return;
+        if (_world.IsDeep && _world.Chance(8))
+        {
+            MakeWorkload(Kinds.Job);
+            return;
+        }
         int dice = _world.Below(100);
         if (dice < 20 && _world.IsWide && _world.Chance(30))
             MakeWorkload(Kinds.DaemonSet);
@@ -50,11 +58,47 @@ internal sealed class Users
         else if (dice < 92)
             Delete(Pick(Kinds.Pod));
         else if (dice < 94)
-            Force();
+            Force(Pick(Kinds.Pod));
         else if (dice < 97)
             Patch(Pick(Kinds.Node), new JsonObject { ["spec"] = new JsonObject { ["unschedulable"] = _world.Chance(50) } });
         else
             Create(Kinds.Secret, Named("v1", "Secret", $"unused-{_names++}", new JsonObject { ["value"] = "c2VjcmV0" }));
+    }
+
+    /// <summary>Somebody deletes all pods of a site by force while it is out of reach: it finds most of what it runs gone when it returns.</summary>
+    public void Purge(Site site)
+    {
+        if (!_world.Centre.IsUp)
+            return;
+        site.CutOff(3000 + _world.Below(15_000));
+        foreach (KubeObject pod in _world.Centre.Api.All(Kinds.Pod))
+            if (site.Find(pod.View(ApiJson.Default.Pod).Spec.NodeName ?? "") is not null)
+                Force((Kinds.Pod, pod));
+    }
+
+    /// <summary>An operator looks, again and again, at what sites keep and the centre does not know, and decides: first about pods, then about what they needed.</summary>
+    public void Operate()
+    {
+        if (_world.Centre.IsUp && (!_world.Faulty || _world.Chance(40)))
+            foreach (Site site in _world.Sites)
+                _world.Centre.Decide(site, Decisions);
+        _world.At(3000 + _world.Below(4000), Operate);
+    }
+
+    private JsonArray Decisions(IReadOnlyList<HeldItem> offered)
+    {
+        bool IsPod(HeldItem item) => item.Kind == Kinds.Pod.GroupResource;
+        var said = new JsonArray();
+        foreach (HeldItem item in offered)
+        {
+            // A node registers anew by itself.
+            if (item.Kind == Kinds.Node.GroupResource || (offered.Any(IsPod) && !IsPod(item)))
+                continue;
+            string action = IsPod(item) && _world.Centre.Api.Find(Kinds.Pod, item.Name) is null && _world.Chance(70) ? "Adopt" : "Stop";
+            _world.Trace($"operator: {action} {item.Kind} {item.Name} ({item.Uid})");
+            said.Add(new JsonObject { ["uid"] = item.Uid, ["action"] = action });
+        }
+        return said;
     }
 
     /// <summary>Puts right what would keep pods from running when all is quiet: cordoned nodes and Secrets that are missing.</summary>
@@ -67,6 +111,16 @@ internal sealed class Users
         foreach (KubeObject node in _world.Centre.Api.All(Kinds.Node))
             if (node.ToNode()["spec"]?["unschedulable"] is not null)
                 Patch((Kinds.Node, node), new JsonObject { ["spec"] = new JsonObject { ["unschedulable"] = false } });
+    }
+
+    /// <summary>Changes one ConfigMap, and nothing else: its key, or null when there is none.</summary>
+    public string? ChangeOne()
+    {
+        if (_world.Centre.Api.All(Kinds.ConfigMap) is not [KubeObject map, ..])
+            return null;
+        _world.Checks.QuietFrom();
+        Patch((Kinds.ConfigMap, map), new JsonObject { ["data"] = new JsonObject { ["value"] = "changed at rest" } });
+        return map.Key;
     }
 
     private void MakeWorkload(ResourceType type)
@@ -91,19 +145,24 @@ internal sealed class Users
             ["selector"] = new JsonObject { ["matchLabels"] = new JsonObject { ["app"] = name } },
             ["template"] = new JsonObject { ["metadata"] = new JsonObject { ["labels"] = new JsonObject { ["app"] = name } }, ["spec"] = pod },
         };
-        if (type == Kinds.DaemonSet)
+        if (type == Kinds.DaemonSet || type == Kinds.Job)
             spec.Remove("replicas");
+        if (type == Kinds.Job)
+        {
+            pod["restartPolicy"] = _world.Chance(50) ? "Never" : "OnFailure";
+            (spec["completions"], spec["parallelism"], spec["backoffLimit"], spec["manualSelector"]) = (1 + _world.Below(3), 1 + _world.Below(2), 1000, true);
+        }
         if (type == Kinds.StatefulSet && _world.Chance(50))
             spec["podManagementPolicy"] = "Parallel";
         var metadata = new JsonObject { ["name"] = name, ["namespace"] = Namespace };
         if (type == Kinds.Deployment && _world.Chance(40))
             metadata["annotations"] = new JsonObject { ["edge.atoll.dev/failover"] = _world.Chance(50) ? "any" : "region", ["edge.atoll.dev/failover-after"] = "30s" };
-        Create(type, new JsonObject { ["apiVersion"] = "apps/v1", ["kind"] = type.Kind, ["metadata"] = metadata, ["spec"] = spec });
+        Create(type, new JsonObject { ["apiVersion"] = type == Kinds.Job ? "batch/v1" : "apps/v1", ["kind"] = type.Kind, ["metadata"] = metadata, ["spec"] = spec });
     }
 
     private void Update()
     {
-        if (Pick(s_workloads) is not { } target)
+        if (Pick(s_lasting) is not { } target)
             return;
         JsonObject document = target.Value.ToNode();
         document["spec"]!["template"]!["spec"]!["containers"]![0]!["image"] = $"app:{1 + _world.Below(3)}";
@@ -125,9 +184,9 @@ internal sealed class Users
     }
 
     /// <summary>A deletion that asks nobody.</summary>
-    private void Force()
+    private void Force((ResourceType Type, KubeObject Value)? pod)
     {
-        if (Pick(Kinds.Pod) is not { } target)
+        if (pod is not { } target)
             return;
         Forced.Add(target.Value.Uid);
         _world.Trace($"user: forces the deletion of {target.Value.Key} ({target.Value.Uid})");

@@ -4,13 +4,13 @@ using System.Globalization;
 namespace Atoll.Simulation.Whole;
 
 /// <summary>
-/// Runs whole installations: the seeds of the corpus and 255 fixed ones, 15 of them with DaemonSets, so that the answer is the same on every machine;
+/// Runs whole installations: the seeds of the corpus and 275 fixed ones, 15 of them with DaemonSets, 20 with Jobs and a centre that is put back too, so that the answer is the same on every machine;
 /// <c>make soak</c> runs 100,000, and <c>ATOLL_SIM_SECONDS=180</c> as many more as that time allows.
 /// <c>--seed N</c> replays one and prints its trace (<see cref="Asked"/>).
 /// </summary>
 public sealed class WholeSimulation(ITestOutputHelper output)
 {
-    private const int Fixed = 240, Wide = 15, Soak = 100_000;
+    private const int Fixed = 240, Wide = 15, Deep = 20, Soak = 100_000;
 
     /// <summary>So many failing seeds say enough.</summary>
     private const int Enough = 12;
@@ -24,7 +24,7 @@ public sealed class WholeSimulation(ITestOutputHelper output)
             World.Run(one);
             return;
         }
-        int count = Asked.Count(Fixed + Wide, Soak);
+        int count = Asked.Count(Fixed + Wide + Deep, Soak);
         TimeSpan budget = TimeSpan.FromSeconds(Asked.Seconds ?? 0);
         int[] corpus = Asked.From > 1 ? [] : [.. Corpus.Seeds()];
         var watch = Stopwatch.StartNew();
@@ -36,7 +36,7 @@ public sealed class WholeSimulation(ITestOutputHelper output)
         {
             while (!state.IsStopped && Interlocked.Increment(ref next) is var turn && (turn < Asked.From + count || watch.Elapsed < budget))
             {
-                int seed = turn <= 0 ? corpus[-turn] : Asked.Seeds is null && !Asked.Soak && turn > Fixed ? 1000 + turn - Fixed : turn;
+                int seed = turn <= 0 ? corpus[-turn] : Asked.Seeds is null && !Asked.Soak ? Usual(turn) : turn;
                 try
                 {
                     Interlocked.Add(ref steps, World.Run(seed));
@@ -53,6 +53,9 @@ public sealed class WholeSimulation(ITestOutputHelper output)
         Assert.True(failures.Count == 0, $"{string.Join('\n', failures.Values.Select(f => f.Split('\n')[0]))}\n\n{failures.Values.FirstOrDefault()}");
         output.WriteLine($"{next - Environment.ProcessorCount - Asked.From + 1} seeds and {corpus.Length} of the corpus, {steps} steps in {watch.Elapsed.TotalSeconds:F0} s");
     }
+
+    // Some of each kind of world.
+    private static int Usual(int turn) => turn <= Fixed ? turn : turn <= Fixed + Wide ? 1000 + turn - Fixed : 2000 + turn - Fixed - Wide;
 }
 
 /// <summary>Seeds that once failed, one a line with what they found: they are run first, always.</summary>

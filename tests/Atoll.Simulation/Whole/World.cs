@@ -36,6 +36,9 @@ internal sealed class World
     /// <summary>Users make DaemonSets too. Seeds up to 1,000 go without, so that the dice of those that once failed are as they were.</summary>
     public bool IsWide => Seed > 1000;
 
+    /// <summary>There are Jobs, the centre is put back to older copies of its store, and much is deleted at once by force: seeds above 2,000.</summary>
+    public bool IsDeep => Seed > 2000;
+
     public Random Random { get; }
 
     /// <summary>Milliseconds since the beginning.</summary>
@@ -124,6 +127,8 @@ internal sealed class World
         foreach (Site site in Sites)
             site.PowerOn();
         Disturb();
+        if (IsDeep)
+            Users.Operate();
         RunUntil(20_000 + Below(60_000));
         Faulty = false;
         Trace("-- faults stop --");
@@ -143,6 +148,10 @@ internal sealed class World
         RunUntil(Now + 60_000);
         Checks.Quiet();
         Checks.Rest();
+        if (Users.ChangeOne() is not { } changed)
+            return;
+        RunUntil(Now + 10_000);
+        Checks.ChangedOne(changed);
     }
 
     private void RunUntil(long time)
@@ -165,10 +174,15 @@ internal sealed class World
     {
         if (!Faulty)
             return;
+        bool rare = IsDeep && Chance(3);
         int dice = Below(1000);
         Site site = Sites[Below(Sites.Count)];
         Node node = site.Nodes[Below(site.Nodes.Count)];
-        if (dice < 620)
+        if (rare && dice < 700)
+            Centre.Restore();
+        else if (rare)
+            Users.Purge(site);
+        else if (dice < 620)
             Users.Act();
         else if (dice < 710)
             node.Agent?.Disturb();

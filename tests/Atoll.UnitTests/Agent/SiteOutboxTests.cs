@@ -132,6 +132,25 @@ public sealed class SiteOutboxTests
     }
 
     [Fact]
+    public void Of_a_parent_that_was_put_back_a_node_that_it_lost_registers_at_once_and_a_pod_that_ended_does_not_begin_again()
+    {
+        var state = new UplinkState();
+        ReadOnlyMemory<byte> pod = Pod("p", "Pending").Utf8;
+        foreach (HeldItem held in (HeldItem[])[new("nodes", "n", "n", 3), Held("p")])
+            state.Outbox.Hold(held);
+        state.Changed(Kinds.Node, null, Object(Kinds.Node, "n", """{"capacity":{"cpu":"2"}}""", 1));
+        state.Changed(Kinds.Pod, null, Pod("p", "Running"));
+        state.Changed(Kinds.Pod, Pod("p", "Running"), null);
+        state.Acknowledged(state.Outbox.Open());
+        var batch = new ScopeBatch(1, LinkSequence.None, [new LinkItem("pods", "default/p", "p", 9, pod)], [], ["n"]);
+        Assert.Empty(state.Take(batch, _ => { }).Upserts);
+        Assert.Equal("register", state.Outbox.Read(Assert.Single(state.Applied(batch)).Uid)!.Operation);
+        // Told to go, and then there again: another one of that identity would be news.
+        state.Take(batch with { Upserts = [], Removals = ["p"], Orphans = [] }, _ => { });
+        Assert.Single(state.Take(batch with { Orphans = [] }, _ => { }).Upserts);
+    }
+
+    [Fact]
     public void A_parent_with_another_history_is_told_everything_anew_oldest_first()
     {
         foreach (string name in (string[])["a", "b", "c"])

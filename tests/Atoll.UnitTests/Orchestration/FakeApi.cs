@@ -54,6 +54,9 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         }
     }
 
+    /// <summary>Begins the next epoch, as a store does that was put back: no revision of the one before comes again.</summary>
+    public void BeginEpoch() => _revision = ((_revision >> 48) + 1) << 48;
+
     public List<KubeObject> All(ResourceType type)
     {
         lock (_gate)
@@ -160,6 +163,8 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         if (node["metadata"]!["deletionTimestamp"] is not null && !(options.GracePeriodSeconds == 0 && finalizers.Count == 0))
             return old;
         node["metadata"]!["deletionTimestamp"] ??= KubeTime.Format(time.GetUtcNow());
+        if (options.GracePeriodSeconds == 0)
+            node["metadata"]!["deletionGracePeriodSeconds"] = 0;
         if (type == Kinds.Namespace)
             node["status"] = new JsonObject { ["phase"] = "Terminating" };
         return Store(type, node, WatchEventType.Modified);
@@ -243,7 +248,7 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         if (subresource is null && type != Kinds.Node && !JsonNode.DeepEquals(now["spec"], old.ToNode()["spec"]))
             now["metadata"]!["generation"] = (old.Metadata.Generation ?? 1) + 1;
         bool held = now["metadata"]!["finalizers"] is JsonArray { Count: > 0 } || now["spec"]?["finalizers"] is JsonArray { Count: > 0 };
-        bool bound = type == Kinds.Pod && !string.IsNullOrEmpty((string?)now["spec"]?["nodeName"]) && (string?)now["status"]?["phase"] is not ("Succeeded" or "Failed");
+        bool bound = type == Kinds.Pod && !string.IsNullOrEmpty((string?)now["spec"]?["nodeName"]) && (string?)now["status"]?["phase"] is not ("Succeeded" or "Failed") && (long?)now["metadata"]!["deletionGracePeriodSeconds"] != 0;
         if (now["metadata"]!["deletionTimestamp"] is null || held || bound)
             return Store(type, now, WatchEventType.Modified);
         Remove(type, old);

@@ -101,7 +101,7 @@ public sealed class LoopTests
     }
 
     [Fact]
-    public void An_identity_that_went_never_comes_back()
+    public void An_identity_that_went_does_not_come_back_by_old_news()
     {
         var copy = new Copy(Kinds.Pod, _time);
         copy.Seen(null, Object("p", "u1", 5));
@@ -111,6 +111,18 @@ public sealed class LoopTests
         copy.Wrote(Object("p", "u2", 8)); // Made again under the same name.
         copy.Seen(Object("p", "u1", 6), null);
         Assert.Equal("u2", copy.Get("default/p")!.Uid);
+    }
+
+    [Fact]
+    public void An_identity_that_the_mirror_shows_again_after_it_went_is_back_and_an_old_answer_is_not()
+    {
+        var copy = new Copy(Kinds.Pod, _time);
+        copy.Seen(null, Object("p", "u1", 5));
+        copy.Seen(Object("p", "u1", 5), null);
+        copy.Wrote(Object("p", "u1", 6)); // An answer that was under way.
+        Assert.Null(copy.Get("default/p"));
+        copy.Seen(null, Object("p", "u1", 9)); // Adopted at a site that ran on.
+        Assert.Equal("9", copy.Get("default/p")!.ResourceVersion);
     }
 
     [Fact]

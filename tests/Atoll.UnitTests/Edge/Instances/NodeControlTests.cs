@@ -200,6 +200,24 @@ public sealed class NodeControlTests
     }
 
     [Fact]
+    public async Task A_pod_that_comes_back_while_it_is_stopped_as_one_that_nobody_wants_runs_again()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = _ => new FakeBehaviour { IgnoresSignal = true };
+        const string Slow = One + """ ,"terminationGracePeriodSeconds":1 """;
+        await world.StartAsync();
+        KubeObject pod = await world.PodAsync("p", Slow);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        int Count(string act) => world.Runtime.Journal.Count(l => l.StartsWith($"{act} {pod.Uid}", StringComparison.Ordinal));
+        // As when the next leader of a site has an older state, and hears of the pod from the parent a moment later.
+        await world.DeleteAsync("p", 0);
+        await NodeWorld.UntilAsync(() => Count("stop") == 1, "being stopped");
+        await world.PodAsync("p", Slow, $",\"uid\":\"{pod.Uid}\"");
+        await NodeWorld.UntilAsync(() => Count("start") == 2, "started again");
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready again");
+    }
+
+    [Fact]
     public async Task After_a_reboot_init_containers_run_again_and_counts_go_on()
     {
         await using NodeWorld world = await NodeWorld.MakeAsync();

@@ -1,0 +1,87 @@
+using System.Text.Json.Nodes;
+using Atoll.Api;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
+using Atoll.Api.Resources;
+using Atoll.Cloud.Hub;
+using Atoll.Link;
+using Atoll.UnitTests.Orchestration;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Atoll.UnitTests.Cloud;
+
+public sealed class OrphansTests : IOrphanSite
+{
+    private static readonly FakeTimeProvider s_time = new(DateTimeOffset.UnixEpoch);
+
+    private readonly FakeApi _centre = new(s_time), _site = new(s_time);
+    private readonly List<string> _released = [];
+    private readonly Orphans _orphans;
+
+    public OrphansTests()
+    {
+        _orphans = new Orphans(_centre, NullLogger.Instance);
+        Make(_centre, Kinds.Namespace, "default", "ns");
+        Make(_centre, Kinds.Site, "s", "site");
+        Make(_centre, Kinds.Node, "n1", "n1", metadata: ""","labels":{"edge.atoll.dev/site":"s"}""");
+    }
+
+    public void Release(IReadOnlyList<string> uids) => _released.AddRange(uids);
+
+    public IResources Reach() => _site;
+
+    [Fact]
+    public async Task What_is_adopted_comes_with_what_it_needs_its_status_and_without_an_owner_that_is_gone()
+    {
+        Pod(_site, "p", "p1", "n1");
+        Make(_site, Kinds.Secret, "db", "s1");
+        await DecideAsync("Adopt", ("pods", "p", "p1"), ("secrets", "db", "s1"));
+        KubeObject pod = _centre.Find(Kinds.Pod, "default/p")!;
+        Assert.Equal(("p1", "Running"), (pod.Uid, pod.View(ApiJson.Default.Pod).Status!.Phase));
+        Assert.Empty(pod.Metadata.OwnerReferences ?? []);
+        Assert.Equal("s1", _centre.Find(Kinds.Secret, "default/db")!.Uid);
+        Assert.Empty(_orphans.Of("s")!);
+        Assert.Empty(_released);
+        Assert.Null(Decisions());
+    }
+
+    [Fact]
+    public async Task What_ended_before_the_word_came_is_neither_adopted_nor_kept_nor_waited_for()
+    {
+        Pod(_site, "other", "p2", "n1");
+        await DecideAsync("Adopt", ("pods", "p", "p1"), ("pods", "other", "another"));
+        Assert.Empty(_centre.All(Kinds.Pod));
+        Assert.Equal(["another", "p1"], _released.Order());
+        Assert.Empty(_orphans.Of("s")!);
+        Assert.Null(Decisions());
+    }
+
+    [Fact]
+    public async Task A_pod_that_the_centre_has_given_another_node_since_is_not_taken_for_adopted()
+    {
+        Pod(_site, "p", "p1", "n1");
+        Pod(_centre, "p", "p1", "n2");
+        await DecideAsync("Adopt", ("pods", "p", "p1"));
+        Assert.Single(_orphans.Of("s")!);
+        Assert.NotNull(Decisions());
+        Assert.Equal("n2", _centre.Find(Kinds.Pod, "default/p")!.View(ApiJson.Default.Pod).Spec.NodeName);
+    }
+
+    private async Task DecideAsync(string action, params (string Kind, string Name, string Uid)[] kept)
+    {
+        _orphans.Offer("s", [.. kept.Select(k => new HeldItem(k.Kind, "default/" + k.Name, k.Uid, 1, Orphan: true))]);
+        JsonArray said = [.. kept.Where(k => k.Kind == "pods").Select(k => new JsonObject { ["uid"] = k.Uid, ["action"] = action })];
+        Assert.Null((await _centre.PatchAsync(Kinds.Site, null, "s", PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["orphans"] = said } }, default)).Error);
+        await _orphans.ReconcileAsync(_centre.Find(Kinds.Site, "s")!, this, _ => false, default);
+    }
+
+    private List<OrphanDecision>? Decisions() => _centre.Find(Kinds.Site, "s")!.View(ApiJson.Default.Site).Spec.Orphans;
+
+    private static void Pod(FakeApi api, string name, string uid, string node) => Make(api, Kinds.Pod, name, uid,
+        $$$""","spec":{"nodeName":"{{{node}}}","containers":[{"name":"c","image":"i"}],"volumes":[{"name":"v","secret":{"secretName":"db"}}]},"status":{"phase":"Running"}""",
+        ""","ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"gone","uid":"r0","controller":true}]""");
+
+    private static void Make(FakeApi api, ResourceType type, string name, string uid, string rest = "", string metadata = "") =>
+        Assert.Null(api.CreateAsync(type, type.Namespaced ? "default" : null, JsonNode.Parse($$$"""{"apiVersion":"{{{type.ApiVersion}}}","kind":"{{{type.Kind}}}","metadata":{"name":"{{{name}}}","uid":"{{{uid}}}"{{{metadata}}}}{{{rest}}}}""")!.AsObject(), default).Result.Error);
+}
