@@ -66,12 +66,13 @@ soak: ## the long forms, for hours if asked: make soak HOURS=4
 	@eng/install.sh test
 	@ATOLL_SOAK=1 ATOLL_SOAK_HOURS="$(or $(HOURS),1)" eng/test.sh
 
-bench: ## the benchmarks, into docs/benchmarks/: make bench SITES=50,100 for small fleets
+bench: ## the benchmarks, into docs/benchmarks/: make bench SITES=50,100 for small fleets, LARGE=10000 for one of 1 M pods
 	@eng/install.sh test
 	@$(MAKE) build
 	@dotnet run --project bench/Scheduling -c Release -- --out=docs/benchmarks/scheduling-online.md
 	@dotnet run --project bench/Fragmentation -c Release -- docs/benchmarks
 	@dotnet run --project bench/Fleet -c Release -- report --out=docs/benchmarks --sites=$(or $(SITES),312,625,1250,2500)
+	@$(if $(LARGE),dotnet run --project bench/Fleet -c Release -- large --out=docs/benchmarks --sites=$(LARGE),true)
 	@$(SUDO) eng/bench.sh
 
 clean: ## remove what was built

@@ -14,7 +14,7 @@ internal static class LargeReport
         text.Append(CultureInfo.InvariantCulture, $"""
             ## A fleet of {r.Sites:N0} sites, {r.Nodes:N0} nodes and {r.Pods:N0} pods
 
-            Measured on {r.Day} (load {r.Load}), by `fleet-bench large`. Every site holds its scope already when it first dials, as after a restart of the
+            Measured on {r.Day} (load {r.Load}), by `make bench LARGE={r.Sites}` (`fleet-bench large`). Every site holds its scope already when it first dials, as after a restart of the
             centre; the centre's heap may not pass {CentreProcess.LargeHeapMib / 1024} GiB.
 
             | what | measured |
