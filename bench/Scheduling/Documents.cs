@@ -17,6 +17,9 @@ internal static class Documents
 
     public const string PreferredAffinity = ""","affinity":{"podAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,"podAffinityTerm":{"labelSelector":{"matchLabels":{"color":"red"}},"topologyKey":"kubernetes.io/hostname","namespaces":["sched-1","sched-0"]}}]}}""";
 
+    /// <summary>What makes a pod of 1 KB one of 2 KB.</summary>
+    public static readonly string Large = ",\"volumes\":[" + string.Join(',', Enumerable.Range(0, 8).Select(i => $"{{\"name\":\"volume-of-some-length-{i}\",\"configMap\":{{\"name\":\"configuration-of-some-length-{i}\",\"defaultMode\":420}}}}")) + "]";
+
     public const string NodeAffinity = ""","affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"topology.kubernetes.io/zone","operator":"In","values":["zone1","zone2"]}]}]}}}""";
 
     public static KubeObject Node(int i, int zones) => Parse(string.Create(CultureInfo.InvariantCulture,

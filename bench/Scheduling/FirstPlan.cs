@@ -18,7 +18,11 @@ namespace Atoll.Bench.Scheduling;
 /// </summary>
 internal static class FirstPlan
 {
-    public static async Task<(TimeSpan Served, TimeSpan Bound, TimeSpan Processor)> MeasureAsync(int nodes, int pods)
+    /// <summary>Since the store was open: the API answers, the waiting pod has its node; processor time until then, and the most memory that the process ever had.</summary>
+    public readonly record struct Started(TimeSpan Served, TimeSpan Bound, TimeSpan Processor, long PeakMib);
+
+    /// <summary>In a folder of its own, which goes afterwards.</summary>
+    public static async Task<Started> MeasureAsync(int nodes, int pods)
     {
         string path = Path.Combine(Path.GetTempPath(), $"atoll-first-plan-{Environment.ProcessId}");
         Directory.CreateDirectory(path);
@@ -27,22 +31,7 @@ internal static class FirstPlan
             string file = Path.Combine(path, "store.db");
             await FillAsync(file, nodes, pods).ConfigureAwait(false);
             GC.Collect();
-            await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
-            RecentForms.SetCapacity(16_384); // As a centre does.
-            long begin = Stopwatch.GetTimestamp();
-            TimeSpan processor = Processor.Time;
-            await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);
-            TimeSpan served = Stopwatch.GetElapsedTime(begin);
-            IResources api = server.As(Identity.Administrator("bench"));
-            using var stop = new CancellationTokenSource();
-            Task running = new OrchestrationHost(api, TimeProvider.System, new Random(1), NullLoggerFactory.Instance).RunAsync(stop.Token);
-            while (string.IsNullOrEmpty((await api.GetAsync(Kinds.Pod, "default", "waiting", default).ConfigureAwait(false)).Object!.View(ApiJson.Default.Pod).Spec.NodeName))
-                await Task.Delay(2).ConfigureAwait(false);
-            TimeSpan bound = Stopwatch.GetElapsedTime(begin);
-            processor = Processor.Time - processor;
-            await stop.CancelAsync().ConfigureAwait(false);
-            await running.ConfigureAwait(false);
-            return (served, bound, processor);
+            return await MeasureAsync(file).ConfigureAwait(false);
         }
         finally
         {
@@ -50,13 +39,51 @@ internal static class FirstPlan
         }
     }
 
-    private static async Task FillAsync(string file, int nodes, int pods)
+    /// <summary>Over a copy of a file that <see cref="FillAsync"/> made: a start binds what waits.</summary>
+    public static async Task<Started> MeasureCopyAsync(string file)
+    {
+        string path = Directory.CreateTempSubdirectory("atoll-first-plan-").FullName;
+        try
+        {
+            foreach (string part in (string[])["", ".epoch"])
+                File.Copy(file + part, Path.Combine(path, "store.db" + part));
+            GC.Collect();
+            return await MeasureAsync(Path.Combine(path, "store.db")).ConfigureAwait(false);
+        }
+        finally
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    /// <summary>Over a file that <see cref="FillAsync"/> made.</summary>
+    public static async Task<Started> MeasureAsync(string file)
+    {
+        await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
+        RecentForms.SetCapacity(16_384); // As a centre does.
+        long begin = Stopwatch.GetTimestamp();
+        TimeSpan processor = Processor.Time;
+        await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);
+        TimeSpan served = Stopwatch.GetElapsedTime(begin);
+        IResources api = server.As(Identity.Administrator("bench"));
+        using var stop = new CancellationTokenSource();
+        Task running = new OrchestrationHost(api, TimeProvider.System, new Random(1), NullLoggerFactory.Instance).RunAsync(stop.Token);
+        while (string.IsNullOrEmpty((await api.GetAsync(Kinds.Pod, "default", "waiting", default).ConfigureAwait(false)).Object!.View(ApiJson.Default.Pod).Spec.NodeName))
+            await Task.Delay(2).ConfigureAwait(false);
+        TimeSpan bound = Stopwatch.GetElapsedTime(begin);
+        processor = Processor.Time - processor;
+        await stop.CancelAsync().ConfigureAwait(false);
+        await running.ConfigureAwait(false);
+        return new Started(served, bound, processor, Process.GetCurrentProcess().PeakWorkingSet64 >> 20);
+    }
+
+    public static async Task FillAsync(string file, int nodes, int pods, string more = "")
     {
         await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
         await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);
         IResources api = server.As(Identity.Administrator("bench"));
         await InBatchesAsync(nodes, i => CreateAsync(api, Kinds.Node, Documents.Node(i, 1_000))).ConfigureAwait(false);
-        await InBatchesAsync(pods, i => CreateAsync(api, Kinds.Pod, Documents.Pod($"pod-{i}", "default", "blue", "", $"node-{i % nodes}"))).ConfigureAwait(false);
+        await InBatchesAsync(pods, i => CreateAsync(api, Kinds.Pod, Documents.Pod($"pod-{i}", "default", "blue", more, $"node-{i % nodes}"))).ConfigureAwait(false);
         await CreateAsync(api, Kinds.Pod, Documents.Pod("waiting", "default", "blue", "")).ConfigureAwait(false);
     }
 

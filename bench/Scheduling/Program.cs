@@ -8,23 +8,38 @@ using Atoll.Scheduling.Online;
 
 // Before everything else: this one may use all cores.
 string start = "";
+if (Value("--fill") is { } made)
+{
+    // For looking at a start by itself: `--fill=FILE --pods=250000`, then `--start=FILE --times=3` in a process that has not filled it.
+    await FirstPlan.FillAsync(made, 5_000, int.Parse(Value("--pods") ?? "100000", CultureInfo.InvariantCulture), args.Contains("--large") ? Documents.Large : "").ConfigureAwait(false);
+    return;
+}
+if (Value("--start") is { } kept)
+{
+    for (int i = 0; i < int.Parse(Value("--times") ?? "1", CultureInfo.InvariantCulture); i++)
+    {
+        FirstPlan.Started began = await FirstPlan.MeasureCopyAsync(kept).ConfigureAwait(false);
+        Console.WriteLine($"served {began.Served.TotalMilliseconds:N0} ms, bound {began.Bound.TotalMilliseconds:N0} ms, {began.Processor.TotalMilliseconds:N0} ms of all cores, {began.PeakMib} MiB at most; so far {GC.CollectionCount(0)}/{GC.CollectionCount(1)}/{GC.CollectionCount(2)} collections, {GC.GetTotalPauseDuration().TotalMilliseconds:N0} ms");
+    }
+    return;
+}
 if (args.Contains("--first-plan") || args.Any(a => a.StartsWith("--out=", StringComparison.Ordinal)))
 {
-    (TimeSpan served, TimeSpan bound, TimeSpan processor) = await FirstPlan.MeasureAsync(5_000, 100_000).ConfigureAwait(false);
+    (TimeSpan served, TimeSpan bound, TimeSpan processor, _) = await FirstPlan.MeasureAsync(5_000, 100_000).ConfigureAwait(false);
     start = $"| opened store of 100,000 pods → API served / first pod bound, durably | {served.TotalMilliseconds:N0} / **{bound.TotalMilliseconds:N0} ms** ({processor.TotalMilliseconds:N0} ms of all cores) | 1,000 ms: {(bound.TotalMilliseconds < 1000 ? "met" : "missed")} |";
     Console.WriteLine(start);
     if (args.Contains("--first-plan"))
         return;
 }
 
-// One core, as the bars say. A case is run once to warm up and five times; the median counts. `--quick`: once each.
+// One core, as the bars say. A case is run once to warm up and five times; the median counts. `--quick`: once each. `--only=NAME`:
+// cases whose name has it; `--only=decision`, `--only=decision:affinity`: single decisions.
 #pragma warning disable CA1416
 Process.GetCurrentProcess().ProcessorAffinity = 1;
 #pragma warning restore CA1416
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 bool quick = args.Contains("--quick");
-string? only = args.FirstOrDefault(a => a.StartsWith("--only=", StringComparison.Ordinal))?["--only=".Length..];
-string? into = args.FirstOrDefault(a => a.StartsWith("--out=", StringComparison.Ordinal))?["--out=".Length..];
+string? only = Value("--only"), into = Value("--out");
 
 Case[] cases =
 [
@@ -62,7 +77,7 @@ foreach ((string name, int nodes, string more) in new[]
     ("basic", 100_000, ""), ("topology spread", 100_000, Documents.Spread), ("required pod affinity", 100_000, Documents.Affinity),
 })
 {
-    if (only is not null && only != "decision")
+    if (only is not null && (!only.StartsWith("decision", StringComparison.Ordinal) || !name.Contains(only["decision".Length..].TrimStart(':'), StringComparison.Ordinal)))
         continue;
     (double p50, double p99) = Latency.Measure(nodes, more, quick ? 200 : 1000);
     string line = $"| {name} | {nodes:N0} | {p50:N2} ms | **{p99:N2} ms** | {(nodes == 100_000 ? $"5 ms: {(p99 < 5 ? "met" : "missed")}" : "")} |";
@@ -74,6 +89,8 @@ if (into is not null)
     lines.AppendLine().AppendLine("| start of a centre (clock on the wall, all cores) | Atoll | bar |").AppendLine("|---|---|---|").AppendLine(start);
     File.WriteAllText(into, Report.Text(lines.ToString()));
 }
+
+string? Value(string option) => args.FirstOrDefault(a => a.StartsWith(option + "=", StringComparison.Ordinal))?[(option.Length + 1)..];
 
 namespace Atoll.Bench.Scheduling
 {

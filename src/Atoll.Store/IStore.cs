@@ -29,6 +29,30 @@ public interface IStore : IAsyncDisposable
     ValueTask<StoreRange> RangeAsync(ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, int limit, long revision, CancellationToken cancellation);
 
     /// <summary>
+    /// Gives every entry that there was at <paramref name="revision"/> (0: at the newest) to visitors, in no order, and answers with the
+    /// revision: what a program begins with. On several threads at once when the store can; <paramref name="visitor"/> is asked for one
+    /// visitor a thread, before it begins. After <see cref="StoreError.Compacted"/> what was given is worth nothing.
+    /// </summary>
+    async ValueTask<(long Revision, StoreError Error)> ScanAsync(long revision, Func<StoreVisitor> visitor, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(visitor);
+        byte[] start = [0];
+        StoreVisitor visit = visitor();
+        while (true)
+        {
+            StoreRange range = await RangeAsync(start, new byte[] { 255 }, 10_000, revision, cancellation).ConfigureAwait(false);
+            if (range.Error != StoreError.None)
+                return (range.Revision, range.Error);
+            revision = range.Revision;
+            foreach (StoreEntry entry in range.Entries)
+                visit(entry.Key.Span, entry.Value.Span, entry.ModRevision);
+            if (!range.More)
+                return (revision, StoreError.None);
+            start = [.. range.Entries[^1].Key.Span, 0];
+        }
+    }
+
+    /// <summary>
     /// Applies all writes when all comparisons hold, else none. Returns after the data is durable. Keys and values are copied by the
     /// call: the caller may reuse its buffers as soon as it has the task. A key that is written twice, and missing lists, are an
     /// <see cref="ArgumentException"/>. A damaged file is a <c>StoreCorruptException</c>, a disk that cannot be written an
@@ -47,6 +71,9 @@ public interface IStore : IAsyncDisposable
     /// <summary>Forgets history at and below a revision (newest values stay). Idempotent.</summary>
     ValueTask CompactAsync(long revision, CancellationToken cancellation);
 }
+
+/// <summary>Gets one entry of <see cref="IStore.ScanAsync"/>; the bytes are good only during the call.</summary>
+public delegate void StoreVisitor(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long modRevision);
 
 /// <summary>Why a call of the store did not do what was asked.</summary>
 public enum StoreError

@@ -1,4 +1,4 @@
-using System.Text;
+using System.Collections.Concurrent;
 using Atoll.Api.Objects;
 using Atoll.Store;
 using Microsoft.Extensions.Logging;
@@ -11,8 +11,6 @@ namespace Atoll.Kube.Watch;
 /// </summary>
 internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsyncDisposable
 {
-    private const int LoadPage = 10_000;
-
     // Every key sorts at or after a single zero byte.
     private static readonly ReadOnlyMemory<byte> s_first = new byte[] { 0 };
 
@@ -109,35 +107,23 @@ internal sealed class CacheFeed(IStore store, ApiServerOptions options) : IAsync
         }
     }
 
-    // Every resource must be read at one revision: the first read fixes it. -1 when it was compacted meanwhile. By pages, so that what
-    // the store gives is garbage before there is much of it: the cache keeps bytes of its own. While a page is taken in, the store
-    // reads the next.
+    // Every resource is read at one revision. -1 when it was compacted meanwhile. Each thread that reads the store makes the objects of
+    // what it reads and sorts them.
     private async Task<long> LoadAtAsync(long revision, CancellationToken cancellation)
     {
-        foreach (ResourceCache cache in _caches)
+        var readers = new ConcurrentBag<CacheReader>();
+        (long at, StoreError error) = await store.ScanAsync(revision, () =>
         {
-            (ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end) = Keys.Range(cache.Prefix);
-            var state = new List<CachedObject>();
-            StoreRange range = await store.RangeAsync(start, end, LoadPage, revision, cancellation).ConfigureAwait(false);
-            while (true)
-            {
-                if (range.Error != StoreError.None)
-                    return -1;
-                if (revision == 0)
-                    revision = range.Revision;
-                if (!range.More)
-                {
-                    cache.Read(range.Entries, state);
-                    break;
-                }
-                (byte[] after, long at) = ([.. range.Entries[^1].Key.Span, 0], revision);
-                Task<StoreRange> next = Task.Run(() => store.RangeAsync(after, end, LoadPage, at, cancellation).AsTask(), cancellation);
-                cache.Read(range.Entries, state);
-                range = await next.ConfigureAwait(false);
-            }
-            cache.Load(state, revision);
-        }
-        return revision;
+            var reader = new CacheReader(_caches);
+            readers.Add(reader);
+            return reader.Read;
+        }, cancellation).ConfigureAwait(false);
+        if (error != StoreError.None)
+            return -1;
+        await Task.WhenAll(readers.Select(reader => Task.Run(reader.Sort, cancellation))).ConfigureAwait(false);
+        for (int i = 0; i < _caches.Count; i++)
+            _caches[i].Load(CacheReader.Merge(readers, i), at);
+        return at;
     }
 
     private async Task PumpAsync(CancellationToken cancellation)

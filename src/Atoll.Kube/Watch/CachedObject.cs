@@ -13,8 +13,8 @@ internal sealed class CachedObject
 {
     private KubeObject? _object;
 
-    /// <summary>A stored state; what it has in common with the state before (<paramref name="old"/>) is shared with it.</summary>
-    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod, CachedObject? old = null)
+    /// <summary>A stored state; what it has in common with the state before (<paramref name="old"/>) is shared with it. <paramref name="nodeName"/> gives the text of a node's name.</summary>
+    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod, CachedObject? old = null, Func<ReadOnlySpan<byte>, string>? nodeName = null)
     {
         Key = old?.Key ?? key;
         Revision = revision;
@@ -25,7 +25,7 @@ internal sealed class CachedObject
         Uid = old?.Uid == uid ? old.Uid : uid;
         if (!isPod)
             return;
-        string? node = fields.IsBound ? Encoding.UTF8.GetString(Utf8.Span[fields.NodeName]) : null;
+        string? node = !fields.IsBound ? null : nodeName is null ? Encoding.UTF8.GetString(Utf8.Span[fields.NodeName]) : nodeName(Utf8.Span[fields.NodeName]);
         NodeName = old?.NodeName == node ? old?.NodeName : node;
         _object = KubeObject.Stored(Utf8, Key, Uid, new StrongBox<PodFields>(fields));
     }

@@ -12,7 +12,7 @@ namespace Atoll.Kube.Watch;
 internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed feed, int historyEvents, int bufferEvents)
 {
     private readonly Lock _gate = new();
-    private readonly List<CachedObject> _items = [];
+    private List<CachedObject> _items = [];
     private readonly Dictionary<string, List<CachedObject>>? _byNode = type.Equals(Kinds.Pod) ? new(StringComparer.Ordinal) : null;
     private readonly List<CacheWatcher> _watchers = [];
     private readonly Dictionary<string, List<CacheWatcher>> _nodeWatchers = new(StringComparer.Ordinal);
@@ -40,33 +40,16 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
         }
     }
 
-    /// <summary>Reads entries of the store, on all cores when they are many.</summary>
-    public void Read(IReadOnlyList<StoreEntry> entries, List<CachedObject> into)
-    {
-        var made = new CachedObject[entries.Count];
-        if (made.Length > 1000)
-            Parallel.For(0, made.Length, i => made[i] = Make(entries[i].Key.Span, entries[i].Value.Span, entries[i].ModRevision));
-        else
-            for (int i = 0; i < made.Length; i++)
-                made[i] = Make(entries[i].Key.Span, entries[i].Value.Span, entries[i].ModRevision);
-        into.AddRange(made);
-    }
-
-    /// <summary>Takes in the state at a revision; changes after it follow through <see cref="Apply"/>.</summary>
+    /// <summary>Takes over the state at a revision, in the order of keys; changes after it follow through <see cref="Apply"/>.</summary>
     public void Load(List<CachedObject> state, long revision)
     {
         lock (_gate)
         {
-            _items.Clear();
-            _items.EnsureCapacity(state.Count);
+            _items = state;
             _byNode?.Clear();
             _history.Clear();
             foreach (CachedObject item in state)
-            {
-                _items.Add(item);
                 Index(item, null);
-            }
-            _items.Sort(static (a, b) => string.CompareOrdinal(a.Key, b.Key));
             _floor = revision;
             _last = revision;
             foreach (CacheWatcher watcher in _watchers)
@@ -278,9 +261,6 @@ internal sealed class ResourceCache(ResourceType type, string prefix, CacheFeed 
             _nodeWatchers[node] = list = [];
         return list;
     }
-
-    private CachedObject Make(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long revision) =>
-        new(Encoding.UTF8.GetString(key[prefix.Length..]), value, revision, _byNode is not null);
 
     private void Index(CachedObject? current, CachedObject? old)
     {

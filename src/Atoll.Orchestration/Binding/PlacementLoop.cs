@@ -307,6 +307,7 @@ internal sealed partial class PlacementLoop
         lock (_lock)
         {
             _first = pods;
+            _snapshot.Expect(pods.Count);
             for (int i = 0; i < fields.Length; i++)
                 if (fields[i].IsBound)
                     _snapshot.UpsertPod(pods[i], fields[i]);

@@ -63,7 +63,7 @@ internal sealed class Cluster
     /// <summary>
     /// Mirrors everything until cancelled. <paramref name="listed"/> is called once, when placement can begin: all first lists are in,
     /// but that of nodes and pods, which may be long, only with those who take it whole. <paramref name="synced"/> is called once,
-    /// when everybody has seen everything. The copy of pods, which may be many, is filled when <paramref name="begun"/> has ended:
+    /// when everybody has seen everything. The copies of nodes and pods, which may be many, are filled when <paramref name="begun"/> has ended:
     /// what placement needs for its first plan is not held up by what others need.
     /// </summary>
     public async Task RunAsync(Action listed, Action synced, Task begun, CancellationToken cancellation)
@@ -73,8 +73,9 @@ internal sealed class Cluster
         foreach (Copy copy in _copies.Values)
         {
             var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: list => FirstAsync(copy, list, first, copy.Type == Kinds.Pod ? begun : Task.CompletedTask, cancellation), synced: copy.Loaded));
-            early.Add(copy.Type == Kinds.Pod || copy.Type == Kinds.Node ? first.Task : mirrors[^1].Synced);
+            bool isLong = copy.Type == Kinds.Pod || copy.Type == Kinds.Node;
+            mirrors.Add(new ResourceMirror(Api, copy.Type, Time, copy.Seen, listed: list => FirstAsync(copy, list, first, isLong ? begun : Task.CompletedTask, cancellation), synced: copy.Loaded));
+            early.Add(isLong ? first.Task : mirrors[^1].Synced);
         }
         // Beside each other: a long first list, which an API in this process gives at once, holds up no other and not the placement.
         var tasks = mirrors.ConvertAll(m => Task.Run(() => m.RunAsync(cancellation), CancellationToken.None));

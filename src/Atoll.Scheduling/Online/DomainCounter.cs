@@ -12,10 +12,10 @@ internal class DomainCounter
 
     /// <param name="key">Topology key.</param>
     /// <param name="working">The plan's state; groups that are in it now are counted here.</param>
-    /// <param name="rows">Candidates of the class, to which <see cref="Domains"/> is aligned.</param>
+    /// <param name="spec">Whose candidates <see cref="Domains"/> is aligned to.</param>
     /// <param name="weight">What one pod of a group weighs.</param>
     /// <param name="counted">Rows whose pods count; null for all.</param>
-    public DomainCounter(string key, Working working, ReadOnlySpan<int> rows, Func<PodGroup, int> weight, bool[]? counted = null)
+    public DomainCounter(string key, Working working, SpecClass spec, Func<PodGroup, int> weight, bool[]? counted = null)
     {
         Key = key;
         _weight = weight;
@@ -24,11 +24,7 @@ internal class DomainCounter
         Numbers = _column?.Count ?? 1;
         Counts = working.Pool.Ints(Numbers);
         Array.Clear(Counts, 0, Numbers);
-        Domains = working.Pool.Ints(rows.Length);
-        if (_column is null)
-            Array.Clear(Domains, 0, rows.Length);
-        else
-            _column.Read(rows, Domains);
+        Domains = spec.DomainsOf(key);
         foreach (GroupRows group in working.Snapshot.GroupList)
         {
             int each = WeightOf(group.Group);
@@ -59,8 +55,24 @@ internal class DomainCounter
 
     public int DomainOf(int row) => _column?[row] ?? 0;
 
-    /// <summary>Domains of the page that a row begins; empty when no node has the label.</summary>
-    protected ReadOnlySpan<int> DomainsOf(int first) => _column is null ? [] : _column.PageOf(first);
+    /// <summary>True for each domain that a row which counts is in.</summary>
+    protected bool[] Counting(Working working)
+    {
+        Snapshot snapshot = working.Snapshot;
+        if (_column is not null && CountedRows is null)
+            return _column.InUse(snapshot.Rows);
+        bool[] found = working.Pool.Bools(Numbers);
+        Array.Clear(found, 0, Numbers);
+        for (int first = 0; _column is not null && first < snapshot.Rows; first += Column<int>.Size)
+        {
+            ReadOnlySpan<int> domains = _column.PageOf(first);
+            ReadOnlySpan<bool> counted = CountedRows.AsSpan(first, Math.Min(Column<int>.Size, snapshot.Rows - first));
+            for (int i = 0; i < counted.Length; i++)
+                if (counted[i])
+                    found[domains[i]] = true;
+        }
+        return found;
+    }
 
     public int WeightOf(PodGroup group)
     {
@@ -101,24 +113,16 @@ internal sealed class SpreadCounter : DomainCounter
     private readonly int _minDomains;
     private int _least, _atLeast;
 
-    public SpreadCounter(string key, Working working, ReadOnlySpan<int> rows, Func<PodGroup, int> weight, bool[] counted, int maxSkew, int minDomains, int self)
-        : base(key, working, rows, weight, counted)
+    public SpreadCounter(string key, Working working, SpecClass spec, Func<PodGroup, int> weight, bool[]? counted, int maxSkew, int minDomains, int self)
+        : base(key, working, spec, weight, counted)
     {
         MaxSkew = maxSkew;
         Self = self;
         _minDomains = minDomains;
-        _isDomain = working.Pool.Bools(Numbers);
-        Array.Clear(_isDomain, 0, Numbers);
-        for (int first = 0; first < working.Snapshot.Rows; first += Column<int>.Size)
-        {
-            ReadOnlySpan<int> domains = DomainsOf(first);
-            for (int i = 0; i < Math.Min(domains.Length, working.Snapshot.Rows - first); i++)
-                if (domains[i] is > 0 and int domain && counted[first + i] && !_isDomain[domain])
-                {
-                    _isDomain[domain] = true;
-                    _domains.Add(domain);
-                }
-        }
+        _isDomain = Counting(working);
+        for (int domain = 1; domain < Math.Min(Numbers, _isDomain.Length); domain++)
+            if (_isDomain[domain])
+                _domains.Add(domain);
         FindLeast();
     }
 
@@ -131,7 +135,7 @@ internal sealed class SpreadCounter : DomainCounter
     public int Most => MostWhen(_least);
 
     /// <summary>The same, were <paramref name="fewer"/> pods gone from a domain.</summary>
-    public int MostWithout(int domain, int fewer) => MostWhen(_isDomain[domain] ? Math.Min(_least, Counts[domain] - fewer) : _least);
+    public int MostWithout(int domain, int fewer) => MostWhen(domain < _isDomain.Length && _isDomain[domain] ? Math.Min(_least, Counts[domain] - fewer) : _least);
 
     public override void Follow(Working.Change change)
     {

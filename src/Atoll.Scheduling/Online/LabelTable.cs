@@ -40,6 +40,7 @@ internal sealed class LabelColumn
     private readonly ValueNames _names;
     private readonly Column<int> _values;
     private volatile int[][]? _rows;
+    private volatile bool[]? _inUse;
 
     public LabelColumn()
         : this(new ValueNames(), new Column<int>())
@@ -79,7 +80,19 @@ internal sealed class LabelColumn
     public void Set(int row, string? value)
     {
         _values.At(row) = value is null ? 0 : _names.Add(value);
-        _rows = null;
+        (_rows, _inUse) = (null, null);
+    }
+
+    /// <summary>By number, which may be short of those that have no row: true when a row has the value. Kept as <see cref="RowsOf"/> keeps rows; not to be changed.</summary>
+    public bool[] InUse(int rows)
+    {
+        if (_inUse is { } known)
+            return known;
+        bool[] found = new bool[Count];
+        for (int first = 0; first < rows; first += Column<int>.Size)
+            foreach (int value in _values.PageOf(first).AsSpan(0, Math.Min(Column<int>.Size, rows - first)))
+                found[value] = true;
+        return _inUse = found;
     }
 
     /// <summary>The rows that have a value, ascending. Made at the first question after a change; safe to ask from several threads.</summary>

@@ -22,6 +22,7 @@ internal sealed class PodClass
     private readonly bool _needsAllTopologies, _selfAffine;
     private int _synced, _spreadUses;
     private SpreadBuckets? _buckets;
+    private DomainChoice? _choice;
     private Scratch? _scratch;
     private RowReasons? _reasons;
 
@@ -35,14 +36,14 @@ internal sealed class PodClass
         AddSpread(spread);
         foreach (PodTerm term in group.Terms.Affinity)
         {
-            var counter = new DomainCounter(term.TopologyKey, working, spec.Rows, MatchesAllAffinity);
+            var counter = new DomainCounter(term.TopologyKey, working, spec, MatchesAllAffinity);
             counter.Counts[0] = -1;
             _affinity.Add(counter);
             _limits.Add(new Limit(LimitKind.Affinity, counter, null));
         }
         _selfAffine = group.Terms.Affinity.Length > 0 && MatchesAllAffinity(group) > 0;
         foreach (PodTerm term in group.Terms.Anti)
-            _limits.Add(new Limit(LimitKind.Anti, new DomainCounter(term.TopologyKey, working, spec.Rows, g => term.Matches(g, working.Snapshot.Namespaces) ? 1 : 0), null));
+            _limits.Add(new Limit(LimitKind.Anti, new DomainCounter(term.TopologyKey, working, spec, g => term.Matches(g, working.Snapshot.Namespaces) ? 1 : 0), null));
         foreach (PodTerm term in group.Terms.Preferred)
             AddPreferred(term.TopologyKey);
         if (working.AnyTerms)
@@ -90,8 +91,12 @@ internal sealed class PodClass
     public int Pick()
     {
         bool scored = _softSpread.Count + _preferred.Count > 0 || Spec.Affinity is not null || Spec.Disliked is not null;
+        if (!scored && _limits.Count == 0)
+            return Spec.Best();
+        if (_softSpread.Count == 0 && Spec.Affinity is null && Spec.Disliked is null && ByDomain() is { } choice)
+            return choice.Pick(_limits, _preferred, Spec.Profile.InterPodAffinity);
         if (!scored)
-            return _limits.Count == 0 ? Spec.Best() : PickWithin();
+            return PickWithin();
         if (SpreadAlone() is { } buckets)
             return buckets.Pick();
         if (_softSpread.Count == 0 && Spec.Affinity is null && Spec.Disliked is null)
@@ -166,6 +171,19 @@ internal sealed class PodClass
         if (_softSpread.Count == 0 || _limits.Count + _preferred.Count > 0 || Spec.Affinity is not null || Spec.Disliked is not null)
             return _buckets = null;
         return _buckets ??= ++_spreadUses == FewUses ? SpreadBuckets.Of(_softSpread, Spec, _working, _needsAllTopologies) : null;
+    }
+
+    // As long as one topology key is all that limits and preferences are about.
+    private DomainChoice? ByDomain()
+    {
+        DomainCounter first = _limits.Count > 0 ? _limits[0].Counter : _preferred[0];
+        foreach (Limit limit in _limits)
+            if (limit.Counter.Key != first.Key)
+                return null;
+        foreach (DomainCounter counter in _preferred)
+            if (counter.Key != first.Key)
+                return null;
+        return _choice ??= DomainChoice.Of(Spec, _working, first);
     }
 
     private int PickWithin()
@@ -294,7 +312,7 @@ internal sealed class PodClass
             {
                 LabelSelector selector = PodTerm.Narrowed(constraint.LabelSelector, constraint.MatchLabelKeys, null, Group.Labels);
                 int Weight(PodGroup g) => !g.Deleting && g.Namespace == Group.Namespace && selector.Matches(g.Labels) ? 1 : 0;
-                var counter = new SpreadCounter(constraint.TopologyKey, _working, Spec.Rows, Weight, Counted(constraint, hard || _needsAllTopologies ? columns : []),
+                var counter = new SpreadCounter(constraint.TopologyKey, _working, Spec, Weight, Counted(constraint, hard || _needsAllTopologies ? columns : []),
                     constraint.MaxSkew, constraint.MinDomains ?? 0, selector.Matches(Group.Labels) ? 1 : 0);
                 if (!hard)
                 {
@@ -308,11 +326,14 @@ internal sealed class PodClass
         }
     }
 
-    private bool[] Counted(TopologySpreadConstraint constraint, List<LabelColumn?> columns)
+    // Null where every row that has a domain counts.
+    private bool[]? Counted(TopologySpreadConstraint constraint, List<LabelColumn?> columns)
     {
         Snapshot snapshot = _working.Snapshot;
-        bool[] counted = _working.Pool.Bools(snapshot.Rows);
         bool selects = constraint.NodeAffinityPolicy != "Ignore" && Spec.Selects, taints = constraint.NodeTaintsPolicy == "Honor", open = false;
+        if (!selects && !taints && columns.Count <= 1)
+            return null;
+        bool[] counted = _working.Pool.Bools(snapshot.Rows);
         NodeGate? last = null;
         for (int first = 0; first < snapshot.Rows; first += Column<NodeGate?>.Size)
         {
@@ -347,7 +368,7 @@ internal sealed class PodClass
     {
         foreach (PodTerm term in other.Terms.Anti)
             if (term.Matches(Group, _working.Snapshot.Namespaces) && _knownAnti.Add(term.TopologyKey))
-                _limits.Add(new Limit(LimitKind.ExistingAnti, Behind(new DomainCounter(term.TopologyKey, _working, Spec.Rows, g => Against(g, term.TopologyKey)), followed), null));
+                _limits.Add(new Limit(LimitKind.ExistingAnti, Behind(new DomainCounter(term.TopologyKey, _working, Spec, g => Against(g, term.TopologyKey)), followed), null));
         if (Spec.Profile.InterPodAffinity == 0)
             return;
         if (Spec.Profile.HardPodAffinityWeight > 0)
@@ -363,7 +384,7 @@ internal sealed class PodClass
     {
         if (Spec.Profile.InterPodAffinity == 0 || !_knownPreferred.Add(key))
             return null;
-        var counter = new DomainCounter(key, _working, Spec.Rows, g => Liking(g, key));
+        var counter = new DomainCounter(key, _working, Spec, g => Liking(g, key));
         _preferred.Add(counter);
         return counter;
     }

@@ -67,11 +67,20 @@ internal sealed class RowCounts
         {
             int[] counts = _many.PageOf(first), domains = domainOf.PageOf(first);
             for (int i = 0; i < counts.Length; i++)
-                if (counts[i] != 0 && domains[i] != 0 && counted?[first + i] != false)
+            {
+                // A large fleet has few of most groups.
+                if (counts[i] == 0)
                 {
-                    into[domains[i]] += each * counts[i];
-                    total += each * counts[i];
+                    int skipped = counts.AsSpan(i).IndexOfAnyExcept(0);
+                    if (skipped < 0)
+                        break;
+                    i += skipped;
                 }
+                if (domains[i] == 0 || counted?[first + i] == false)
+                    continue;
+                into[domains[i]] += each * counts[i];
+                total += each * counts[i];
+            }
         }
         return total;
     }

@@ -67,6 +67,9 @@ public sealed partial class Snapshot
         SetMember(value.Uid, null);
     }
 
+    /// <summary>So many pods come: room for them is made at once.</summary>
+    public void Expect(int pods) => Pods().EnsureCapacity(Pods().Count + pods);
+
     private void Upsert(KubeObject value, PodRow? now)
     {
         if (Pods().TryGetValue(value.Uid, out PodRow? known))

@@ -139,7 +139,7 @@ public sealed partial class Snapshot
             Gates.At(row) = gate;
             events |= ClusterEvents.NodeTaints;
         }
-        Dictionary<string, string> labels = value.Metadata.Labels ?? [];
+        Dictionary<string, string> labels = node.Metadata.Labels ?? [];
         if (old is null || !Same(old.Labels, labels))
         {
             if (_labelsShared)

@@ -21,6 +21,7 @@ internal sealed class SpecClass
     private readonly long[] _scratch;
     private readonly SchedulingProfile _profile;
     private readonly Dictionary<NodeGate, (string?, string?)> _closed = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<string, int[]> _domains = new(StringComparer.Ordinal);
     private readonly int[] _rows, _local;
     private readonly bool _oneGate;
     private int _synced, _uses;
@@ -111,6 +112,20 @@ internal sealed class SpecClass
 
     /// <summary>The candidate of a row; negative when the row is none.</summary>
     public int IndexOf(int row) => Array.BinarySearch(_rows, 0, Count, row);
+
+    /// <summary>The domain of each candidate for a topology key; 0 where a node has no such label.</summary>
+    public int[] DomainsOf(string key)
+    {
+        if (_domains.TryGetValue(key, out int[]? known))
+            return known;
+        int[] domains = _working.Pool.Ints(Count);
+        if (_working.Snapshot.Labels.Find(key) is { } column)
+            column.Read(Rows, domains);
+        else
+            Array.Clear(domains, 0, Count);
+        _domains.Add(key, domains);
+        return domains;
+    }
 
     /// <summary>True when the pods name nodes by a selector or by required node affinity.</summary>
     public bool Selects => !_selection.IsEmpty;

@@ -1,4 +1,5 @@
 using Microsoft.Data.Sqlite;
+using SQLitePCL;
 
 namespace Atoll.Store.Sqlite;
 
@@ -8,7 +9,7 @@ internal sealed class Reader : IDisposable
     private const string Columns = "SELECT key, value, create_rev, rev FROM kv ";
 
     private readonly SqliteConnection _connection;
-    private readonly SqliteCommand _begin, _end, _position, _one, _range, _rangeAt, _changes;
+    private readonly SqliteCommand _begin, _end, _position, _one, _range, _rangeAt, _changes, _last, _scan;
 
     public Reader(SqliteConnection connection)
     {
@@ -19,6 +20,9 @@ internal sealed class Reader : IDisposable
         _one = Command(Columns + "WHERE key = $start AND end_rev IS NULL", "$start");
         _range = Command(Columns + "WHERE key >= $start AND key < $end AND end_rev IS NULL ORDER BY key LIMIT $limit", "$start", "$end", "$limit");
         _rangeAt = Command(Columns + "WHERE key >= $start AND key < $end AND end_rev IS NULL AND rev <= $rev UNION ALL " + Columns + "WHERE end_rev > $rev AND rev <= $rev AND value IS NOT NULL AND key >= $start AND key < $end ORDER BY key LIMIT $limit", "$start", "$end", "$limit", "$rev");
+        _last = Command("SELECT coalesce(max(id), 0) FROM kv");
+        // In the order of the file: keys are all over it, and each page would be read once for every row in it.
+        _scan = Command("SELECT key, value, rev FROM kv NOT INDEXED WHERE id >= $from AND id < $to AND rev <= $rev AND (end_rev IS NULL OR end_rev > $rev) AND value IS NOT NULL", "$from", "$to", "$rev");
         // In the order of the index, so that rows are read only as far as they are wanted.
         _changes = Command("""
             SELECT n.key, n.value, n.create_rev, n.rev, p.value, p.create_rev, p.rev FROM kv n INDEXED BY kv_rev LEFT JOIN kv p ON p.id = n.prev_id
@@ -59,6 +63,33 @@ internal sealed class Reader : IDisposable
             if (more)
                 entries.RemoveAt(entries.Count - 1);
             return new StoreRange(entries, revision == 0 ? current : revision, more);
+        }
+        finally
+        {
+            _end.ExecuteNonQuery();
+        }
+    }
+
+    /// <summary>The last row's number; what comes later is newer than any revision that was read before.</summary>
+    public long LastId() => (long)_last.ExecuteScalar()!;
+
+    /// <summary>Gives the entries of rows in [from, to) that there were at a revision. False when it was compacted.</summary>
+    public bool Scan(long from, long to, long revision, StoreVisitor visit)
+    {
+        _begin.ExecuteNonQuery();
+        try
+        {
+            if (revision < Position().Compacted)
+                return false;
+            _scan.Parameters[0].Value = from;
+            _scan.Parameters[1].Value = to;
+            _scan.Parameters[2].Value = revision;
+            using SqliteDataReader reader = _scan.ExecuteReader();
+            // SQLite's own bytes, until the next row: a copy of each would be most of what a start leaves to the collector.
+            sqlite3_stmt row = reader.Handle!;
+            while (reader.Read())
+                visit(raw.sqlite3_column_blob(row, 0), raw.sqlite3_column_blob(row, 1), raw.sqlite3_column_int64(row, 2));
+            return true;
         }
         finally
         {
@@ -109,7 +140,7 @@ internal sealed class Reader : IDisposable
 
     public void Dispose()
     {
-        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _end, _position, _one, _range, _rangeAt, _changes])
+        foreach (SqliteCommand command in (SqliteCommand[])[_begin, _end, _position, _one, _range, _rangeAt, _changes, _last, _scan])
             command.Dispose();
         _connection.Dispose();
     }

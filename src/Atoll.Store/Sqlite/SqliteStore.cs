@@ -14,6 +14,8 @@ namespace Atoll.Store.Sqlite;
 /// </summary>
 public sealed class SqliteStore : IStore
 {
+    private const int ScanParts = 64;
+
     private readonly string _path;
     private readonly SqliteStoreOptions _options;
     private readonly FileStream _lock;
@@ -120,6 +122,28 @@ public sealed class SqliteStore : IStore
     public ValueTask<StoreRange> RangeAsync(ReadOnlyMemory<byte> start, ReadOnlyMemory<byte> end, int limit, long revision, CancellationToken cancellation) =>
         // An empty end means the one key: the range up to its immediate successor.
         ReadAsync(reader => reader.Range(start, end.Length == 0 ? (byte[])[.. start.Span, 0] : end, limit, revision), cancellation);
+
+    /// <inheritdoc/>
+    public async ValueTask<(long Revision, StoreError Error)> ScanAsync(long revision, Func<StoreVisitor> visitor, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(visitor);
+        (long at, long last) = await ReadAsync(reader => (revision == 0 ? reader.CommittedRevision() : revision, reader.LastId()), cancellation).ConfigureAwait(false);
+        if (at > CurrentRevision && revision != 0)
+            return (CurrentRevision, StoreError.FutureRevision);
+        // Small parts, taken by whoever is free: rows and history are not spread evenly.
+        long part = Math.Max(1000, (last / ScanParts) + 1), next = 1 - part;
+        bool compacted = false;
+        await Task.WhenAll(Enumerable.Range(0, Math.Min(_options.Readers, Environment.ProcessorCount)).Select(_ => Task.Run(ReadPartsAsync, cancellation))).ConfigureAwait(false);
+        return (at, compacted ? StoreError.Compacted : StoreError.None);
+
+        async Task ReadPartsAsync()
+        {
+            StoreVisitor visit = visitor();
+            while (!Volatile.Read(ref compacted) && Interlocked.Add(ref next, part) is var from && from <= last)
+                if (!await ReadAsync(reader => reader.Scan(from, from + part, at, visit), cancellation).ConfigureAwait(false))
+                    Volatile.Write(ref compacted, true);
+        }
+    }
 
     /// <inheritdoc/>
     public ValueTask<StoreResult> TransactAsync(StoreTransaction transaction, CancellationToken cancellation)
