@@ -7,6 +7,8 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 internal sealed class DomainChoice
 {
+    private const int FewDomains = 64;
+
     private readonly SpecClass _spec;
     private readonly Working _working;
     private readonly int _domains;
@@ -29,7 +31,7 @@ internal sealed class DomainChoice
 
     /// <summary>Null where domains are too many for it to pay, or rows change that the plan's log does not name.</summary>
     public static DomainChoice? Of(SpecClass spec, Working working, DomainCounter counter) =>
-        counter.Numbers > spec.Count / 4 || spec.Special is { IsSiteWide: true } ? null : new DomainChoice(spec, working, counter);
+        counter.Numbers > Math.Max(FewDomains, spec.Count / 4) || spec.Special is { IsSiteWide: true } ? null : new DomainChoice(spec, working, counter);
 
     /// <summary>The best candidate, or −1. The class has to have followed the log before.</summary>
     public int Pick(List<Limit> limits, List<DomainCounter> preferred, int weight)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using Atoll.Store;
 using Atoll.Store.Sqlite;
@@ -204,11 +205,15 @@ public sealed class SqliteStoreTests
         {
             var (revision, state) = _states[Math.Max(0, _states.Count - 1 - back)];
             StoreRange range = await store.RangeAsync(Key("k"), Key("l"), 0, revision, s_none);
+            var scanned = new ConcurrentBag<(string, string, long)>();
+            (long at, StoreError error) = await store.ScanAsync(revision, () => (key, value, modified) => scanned.Add((Encoding.UTF8.GetString(key), Encoding.UTF8.GetString(value), modified)), s_none);
             if (revision < _compacted)
             {
-                Assert.Equal(StoreError.Compacted, range.Error);
+                Assert.Equal((StoreError.Compacted, StoreError.Compacted), (range.Error, error));
                 return;
             }
+            Assert.Equal((revision, StoreError.None), (at, error));
+            Assert.Equal(state.Select(p => (p.Key, p.Value.Value, p.Value.Modified)), scanned.Where(e => e.Item1.StartsWith('k')).OrderBy(e => e.Item1, StringComparer.Ordinal));
             Assert.Equal(state.Select(p => (p.Key, p.Value.Value, p.Value.Created, p.Value.Modified)), range.Entries.Select(e => (Encoding.UTF8.GetString(e.Key.Span), Encoding.UTF8.GetString(e.Value.Span), e.CreateRevision, e.ModRevision)));
             StoreRange page = await store.RangeAsync(Key("k"), Key("l"), 2, revision, s_none);
             Assert.Equal((Math.Min(2, state.Count), state.Count > 2), (page.Entries.Count, page.More));
