@@ -202,11 +202,20 @@ internal sealed class PlainFleet
         {
             Int128 need = Takes(spec, node.Metadata.Name!, kept.Key), free = 0;
             foreach (string name in nodes.Where(n => Nodes[n].Spec.Unschedulable != true && !Taints(Nodes[n]).Exists(t => t.Effect is "NoSchedule" or "NoExecute")))
-                free += Int128.Max(0, Has(Nodes[name], kept.Key) - Taken(name, kept.Key));
+                free += Int128.Max(0, Has(Nodes[name], kept.Key) - Taken(name, kept.Key) - Reserved(name, kept.Key));
             if (need > 0 && Quantity.Parse(kept.Value) > Quantity.Zero && free - need < Quantity.Parse(kept.Value).Milli)
                 return "node(s) were in sites that keep the rest for replacements";
         }
         return null;
+    }
+
+    private Int128 Reserved(string node, string resource)
+    {
+        Int128 kept = 0;
+        foreach (KubeObject reservation in Reservations)
+            if (reservation.View(ApiJson.Default.Reservation).Status!.NodeName == node)
+                kept += Left(reservation, resource);
+        return kept;
     }
 
     private Int128 Taken(string node, string resource)

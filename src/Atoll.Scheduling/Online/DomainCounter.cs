@@ -81,6 +81,19 @@ internal class DomainCounter
         return weight;
     }
 
+    /// <summary>What pods of a row weigh, given by their groups.</summary>
+    public int WeightOf(int row, IReadOnlyDictionary<PodGroup, int> pods)
+    {
+        int weight = 0;
+        if (IsCounted(row) && DomainOf(row) != 0)
+            foreach (KeyValuePair<PodGroup, int> group in pods)
+                weight += WeightOf(group.Key) * group.Value;
+        return weight;
+    }
+
+    /// <summary>The same as <see cref="Any"/> were some pods of a row gone.</summary>
+    public bool AnyWithout(int row, IReadOnlyDictionary<PodGroup, int> gone) => Total != WeightOf(row, gone);
+
     /// <summary>True when pods on the row count.</summary>
     public bool IsCounted(int row) => CountedRows is null || CountedRows[row];
 

@@ -47,7 +47,7 @@ internal sealed partial class PlanRun : IDisposable
         if (pods.Spec.Volumes?.Never is { } never)
             return new Placement(value, null, $"0/{_snapshot.NodeCount} nodes are available: {never}. preemption: 0/{_snapshot.NodeCount} nodes are available: {_snapshot.NodeCount} Preemption is not helpful for scheduling.") { HelpedBy = ClusterEvents.Storage };
         PodGroup? group = _working.Quotas.IsEmpty && value.Metadata.Label(ElasticQuota.Label) is null ? null : GroupOf(value, pods);
-        string? over = group is null ? null : _working.Quotas.Problem(group, pods.Spec.Requests, _working.Resources);
+        string? over = group is null ? null : _working.Quotas.Problem(group, pods.Spec.FullRequests, _working.Resources);
         pods.Sync();
         int best = over is null && pods.Spec.Reserved is not null ? pods.PickReserved() : -1;
         if (best >= 0)
@@ -72,7 +72,7 @@ internal sealed partial class PlanRun : IDisposable
         var verdicts = new List<NodeVerdict>(_snapshot.NodeCount);
         var fits = new HashSet<int>();
         // What is said of the pod whatever the node.
-        if ((pods.Spec.Volumes?.Never ?? _working.Quotas.Problem(GroupOf(value, pods), pods.Spec.Requests, _working.Resources)) is { } never)
+        if ((pods.Spec.Volumes?.Never ?? _working.Quotas.Problem(GroupOf(value, pods), pods.Spec.FullRequests, _working.Resources)) is { } never)
             return [.. Enumerable.Range(0, _snapshot.Rows).Where(r => _snapshot.Nodes[r] is not null).Select(r => new NodeVerdict(_snapshot.Nodes[r]!.Name, [never], new Dictionary<string, long>(), 0)).OrderBy(v => v.Node, StringComparer.Ordinal)];
         foreach ((int row, Dictionary<string, long> scores) in pods.Scores())
         {
@@ -110,7 +110,7 @@ internal sealed partial class PlanRun : IDisposable
             if (!spec.Whole && demand[ResourceNames.Cpu] != spec.FullRequests[ResourceNames.Cpu])
                 (allocation ??= new Allocation()).CpuMilli = demand[ResourceNames.Cpu];
         }
-        _working.Count(row, GroupOf(value, pods), demand, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, null, reservation);
+        _working.Count(row, GroupOf(value, pods), demand, spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, null, reservation, spec.FullRequests);
         return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation, Allocation = allocation, Volumes = spec.Volumes?.Take(row) ?? [] };
     }
 
@@ -129,7 +129,7 @@ internal sealed partial class PlanRun : IDisposable
         if (outcome.Direct)
             return Take(value, pods, outcome.Row, pods.Spec.ReservationAt(outcome.Row), p => p.Nominated && p.Priority < (pod.Spec.Priority ?? 0));
         SpecClass spec = pods.Spec;
-        _working.Count(outcome.Row, group, spec.DemandAt(outcome.Row), spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise);
+        _working.Count(outcome.Row, group, spec.DemandAt(outcome.Row), spec.ScoredCpu, spec.ScoredMemory, spec.Ports, 1, outcome.Promise, asked: spec.FullRequests);
         return new Placement(value, null, message) { HelpedBy = help | ClusterEvents.PodGone, Nominated = _snapshot.Nodes[outcome.Row]!.Name, Victims = outcome.Victims };
     }
 

@@ -87,6 +87,9 @@ internal sealed class PodClass
             limit.Refresh(first);
     }
 
+    /// <summary>True when without some pods of a row nobody would be there to be near to, and the pod would be near to itself.</summary>
+    public bool IsFirstWithout(int row, IReadOnlyDictionary<PodGroup, int> gone) => _selfAffine && !_affinity.Exists(c => c.AnyWithout(row, gone));
+
     /// <summary>The best candidate, or −1. Call <see cref="Sync"/> before.</summary>
     public int Pick()
     {
@@ -489,15 +492,11 @@ internal sealed class Limit(LimitKind kind, DomainCounter counter, SpreadCounter
         };
     }
 
-    /// <summary>True when the row would be allowed without some of its pods; their groups are given with how many of each.</summary>
-    public bool AllowsWithout(int row, IReadOnlyDictionary<PodGroup, int> gone)
+    /// <summary>True when the row would be allowed without some of its pods; their groups are given with how many of each. <paramref name="first"/>: as in <see cref="Refresh"/>, without them.</summary>
+    public bool AllowsWithout(int row, IReadOnlyDictionary<PodGroup, int> gone, bool first)
     {
-        int domain = Counter.DomainOf(row), fewer = 0;
-        if (Counter.IsCounted(row) && domain != 0)
-            foreach (KeyValuePair<PodGroup, int> group in gone)
-                fewer += Counter.WeightOf(group.Key) * group.Value;
-        int count = Counter.Counts[domain] - fewer;
-        return Spread is null ? Allows(count) : domain != 0 && count <= Spread.MostWithout(domain, fewer);
+        int domain = Counter.DomainOf(row), fewer = Counter.WeightOf(row, gone), count = Counter.Counts[domain] - fewer;
+        return Spread is not null ? domain != 0 && count <= Spread.MostWithout(domain, fewer) : first && Kind == LimitKind.Affinity ? domain != 0 : Allows(count);
     }
 }
 

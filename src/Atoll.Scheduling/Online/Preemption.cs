@@ -127,7 +127,7 @@ internal sealed class Preemption(Working working)
             else if (pod.Priority < priority)
                 (pod.Nominated || pod.Pod.IsDeleting ? leaving : lower).Add(pod);
         if (borrowers is not null)
-            Reclaim(pods.Spec.Requests, borrowers, lower, leaving);
+            Reclaim(pods.Spec.FullRequests, borrowers, lower, leaving);
         if (_promises.TryGetValue(row, out List<PodRow>? promises))
             foreach (PodRow promise in promises)
                 if (promise.Priority < priority)
@@ -251,10 +251,11 @@ internal sealed class Preemption(Working working)
                 return wanting == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[wanting]}";
             if (spec.Special?.Reason(row, _pods.Contains, _freed) is { } special)
                 return special;
+            bool first = pods.IsFirstWithout(row, _groups);
             foreach (Limit limit in pods.Limits)
-                if (!limit.AllowsWithout(row, _groups))
+                if (!limit.AllowsWithout(row, _groups, first))
                     return limit.Reason(row) ?? Limit.NotNear;
-            return _quotas is null ? null : working.Quotas.Problem(group, spec.Requests, working.Resources, _quotas);
+            return _quotas is null ? null : working.Quotas.Problem(group, spec.FullRequests, working.Resources, _quotas);
         }
     }
 

@@ -68,10 +68,11 @@ internal sealed partial class Working : IDisposable
         Ties[a] != Ties[b] ? Ties[a] < Ties[b] : string.CompareOrdinal(Snapshot.Nodes[a]!.Name, Snapshot.Nodes[b]!.Name) < 0;
 
     /// <summary>A pod counts on a row from here on, or (sign −1) no longer; with <paramref name="promise"/> only until a greater one comes.</summary>
-    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign, PodRow? promise = null, string? reservation = null)
+    public void Count(int row, PodGroup group, long[] requests, long scoredCpu, long scoredMemory, HostPorts ports, int sign, PodRow? promise = null, string? reservation = null, long[]? asked = null)
     {
         var entry = new Entry(row, group, requests, scoredCpu, scoredMemory, ports, sign, null)
         {
+            Asked = asked ?? requests,
             Reservation = reservation, Taken = reservation is null ? null : Reserved.TakenOf(reservation, requests),
         };
         _journal?.Add(entry);
@@ -90,7 +91,7 @@ internal sealed partial class Working : IDisposable
         if (!Released.Add(promised))
             return false;
         _uses.Remove(row);
-        var entry = new Entry(row, promised.Group, Snapshot.DemandOf(promised.Requests, promised.Wants?.Whole == true, row), promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised);
+        var entry = new Entry(row, promised.Group, Snapshot.DemandOf(promised.Requests, promised.Wants?.Whole == true, row), promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised) { Asked = promised.Requests };
         _journal?.Add(entry);
         Apply(entry, -1);
         return true;
@@ -147,7 +148,8 @@ internal sealed partial class Working : IDisposable
             ScoredMemory.At(row) -= sign * taken[ResourceNames.Memory];
             Reserved.Count(entry.Reservation!, taken, sign);
         }
-        Quotas.Count(entry.Group, requests, sign);
+        // Quotas count what pods ask for, whatever it comes to on a node.
+        Quotas.Count(entry.Group, entry.Asked, sign);
         Log.Add(new Change(row, entry.Group, sign));
     }
 
@@ -188,6 +190,8 @@ internal sealed partial class Working : IDisposable
     private readonly record struct Entry(int Row, PodGroup Group, long[] Requests, long ScoredCpu, long ScoredMemory, HostPorts Ports, int Sign, PodRow? Released)
     {
         public string? Reservation { get; init; }
+
+        public required long[] Asked { get; init; }
 
         public long[]? Taken { get; init; }
     }
