@@ -32,9 +32,9 @@ internal static class Program
 
     private static int Main(string[] arguments)
     {
-        if (arguments is ["variants", var seeds])
+        if (arguments is ["variants", var seeds, .. string[] only])
         {
-            Console.Write(Variants.Run(ulong.Parse(seeds, CultureInfo.InvariantCulture)));
+            Console.Write(Variants.Run(ulong.Parse(seeds, CultureInfo.InvariantCulture), string.Join(' ', only)));
             return 0;
         }
         if (arguments is ["fleet"])
@@ -42,8 +42,13 @@ internal static class Program
             Console.Write(LiveFleet.Run());
             return 0;
         }
-        if (arguments is ["outlook", .. string[] traces])
-            return Outlook(traces);
+        if (arguments is ["traces", _, _, _, ..])
+            return Traces(arguments[1..]);
+        if (arguments is ["snapshot", var file, var moves, .. string[] rest])
+        {
+            Snapshot(file, int.Parse(moves, CultureInfo.InvariantCulture), rest);
+            return 0;
+        }
         string? data = Environment.GetEnvironmentVariable("ATOLL_BENCH_DATA");
         if (string.IsNullOrEmpty(data) || !Directory.Exists(data))
         {
@@ -62,23 +67,34 @@ internal static class Program
         return 0;
     }
 
-    // One run of our own policy on a node list and traces: what it allocates, and how long that takes.
-    private static int Outlook(string[] files)
+    // Policies on traces of one's own: seeds from 42, a node list, traces.
+    private static int Traces(string[] arguments)
     {
+        int seeds = int.Parse(arguments[0], CultureInfo.InvariantCulture);
+        string[] policies = arguments[1].Split(',');
         GpuFleet fleet;
-        using (var reader = new StreamReader(files[0]))
-            fleet = OpenBFormat.ReadNodes(reader, files[0]);
-        foreach (string file in files[1..])
+        using (var reader = new StreamReader(arguments[2]))
+            fleet = OpenBFormat.ReadNodes(reader, arguments[2]);
+        foreach (string file in arguments[3..])
         {
             using var reader = new StreamReader(file);
             ImmutableArray<GpuTask> tasks = OpenBFormat.ReadTasks(reader, file, fleet);
             var mix = TypicalMix.Of(tasks);
-            var replay = new Replay(fleet, tasks, mix, 1.3, FirstSeed);
-            var watch = Stopwatch.StartNew();
-            double allocated = replay.Run(PolicyCatalog.Create("Outlook", replay.Fleet, mix, FirstSeed)!).AllocatedPercent;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(file)}: {allocated:F4} % in {watch.Elapsed.TotalSeconds:F1} s"));
+            foreach (string policy in policies)
+            {
+                TimeSpan before = Process.GetCurrentProcess().TotalProcessorTime;
+                (double mean, double deviation) = Statistics(Runs(policy, fleet, tasks, mix, seeds));
+                double seconds = (Process.GetCurrentProcess().TotalProcessorTime - before).TotalSeconds / seeds;
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {Path.GetFileNameWithoutExtension(file)} | {policy} | {mean:F3} ± {deviation:F2} | {seconds:F1} s |"));
+            }
         }
         return 0;
+    }
+
+    private static (double Mean, double Deviation) Statistics(double[] runs)
+    {
+        double mean = runs.Average();
+        return (mean, Math.Sqrt(runs.Sum(x => (x - mean) * (x - mean)) / Math.Max(1, runs.Length - 1)));
     }
 
     private static void Head(StringBuilder text)
@@ -112,11 +128,9 @@ internal static class Program
                 Curve(fleet, tasks, mix, Path.Combine(target, "scheduling-default.svg"));
             for (int p = 0; p < s_policies.Length; p++)
             {
-                var watch = Stopwatch.StartNew();
-                double[] runs = Runs(s_policies[p], fleet, tasks, mix);
-                seconds[p] = Math.Max(seconds[p], watch.Elapsed.TotalSeconds / Seeds * Math.Min(2, Environment.ProcessorCount));
-                mean[p, t] = runs.Average();
-                deviation[p, t] = Math.Sqrt(runs.Sum(x => (x - mean[p, t]) * (x - mean[p, t])) / (Seeds - 1));
+                TimeSpan before = Process.GetCurrentProcess().TotalProcessorTime;
+                (mean[p, t], deviation[p, t]) = Statistics(Runs(s_policies[p], fleet, tasks, mix, Seeds));
+                seconds[p] = Math.Max(seconds[p], (Process.GetCurrentProcess().TotalProcessorTime - before).TotalSeconds / Seeds);
                 Console.Error.WriteLine($"{s_policies[p]} {s_traces[t]}: {mean[p, t]:F2}");
             }
         }
@@ -128,7 +142,7 @@ internal static class Program
             ours: online, it knows the typical mix and nothing else; no number in it depends on the trace.
             [What it does and what was tried](../decisions/0007-placement-by-outlook.md).
 
-            | policy | default | cpu100 | gpushare40 | gpuspec20 | multigpu30 | one run takes |
+            | policy | default | cpu100 | gpushare40 | gpuspec20 | multigpu30 | processor time of a run |
             |---|---|---|---|---|---|---|
 
             """);
@@ -148,10 +162,10 @@ internal static class Program
         text.Append(" |\n\n![Allocated and fragment over demand, default trace, seed 42](scheduling-default.svg)\n\n");
     }
 
-    private static double[] Runs(string policy, GpuFleet fleet, ImmutableArray<GpuTask> tasks, TypicalMix mix)
+    private static double[] Runs(string policy, GpuFleet fleet, ImmutableArray<GpuTask> tasks, TypicalMix mix, int seeds)
     {
-        double[] runs = new double[Seeds];
-        Parallel.For(0, Seeds, new ParallelOptions { MaxDegreeOfParallelism = 2 }, i =>
+        double[] runs = new double[seeds];
+        Parallel.For(0, seeds, new ParallelOptions { MaxDegreeOfParallelism = 2 }, i =>
         {
             var replay = new Replay(fleet, tasks, mix, 1.3, (ulong)(FirstSeed + i));
             runs[i] = replay.Run(PolicyCatalog.Create(policy, replay.Fleet, mix, (ulong)(FirstSeed + i))!).AllocatedPercent;
@@ -208,6 +222,28 @@ internal static class Program
         {
             (DefragmentationResult result, double seconds) = Measure(large, moves);
             text.Append(CultureInfo.InvariantCulture, $"| {moves} | {result.Before.Value:F4} | {result.After.Value:F4} | {result.Before.Blocks} → {result.After.Blocks} | {result.Bound} | {seconds:F1} |\n");
+        }
+    }
+
+    // One snapshot with several seeds of the search: blocks won, and what it takes of the clock and of the processor.
+    private static void Snapshot(string path, int moves, string[] rest)
+    {
+        VmFleet fleet;
+        using (FileStream file = File.OpenRead(path))
+            fleet = ByteDanceFormat.Read(file, path);
+        double[] numbers = [.. rest.Select(n => double.Parse(n, CultureInfo.InvariantCulture))];
+        double seeds = numbers is [var first, ..] ? first : 1, seconds = numbers is [_, var second, ..] ? second : 4;
+        for (ulong seed = 1; seed <= seeds; seed++)
+        {
+            var goal = new DefragmentationGoal(16, moves, seed, seconds);
+            if (numbers is [_, _, var effort, ..])
+                goal = goal with { Effort = (int)effort };
+            TimeSpan before = Process.GetCurrentProcess().TotalProcessorTime;
+            var watch = Stopwatch.StartNew();
+            DefragmentationResult result = Defragmenter.Plan(fleet, goal, TimeProvider.System);
+            double clock = watch.Elapsed.TotalSeconds, processor = (Process.GetCurrentProcess().TotalProcessorTime - before).TotalSeconds;
+            string legal = MovePlanChecker.Check(fleet, result.Moves, goal).Fault ?? "legal";
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {seed}: {result.Before.Blocks} → {result.After.Blocks} of {result.Bound}, {result.Moves.Length} moves, {clock:F1} s, processor {processor:F1} s, {legal}"));
         }
     }
 

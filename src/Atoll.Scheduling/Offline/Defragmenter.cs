@@ -33,8 +33,8 @@ public static class Defragmenter
 {
     private const int QuickHosts = 400;
 
-    // Share of the time that prices may take; the search needs the rest.
-    private const double PriceTime = 0.4;
+    // Share of the time that prices may take, and that the two searches have side by side; the last part puts together what they found.
+    private const double PriceTime = 0.4, SideBySide = 0.85;
 
     // Times the goal's, after which a plan's order ends where it is.
     private const double LatestOrder = 1.15;
@@ -47,28 +47,51 @@ public static class Defragmenter
         ArgumentOutOfRangeException.ThrowIfNegative(goal.MostMoves);
         var start = new VmFleetState(fleet);
         FragmentRate before = FragmentRate.Of(start.FreeCores, goal.BlockCores);
+        var holes = new HoleSearch(fleet, goal, new SeededRandom(goal.Seed));
+        if (goal.MostMoves > 0)
+            holes.Begin(() => Time(0, 0.3));
+        if (Environment.GetEnvironmentVariable("PK") is not null) Console.WriteLine($"begin {time.GetElapsedTime(begun).TotalSeconds:F2} cpu {System.Diagnostics.Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds:F2} holes +{holes.BestGain} in {holes.Best.Length}");
+        double most = Math.Min(before.FreeCores / goal.BlockCores, before.Blocks + MoveBound.Of(fleet, start, goal.BlockCores, goal.MostMoves));
         var problem = new PatternProblem(fleet, start, goal);
-        problem.FindPrices(new SeededRandom(goal.Seed), () => goal.Seconds <= 0 ? 1 : time.GetElapsedTime(begun).TotalSeconds / (goal.Seconds * PriceTime));
-        var best = new DefragmentationResult([], before, before, Math.Floor(problem.Bound + 1e-6));
-        if (goal.MostMoves == 0 || problem.Classes.Count == 0)
-            return best;
-        PatternOption[][] options = new PatternOptions(problem).Of(() => IsLate(0.55));
-        // Two searches at a time, one a core; a second pair only where the first is quick and has not met the bound.
-        int pairs = fleet.Hosts.Length <= QuickHosts ? 2 : 1;
-        for (int pair = 0; pair < pairs && best.After.Blocks < best.Bound; pair++)
+        var best = new DefragmentationResult([], before, before, 0);
+        // Where hosts are many the two ways go side by side, else prices have both cores: there they are nearly always better.
+        bool large = fleet.Hosts.Length > QuickHosts;
+        Parallel.Invoke(() => ByPrices(large ? 1 : 2), () => holes.Improve(large && goal.MostMoves > 0 ? int.MaxValue : 0, () => Time(0, SideBySide)));
+        if (Environment.GetEnvironmentVariable("PK") is not null) Console.WriteLine($"both {time.GetElapsedTime(begun).TotalSeconds:F2} cpu {System.Diagnostics.Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds:F2} before {before.Blocks} prices {best.After.Blocks} holes +{holes.BestGain} most {most} {problem.Bound}");
+        most = Math.Min(most, problem.Bound);
+        best = best with { Bound = Math.Floor(most + 1e-6) };
+        if (goal.MostMoves > 0 && Math.Max(best.After.Blocks, before.Blocks + holes.BestGain) < best.Bound)
         {
-            double from = time.GetElapsedTime(begun).TotalSeconds, span = goal.Seconds - from;
-            // A search with too little time left would only be a bad one.
-            if (span <= 0 || (pair > 0 && span < goal.Seconds / 2))
-                break;
-            var found = new DefragmentationResult[2];
-            ulong seed = goal.Seed + 2 * (ulong)pair;
-            Parallel.For(0, found.Length, i => found[i] = Search(new PatternSearch(problem, options, goal, new SeededRandom(seed + (ulong)i)), () => (time.GetElapsedTime(begun).TotalSeconds - from) / span));
-            foreach (DefragmentationResult result in found)
-                if (result.After.Blocks > best.After.Blocks || (result.After.Blocks == best.After.Blocks && result.Moves.Length < best.Moves.Length))
-                    best = result;
+            holes.StartFrom(best.Moves);
+            holes.Improve((int)(best.Bound - before.Blocks), () => Time(0, 1));
         }
-        return best;
+        return holes.BestGain > best.After.Blocks - before.Blocks ? Checked(holes.Best) : best;
+
+        void ByPrices(int pairs)
+        {
+            problem.FindPrices(new SeededRandom(goal.Seed), () => Time(0, PriceTime));
+            if (goal.MostMoves == 0 || problem.Classes.Count == 0)
+                return;
+            PatternOption[][] options = new PatternOptions(problem).Of(() => IsLate(0.55));
+            double bound = Math.Min(most, problem.Bound);
+            // Two searches at a time, one a core; a second pair only where the first is quick and has not met the bound.
+            for (int pair = 0; pair < pairs && best.After.Blocks + 1 <= bound + 1e-6; pair++)
+            {
+                double from = time.GetElapsedTime(begun).TotalSeconds / Math.Max(1e-9, goal.Seconds);
+                // A search with too little time left would only be a bad one.
+                if (from >= SideBySide || (pair > 0 && from > 0.5))
+                    break;
+                var found = new DefragmentationResult[large ? 1 : 2];
+                ulong seed = goal.Seed + 2 * (ulong)pair;
+                Parallel.For(0, found.Length, i => found[i] = Search(new PatternSearch(problem, options, goal, new SeededRandom(seed + (ulong)i)), () => Time(from, large ? SideBySide : 1)));
+                foreach (DefragmentationResult result in found)
+                    if (result.After.Blocks > best.After.Blocks || (result.After.Blocks == best.After.Blocks && result.Moves.Length < best.Moves.Length))
+                        best = result;
+            }
+        }
+
+        // How much of a span of the goal's time has passed; 1 is all of it.
+        double Time(double from, double to) => goal.Seconds <= 0 ? 1 : (time.GetElapsedTime(begun).TotalSeconds / goal.Seconds - from) / (to - from);
 
         bool IsLate(double share) => goal.Seconds <= 0 || time.GetElapsedTime(begun).TotalSeconds >= share * goal.Seconds;
 
@@ -76,6 +99,11 @@ public static class Defragmenter
         {
             HostPattern[] chosen = search.Run(clock);
             ImmutableArray<VmMove> moves = MoveOrder.Of(fleet, problem, chosen, goal, () => IsLate(LatestOrder));
+            return Checked(moves);
+        }
+
+        DefragmentationResult Checked(ImmutableArray<VmMove> moves)
+        {
             (FragmentRate after, string? fault) = MovePlanChecker.Check(fleet, moves, goal);
             return fault is null ? best with { Moves = moves, After = after } : throw new InvalidOperationException($"The plan is not legal: {fault}.");
         }

@@ -51,11 +51,12 @@ internal sealed class PatternOptions(PatternProblem problem)
             if (!dominated || (options[i].Pattern.Ins.Length == 0 && options[i].Pattern.Outs.Length == 0))
                 needed.Add(options[i]);
         }
+        // The best come first: they are drawn most.
+        needed.Sort((a, b) => a.Loss != b.Loss ? a.Loss.CompareTo(b.Loss) : a.Pattern.Outs.Length.CompareTo(b.Pattern.Outs.Length));
         if (needed.Count > MostOptions)
         {
-            needed.Sort((a, b) => a.Loss != b.Loss ? a.Loss.CompareTo(b.Loss) : a.Pattern.Outs.Length.CompareTo(b.Pattern.Outs.Length));
             int none = needed.FindIndex(o => o.Pattern.Ins.Length == 0 && o.Pattern.Outs.Length == 0);
-            (needed[0], needed[none]) = (needed[none], needed[0]);
+            (needed[MostOptions - 1], needed[none]) = (needed[none], needed[MostOptions - 1]);
             needed.RemoveRange(MostOptions, needed.Count - MostOptions);
         }
         return [.. needed];
