@@ -34,7 +34,6 @@ internal static class LiveFleet
                 FleetMovePlan plan = FleetDefragmenter.Plan(fleet.Fork(), new FleetGoal([(Flavour.Parse(size), 1)], moves) { Seconds = 3.5 }, TimeProvider.System);
                 FleetEffect effect = plan.Effects[0];
                 string line = string.Create(CultureInfo.InvariantCulture, $"| {nodes} | {pods} | {size} | {moves} | {effect.Before} → {effect.After} | {effect.Bound} | {plan.Moves.Length} | {watch.Elapsed.TotalSeconds:F1} |\n");
-                Console.Error.Write(line);
                 text.Append(line);
             }
         }

@@ -14,6 +14,8 @@ internal sealed class PlanComputer(Cluster cluster, Func<Snapshot> fleetNow)
     /// <summary>Time for the search at most; building the problem and reading the fleet come on top, within a second.</summary>
     private const double Seconds = 3.5;
 
+    private const int MostReasons = 5;
+
     /// <summary>Puts moves and effects into the status. The answer is why that cannot be done, or null.</summary>
     public string? Compute(DefragmentationPlanSpec spec, DefragmentationPlanStatus status)
     {
@@ -46,7 +48,17 @@ internal sealed class PlanComputer(Cluster cluster, Func<Snapshot> fleetNow)
         status.ComputedAt = cluster.Now;
         status.ComputeMilliseconds = (int)cluster.Time.GetElapsedTime(begun).TotalMilliseconds;
         status.Revision = (status.Revision ?? 0) + 1;
+        // It is told there for as long as the moves stand.
+        status.Conditions = Conditions.With(status.Conditions, new Condition { Type = "Computed", Status = "True", Reason = "Computed", Message = Staying(plan), LastTransitionTime = cluster.Now });
         return null;
+    }
+
+    private static string Staying(FleetMovePlan plan)
+    {
+        if (plan.Staying.Length == 0)
+            return "";
+        int others = plan.Staying.Skip(MostReasons).Sum(s => s.Pods);
+        return $"pods that stay: {string.Join(", ", plan.Staying.Take(MostReasons).Select(s => $"{s.Pods} ({s.Reason})"))}{(others > 0 ? $", {others} for other reasons" : "")}";
     }
 
     /// <summary>Puts into the status what the fleet sells now.</summary>

@@ -29,7 +29,7 @@ internal static class PlanStatus
         status.Message = message;
         status.MovesDone = moves.Count(m => m.State == "Done");
         status.MovesTotal = moves.Count(m => m.State != "TakenBack");
-        List<Condition> conditions = Conditions.With(status.Conditions, Of("Computed", status.ComputedAt is not null, status.ComputedAt is not null ? "Computed" : "Pending", status.ComputedAt is null ? message : ""));
+        List<Condition> conditions = Conditions.With(status.Conditions, Of("Computed", status.ComputedAt is not null, status.ComputedAt is not null ? "Computed" : "Pending", status.ComputedAt is null ? message : status.Conditions?.Find(c => c.Type == "Computed" && c.Status == "True")?.Message ?? ""));
         conditions = Conditions.With(conditions, Of("Approved", approvedBy is not null, approvedBy ?? "Waiting", approvedBy is null ? "set spec.approved: true, or: atoll defragment approve" : ""));
         conditions = Conditions.With(conditions, Of("Complete", phase == "Completed", phase, message));
         status.Conditions = conditions;

@@ -25,7 +25,8 @@ public sealed record DefragmentationResult(ImmutableArray<VmMove> Moves, Fragmen
 /// (a pattern), with as much room offered for each shape as machines leave, and no more leaving than the limit. The Lagrangian
 /// prices of room and of moves are found by subgradient ascent over every pattern of every host (hosts that cannot be told apart
 /// are one class); they give an upper bound. Patterns that were best at prices met on the way are combined by annealing under
-/// those prices, and the combination is put into an order in which each move finds room (<see cref="MoveOrder"/>).
+/// those prices, and the combination is put into an order in which each move finds room (<see cref="MoveOrder"/>). Beside it moves
+/// are looked for directly (<see cref="HoleSearch"/>), which has a good answer at once; the last part of the time goes on from the better.
 /// </para>
 /// The same goal and snapshot give the same plan. See docs/decisions/0008-defragmentation-by-prices.md.
 /// </summary>
@@ -50,14 +51,12 @@ public static class Defragmenter
         var holes = new HoleSearch(fleet, goal, new SeededRandom(goal.Seed));
         if (goal.MostMoves > 0)
             holes.Begin(() => Time(0, 0.3));
-        if (Environment.GetEnvironmentVariable("PK") is not null) Console.WriteLine($"begin {time.GetElapsedTime(begun).TotalSeconds:F2} cpu {System.Diagnostics.Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds:F2} holes +{holes.BestGain} in {holes.Best.Length}");
         double most = Math.Min(before.FreeCores / goal.BlockCores, before.Blocks + MoveBound.Of(fleet, start, goal.BlockCores, goal.MostMoves));
         var problem = new PatternProblem(fleet, start, goal);
         var best = new DefragmentationResult([], before, before, 0);
         // Where hosts are many the two ways go side by side, else prices have both cores: there they are nearly always better.
         bool large = fleet.Hosts.Length > QuickHosts;
         Parallel.Invoke(() => ByPrices(large ? 1 : 2), () => holes.Improve(large && goal.MostMoves > 0 ? int.MaxValue : 0, () => Time(0, SideBySide)));
-        if (Environment.GetEnvironmentVariable("PK") is not null) Console.WriteLine($"both {time.GetElapsedTime(begun).TotalSeconds:F2} cpu {System.Diagnostics.Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds:F2} before {before.Blocks} prices {best.After.Blocks} holes +{holes.BestGain} most {most} {problem.Bound}");
         most = Math.Min(most, problem.Bound);
         best = best with { Bound = Math.Floor(most + 1e-6) };
         if (goal.MostMoves > 0 && Math.Max(best.After.Blocks, before.Blocks + holes.BestGain) < best.Bound)

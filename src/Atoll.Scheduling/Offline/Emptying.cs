@@ -61,7 +61,7 @@ internal sealed class Emptying(FleetModel model, FleetRoom room)
         ReadOnlySpan<long> left = room.Left(node);
         long units = model.Units(flavour, node, left) + 1;
         var missing = new List<(int Column, long Amount, long Need)>();
-        foreach ((int column, long need) in model.NeedOf(flavour))
+        foreach ((int column, long need) in model.NeedOf(flavour, node))
             if (units * need - left[column] is > 0 and long amount)
                 missing.Add((column, amount, need));
         var sets = new List<List<MovablePod>>();
@@ -76,20 +76,20 @@ internal sealed class Emptying(FleetModel model, FleetRoom room)
             for (int j = i + 1; j < pods.Count && sets.Count < MostTried; j++)
                 if (Covers(pods[i].Class, pods[j].Class) && pairs.Add((Math.Min(pods[i].Class.Number, pods[j].Class.Number), Math.Max(pods[i].Class.Number, pods[j].Class.Number))))
                     sets.Add([pods[i], pods[j]]);
-        if (sets.Count == 0 && most > 2 && Greedy(pods, missing, most) is { } several)
+        if (sets.Count == 0 && most > 2 && Greedy(pods, model.Rows[node], missing, most) is { } several)
             sets.Add(several);
         return sets;
 
         bool Covers(PodKind one, PodKind? other)
         {
             foreach ((int column, long amount, _) in missing)
-                if (one.Requests[column] + (other?.Requests[column] ?? 0) < amount)
+                if (one.On(model.Rows[node])[column] + (other?.On(model.Rows[node])[column] ?? 0) < amount)
                     return false;
             return true;
         }
     }
 
-    private static List<MovablePod>? Greedy(List<MovablePod> pods, List<(int Column, long Amount, long Need)> missing, int most)
+    private static List<MovablePod>? Greedy(List<MovablePod> pods, int row, List<(int Column, long Amount, long Need)> missing, int most)
     {
         var several = new List<MovablePod>();
         var open = missing.ConvertAll(m => m.Amount);
@@ -102,7 +102,7 @@ internal sealed class Emptying(FleetModel model, FleetRoom room)
                 double now = 0;
                 for (int i = 0; i < open.Count; i++)
                     if (open[i] > 0)
-                        now += Math.Min(open[i], pod.Class.Requests[missing[i].Column]) / (double)missing[i].Need;
+                        now += Math.Min(open[i], pod.Class.On(row)[missing[i].Column]) / (double)missing[i].Need;
                 if (now > relief && !several.Contains(pod))
                     (pick, relief) = (pod, now);
             }
@@ -110,7 +110,7 @@ internal sealed class Emptying(FleetModel model, FleetRoom room)
                 return null;
             several.Add(pick);
             for (int i = 0; i < open.Count; i++)
-                open[i] -= pick.Class.Requests[missing[i].Column];
+                open[i] -= pick.Class.On(row)[missing[i].Column];
         }
         return several;
     }
@@ -120,7 +120,8 @@ internal sealed class Emptying(FleetModel model, FleetRoom room)
         long before = room.Value;
         _moves.Clear();
         // The largest first: what is small finds a home more easily.
-        leaving.Sort(static (a, b) => b.Class.Requests[0] != a.Class.Requests[0] ? b.Class.Requests[0].CompareTo(a.Class.Requests[0]) : b.Class.Requests[1].CompareTo(a.Class.Requests[1]));
+        int row = model.Rows[node];
+        leaving.Sort((a, b) => b.Class.On(row)[0] != a.Class.On(row)[0] ? b.Class.On(row)[0].CompareTo(a.Class.On(row)[0]) : b.Class.On(row)[1].CompareTo(a.Class.On(row)[1]));
         foreach (MovablePod pod in leaving)
         {
             int to = Home(pod, node);
@@ -168,14 +169,15 @@ internal sealed class Emptying(FleetModel model, FleetRoom room)
             ReadOnlySpan<long> free = model.Free.AsSpan(node * model.Columns, model.Columns);
             if (!pod.Class.Suits(model.Rows[node]))
                 continue;
+            long[] requests = pod.Class.On(model.Rows[node]);
             bool fits = true;
             double rest = 0;
             for (int r = 0; r < free.Length; r++)
             {
-                after[r] = free[r] - pod.Class.Requests[r];
-                fits &= pod.Class.Requests[r] == 0 || after[r] >= 0;
-                if (pod.Class.Requests[r] > 0)
-                    rest += (double)after[r] / pod.Class.Requests[r];
+                after[r] = free[r] - requests[r];
+                fits &= requests[r] == 0 || after[r] >= 0;
+                if (requests[r] > 0)
+                    rest += (double)after[r] / requests[r];
             }
             // One that has no room now may have it once others left: it comes last.
             if (fits || model.Pods[node].Count > 0)

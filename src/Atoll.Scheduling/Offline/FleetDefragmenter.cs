@@ -54,8 +54,9 @@ public static class FleetDefragmenter
 
             FleetCapacity Count(Snapshot state) => new(state, flavour, goal.Region, goal.Site);
         }
-        return gain > 0 ? new FleetMovePlan(moves.ToImmutable(), effects.ToImmutable())
-            : new FleetMovePlan([], [.. effects.Select(e => e with { After = e.Before, RateAfter = e.RateBefore })]);
+        FleetMovePlan plan = gain > 0 ? new(moves.ToImmutable(), effects.ToImmutable())
+            : new([], [.. effects.Select(e => e with { After = e.Before, RateAfter = e.RateBefore })]);
+        return plan with { Staying = model.Staying };
     }
 
     private static long BytesOf(Snapshot fleet, PodRow pod, int row, HashSet<(int, string)> pulled)

@@ -53,4 +53,8 @@ public sealed record FleetMove(KubeObject Pod, string From, string To, string To
 public sealed record FleetEffect(string Flavour, long Before, long After, long Bound, double RateBefore, double RateAfter);
 
 /// <summary>Moves in an order in which each has room while the pod is still where it was, and what they reach.</summary>
-public sealed record FleetMovePlan(ImmutableArray<FleetMove> Moves, ImmutableArray<FleetEffect> Effects);
+public sealed record FleetMovePlan(ImmutableArray<FleetMove> Moves, ImmutableArray<FleetEffect> Effects)
+{
+    /// <summary>Placed pods of the nodes looked at that stay where they are, by reason, the most frequent first.</summary>
+    public ImmutableArray<(string Reason, int Pods)> Staying { get; init; } = [];
+}

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Scheduling.Capacities;
@@ -19,8 +20,21 @@ internal sealed class PodKind(int number, long[] requests, PodSpec spec, Snapsho
     /// <summary>Its number.</summary>
     public int Number { get; } = number;
 
-    /// <summary>What one of them takes, by column.</summary>
-    public long[] Requests { get; } = requests;
+    private readonly Dictionary<long, long[]> _byCores = [];
+
+    /// <summary>What one of them takes of a row, by column: normalised cores as cores of the row.</summary>
+    public long[] On(int row)
+    {
+        if (requests[ResourceNames.Compute] <= 0)
+            return requests;
+        long cores = fleet.CoresOf(requests[ResourceNames.Compute], row);
+        if (_byCores.TryGetValue(cores, out long[]? on))
+            return on;
+        on = [.. requests];
+        on[ResourceNames.Cpu] += cores;
+        on[ResourceNames.Compute] = 0;
+        return _byCores[cores] = on;
+    }
 
     /// <summary>Whether a row's labels suit it.</summary>
     public bool Suits(int row) => _selection.IsEmpty || (_selection.Matches(row) && _selection.Names(row));
@@ -34,8 +48,10 @@ internal sealed class FleetModel
 {
     private readonly Snapshot _fleet;
     private readonly (int Column, long Need)[][] _needs;
+    private readonly Dictionary<(int Flavour, long Cores), (int Column, long Need)[]> _needsByCores = [];
     private readonly long[] _weights;
     private readonly bool[][] _sells;
+    private readonly Dictionary<string, int> _staying = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PodKind> _kinds = new(StringComparer.Ordinal);
 
     public FleetModel(Snapshot fleet, FleetGoal goal)
@@ -74,7 +90,9 @@ internal sealed class FleetModel
                 Free[n * Columns + r] = FleetCapacity.FreeOf(fleet, r, Rows[n]);
             Pods[n] = [];
             foreach (PodRow pod in fleet.PodsAt[Rows[n]] ?? [])
-                if (movable.Reason(pod) is null)
+                if (movable.Reason(pod) is { } reason)
+                    _staying[reason] = _staying.GetValueOrDefault(reason) + 1;
+                else
                     Pods[n].Add(new MovablePod(pod, n, KindOf(pod)));
             // Snapshots keep pods in no order; a plan must not depend on it.
             Pods[n].Sort(static (a, b) => string.CompareOrdinal(a.Row.Uid, b.Row.Uid));
@@ -99,6 +117,9 @@ internal sealed class FleetModel
     /// <summary>Movable pods by node.</summary>
     public List<MovablePod>[] Pods { get; }
 
+    /// <summary>Pods that stay where they are, by reason, the most frequent first.</summary>
+    public ImmutableArray<(string Reason, int Pods)> Staying => [.. _staying.OrderByDescending(s => s.Value).ThenBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Key, s.Value))];
+
     /// <summary>Classes of pods.</summary>
     public int Kinds => _kinds.Count;
 
@@ -108,7 +129,20 @@ internal sealed class FleetModel
 
     public int Flavours => _needs.Length;
 
-    public ReadOnlySpan<(int Column, long Need)> NeedOf(int flavour) => _needs[flavour];
+    /// <summary>What one instance takes of a node: normalised cores as cores of the node.</summary>
+    public ReadOnlySpan<(int Column, long Need)> NeedOf(int flavour, int node)
+    {
+        (int Column, long Need)[] needs = _needs[flavour];
+        int compute = Array.FindIndex(needs, static n => n.Column == ResourceNames.Compute);
+        if (compute < 0)
+            return needs;
+        long cores = _fleet.CoresOf(needs[compute].Need, Rows[node]);
+        if (_needsByCores.TryGetValue((flavour, cores), out (int, long)[]? on))
+            return on;
+        int cpu = Array.FindIndex(needs, static n => n.Column == ResourceNames.Cpu);
+        on = [.. needs.Where(static n => n.Column is not (ResourceNames.Compute or ResourceNames.Cpu)), (ResourceNames.Cpu, cores + (cpu < 0 ? 0 : needs[cpu].Need))];
+        return _needsByCores[(flavour, cores)] = on;
+    }
 
     public bool Counts(int flavour, int node) => _weights[flavour] > 0 && _sells[flavour][node];
 
@@ -118,7 +152,7 @@ internal sealed class FleetModel
         if (!_sells[flavour][node])
             return 0;
         long units = long.MaxValue;
-        foreach ((int column, long need) in _needs[flavour])
+        foreach ((int column, long need) in NeedOf(flavour, node))
             units = Math.Min(units, Math.Max(0, free[column]) / need);
         return units;
     }

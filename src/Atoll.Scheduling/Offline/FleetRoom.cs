@@ -38,7 +38,7 @@ internal sealed class FleetRoom
     public bool Fits(PodKind pod, int node)
     {
         ReadOnlySpan<long> left = Left(node);
-        long[] requests = pod.Requests;
+        long[] requests = pod.On(_model.Rows[node]);
         for (int r = 0; r < requests.Length; r++)
             if (requests[r] > 0 && requests[r] > left[r])
                 return false;
@@ -50,8 +50,9 @@ internal sealed class FleetRoom
     {
         Span<long> left = stackalloc long[_model.Columns];
         Left(node).CopyTo(left);
+        long[] requests = pod.On(_model.Rows[node]);
         for (int r = 0; r < left.Length; r++)
-            left[r] += sign * pod.Requests[r];
+            left[r] += sign * requests[r];
         return _model.Value(node, left);
     }
 
@@ -99,8 +100,9 @@ internal sealed class FleetRoom
     private void Change(PodKind pod, int node, int sign)
     {
         Span<long> left = Free.AsSpan(node * _model.Columns, _model.Columns);
+        long[] requests = pod.On(_model.Rows[node]);
         for (int r = 0; r < left.Length; r++)
-            left[r] += sign * pod.Requests[r];
+            left[r] += sign * requests[r];
         long now = _model.Value(node, left);
         Value += now - _value[node];
         _value[node] = now;

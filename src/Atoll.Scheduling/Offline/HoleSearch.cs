@@ -10,7 +10,7 @@ namespace Atoll.Scheduling.Offline;
 /// </summary>
 internal sealed class HoleSearch
 {
-    private const int MostOuts = 4, KeptPerPlace = 6, MostRounds = 60_000, Stale = 3_000;
+    private const int MostOuts = 4, KeptPerPlace = 6, MostRounds = 60_000, MostStale = 12_000, MostLooks = 4_000_000, LeastLooks = 32;
 
     private readonly DefragmentationGoal _goal;
     private readonly SeededRandom _random;
@@ -64,7 +64,7 @@ internal sealed class HoleSearch
     /// <param name="clock">Share of the time that has passed; 1 ends it.</param>
     public void Improve(int most, Func<double> clock)
     {
-        for (int round = 0, stale = 0; round < MostRounds && stale < Stale * 4 && BestGain < most && _groups.Count > 0; round++, stale++)
+        for (int round = 0, stale = 0; round < MostRounds && stale < MostStale && BestGain < most && _groups.Count > 0; round++, stale++)
         {
             if ((round & 7) == 0 && clock() >= 1)
                 return;
@@ -153,24 +153,30 @@ internal sealed class HoleSearch
             }
         var found = new List<(int[] Vms, double Cost)>();
         List<int>[] lists = [.. shapes.Values];
-        Extend(lists, 0, [], missing, place >> 1, found);
+        // Fewer machines first, until enough sets were looked at.
+        int looks = Math.Max(LeastLooks, MostLooks / _state.FreeCores.Length);
+        for (int outs = 1; outs <= MostOuts && looks > 0; outs++)
+            Extend(lists, 0, [], missing, outs, ref looks, place >> 1, found);
         found.Sort((a, b) => a.Cost.CompareTo(b.Cost));
         _groups.AddRange(found.Take(KeptPerPlace));
     }
 
-    private void Extend(List<int>[] lists, int from, List<int> taken, int missing, int host, List<(int[], double)> found)
+    private void Extend(List<int>[] lists, int from, List<int> taken, int missing, int outs, ref int looks, int host, List<(int[], double)> found)
     {
-        for (int s = from; s < lists.Length && taken.Count < MostOuts; s++)
+        for (int s = from; s < lists.Length && looks > 0; s++)
         {
-            int used = taken.Count(lists[s].Contains);
+            int used = taken.Count(lists[s].Contains), left = missing - _fleet.Vms[lists[s][0]].Shape.Cores;
             if (used == lists[s].Count)
                 continue;
+            looks--;
+            // From here on machines are smaller still.
+            if ((long)left > (long)(outs - taken.Count - 1) * _fleet.Vms[lists[s][0]].Shape.Cores)
+                break;
             taken.Add(lists[s][used]);
-            int left = missing - _fleet.Vms[taken[^1]].Shape.Cores;
-            if (left <= 0)
+            if (left > 0)
+                Extend(lists, s, taken, left, outs, ref looks, host, found);
+            else if (taken.Count == outs)
                 found.Add(([.. taken], CostOf(taken, host)));
-            else if ((long)left <= (long)(MostOuts - taken.Count) * _fleet.Vms[lists[s][0]].Shape.Cores)
-                Extend(lists, s, taken, left, host, found);
             taken.RemoveAt(taken.Count - 1);
         }
     }

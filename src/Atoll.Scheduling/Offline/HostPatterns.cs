@@ -71,6 +71,9 @@ internal sealed class HostClass
     /// <summary>Choices of machines that leave.</summary>
     public List<(byte[] Outs, int FreeA, int FreeB)> Leaving { get; } = [];
 
+    /// <summary>Those of <see cref="Leaving"/> that were near the best when all were last looked at.</summary>
+    public List<(byte[] Outs, int FreeA, int FreeB)> Active { get; } = [];
+
     /// <summary>Patterns met so far, without repetition.</summary>
     public List<HostPattern> Patterns { get; } = [];
 

@@ -43,8 +43,16 @@ internal sealed class Movable
         KubeObject pod = row.Pod;
         if (row.Nominated || pod.IsDeleting)
             return "it is not placed, or ends";
-        if (pod.Metadata.Controller() is not { Kind: "ReplicaSet" })
-            return "no ReplicaSet makes it anew";
+        if (pod.Metadata.Controller() is not { } owner)
+            return "nothing makes it anew";
+        if (owner.Kind != "ReplicaSet")
+            return owner.Kind switch
+            {
+                "Job" => "it is a Job's, whose work would be lost",
+                "StatefulSet" => "it is a StatefulSet's, whose identity cannot be in two places",
+                "DaemonSet" => "it is a DaemonSet's, and belongs to its node",
+                _ => $"it is a {owner.Kind}'s, and only a ReplicaSet's is made anew elsewhere",
+            };
         if (pod.Metadata.Annotation(MirrorAnnotation) is not null || pod.Metadata.Label(WellKnown.OwnerLabel) == "site")
             return "its site owns it";
         if (pod.Metadata.Annotation(DefragmentationPlan.DoNotMove) is { } mark && mark != "false")

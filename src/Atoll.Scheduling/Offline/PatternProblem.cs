@@ -6,8 +6,8 @@ namespace Atoll.Scheduling.Offline;
 internal sealed class PatternProblem
 {
     // Choices of machines that leave, of all classes: so many that a look at each takes some hundredths of a second.
-    private const int PriceRounds = 400, PatternRounds = 60, MostPatterns = 400, MostLeaving = 2_000_000, LeastLeaving = 16;
-    private const double Near = 0.3;
+    private const int PriceRounds = 400, PatternRounds = 60, MostPatterns = 400, MostLeaving = 2_000_000, LeastLeaving = 16, MuchLeaving = 100_000, MostActive = 100, NarrowRounds = 25;
+    private const double Near = 0.3, Active = 0.45;
 
     private readonly RoomTable _rooms;
     private readonly DefragmentationGoal _goal;
@@ -28,6 +28,10 @@ internal sealed class PatternProblem
         _rooms = new RoomTable(Kinds.Shapes, most, Math.Max(1, unit), goal.BlockCores);
         _isWhole = _rooms.IsExact;
         Classify(fleet, start);
+        long leaving = 0;
+        foreach (HostClass hosts in Classes)
+            leaving += hosts.Leaving.Count;
+        _isMuch = leaving > MuchLeaving;
         foreach (int cores in start.FreeCores)
             _freeCores += cores;
     }
@@ -46,29 +50,34 @@ internal sealed class PatternProblem
     public double MovePrice { get; private set; } = 0.3;
 
     /// <summary>Blocks that no choice of patterns exceeds; all free cores in one piece where not every pattern was looked at.</summary>
-    public double Bound => _isWhole ? _lowest : (double)_freeCores / _goal.BlockCores;
+    public double Bound => _isWhole ? _proven : (double)_freeCores / _goal.BlockCores;
 
     private readonly long _freeCores;
     private int _blocksBefore;
+    private readonly bool _isMuch;
     private bool _isWhole;
-    private double _lowest = double.PositiveInfinity;
+    private double _lowest = double.PositiveInfinity, _proven = double.PositiveInfinity;
 
     /// <summary>
     /// Lowers the bound by subgradient steps on the prices and keeps the prices of the lowest; then keeps the patterns that are
-    /// near the best at prices around them.
+    /// near the best at prices around them. Where there are very many choices most rounds look only at those that were good at the
+    /// last prices for which all were looked at; only the latter prove a bound.
     /// </summary>
     /// <param name="clock">Share of the time for it that has passed; at 1 the prices so far are taken.</param>
     public void FindPrices(SeededRandom random, Func<double> clock)
     {
         double[] price = new double[RoomPrice.Length];
         for (int s = 0; s < price.Length; s++)
-            price[s] = 0.6 * Volume(s) / _goal.BlockCores;
+            RoomPrice[s] = price[s] = 0.6 * Volume(s) / _goal.BlockCores;
         double move = MovePrice, pace = 1;
         double[] slack = new double[price.Length];
         int stale = 0;
         for (int round = 0; round < PriceRounds && clock() < 0.7; round++)
         {
-            double bound = Evaluate(price, move, slack, out double moves, keep: false);
+            bool all = !_isMuch || round % NarrowRounds == 0;
+            if (all && _isMuch)
+                Restart();
+            double bound = Evaluate(price, move, slack, out double moves, all ? Look.All : Look.Active);
             if (bound < _lowest - 1e-7)
             {
                 stale = 0;
@@ -95,20 +104,36 @@ internal sealed class PatternProblem
             for (int s = 0; s < price.Length; s++)
                 price[s] = Math.Max(0, price[s] - step * slack[s] * Volume(s) * Volume(s) / 64);
         }
-        Evaluate(RoomPrice, MovePrice, slack, out _, keep: true);
+        Evaluate(RoomPrice, MovePrice, slack, out _, Look.Keep);
         for (int round = 0; round < PatternRounds && clock() < 1; round++)
         {
             // Prices a little beside the best ones: room that costs nothing is still offered, in ever other divisions.
             for (int s = 0; s < price.Length; s++)
                 price[s] = RoomPrice[s] * (0.85 + 0.3 * random.NextDouble()) + random.NextDouble() * 0.01 * Volume(s);
-            Evaluate(price, MovePrice * (0.85 + 0.3 * random.NextDouble()), slack, out _, keep: true);
+            Evaluate(price, MovePrice * (0.85 + 0.3 * random.NextDouble()), slack, out _, !_isMuch ? Look.Keep : Look.KeepActive);
         }
+
+        // What seemed the lowest among few choices is looked at with all.
+        void Restart()
+        {
+            _lowest = double.PositiveInfinity;
+            RoomPrice.CopyTo(price, 0);
+            move = MovePrice;
+        }
+    }
+
+    private enum Look
+    {
+        All,
+        Active,
+        Keep,
+        KeepActive,
     }
 
     private double Volume(int shape) => Kinds.Shapes[shape].Cores * (Kinds.Shapes[shape].TwoNuma ? 2 : 1);
 
     // The Lagrangian at these prices: each host takes its best pattern. Slack is room offered less room needed, and moves left.
-    private double Evaluate(double[] price, double move, double[] slack, out double moves, bool keep)
+    private double Evaluate(double[] price, double move, double[] slack, out double moves, Look look)
     {
         _rooms.Fill(price);
         Array.Clear(slack);
@@ -118,12 +143,15 @@ internal sealed class PatternProblem
         {
             double best = double.NegativeInfinity;
             (byte[] Outs, int A, int B) choice = ([], hosts.FreeA, hosts.FreeB);
-            foreach ((byte[] outs, int a, int b) in hosts.Leaving)
+            List<(byte[] Outs, int A, int B)> leaving = look is Look.Active or Look.KeepActive ? hosts.Active : hosts.Leaving;
+            foreach ((byte[] outs, int a, int b) in leaving)
             {
                 double value = ValueOf(outs, a, b, price, move);
                 if (value > best)
                     (best, choice) = (value, (outs, a, b));
             }
+            if (_isMuch && (look is Look.All or Look.Keep))
+                Activate(hosts, best - Active, price, move);
             int blocks = hosts.FreeA / _goal.BlockCores + hosts.FreeB / _goal.BlockCores, count = hosts.Hosts.Count;
             bound += count * (best - blocks);
             (int restA, int restB) = (choice.A, choice.B);
@@ -133,10 +161,21 @@ internal sealed class PatternProblem
             foreach (byte kind in choice.Outs)
                 slack[kind >> 1] -= count;
             moves -= count * choice.Outs.Length;
-            if (keep)
-                KeepNear(hosts, best - Near, price, move, blocks);
+            if (look is Look.Keep or Look.KeepActive)
+                KeepNear(hosts, leaving, best - Near, price, move, blocks);
         }
+        if (look is Look.All or Look.Keep)
+            _proven = Math.Min(_proven, bound);
         return bound;
+    }
+
+    // The first choice is that none leaves.
+    private void Activate(HostClass hosts, double least, double[] price, double move)
+    {
+        hosts.Active.Clear();
+        foreach ((byte[] outs, int a, int b) in hosts.Leaving)
+            if (hosts.Active.Count == 0 || (hosts.Active.Count < MostActive && ValueOf(outs, a, b, price, move) >= least))
+                hosts.Active.Add((outs, a, b));
     }
 
     private double ValueOf(byte[] outs, int a, int b, double[] price, double move)
@@ -147,9 +186,9 @@ internal sealed class PatternProblem
         return value;
     }
 
-    private void KeepNear(HostClass hosts, double least, double[] price, double move, int blocks)
+    private void KeepNear(HostClass hosts, List<(byte[], int, int)> leaving, double least, double[] price, double move, int blocks)
     {
-        foreach ((byte[] outs, int freeA, int freeB) in hosts.Leaving)
+        foreach ((byte[] outs, int freeA, int freeB) in leaving)
         {
             if (hosts.Patterns.Count >= MostPatterns)
                 return;

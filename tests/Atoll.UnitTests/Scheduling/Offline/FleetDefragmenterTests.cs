@@ -65,6 +65,32 @@ public sealed class FleetDefragmenterTests
     }
 
     [Fact]
+    public void Normalised_cores_are_moved_for_and_with()
+    {
+        // Cores of b count twice: the pod of two units takes two cores of a and one of b.
+        KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east", """{"status":{"edge":{"cpuModel":"Fast 1"}}}""")];
+        KubeObject[] pods = [Pod("p", "a", 0, """{"spec":{"containers":[{"name":"c","resources":{"requests":{"edge.atoll.dev/compute":"2"}}}]}}""")];
+        Snapshot fleet = Fleet(nodes, pods);
+        fleet.UpsertCpuModel(KubeObject.FromNode(System.Text.Json.Nodes.JsonNode.Parse("""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"CPUModel","metadata":{"name":"f"},"spec":{"match":"Fast*","factor":2}}""")!.AsObject()));
+        FleetMovePlan plan = FleetDefragmenter.Plan(fleet, new FleetGoal([(Flavour.Parse("edge.atoll.dev/compute=4,memory=1Gi"), 1)], 10) { Seconds = 3600 }, TimeProvider.System);
+        // Three fit b, and none beside the pod on a; b still holds two and a half when the pod has come.
+        Assert.Equal((3L, 3L), (plan.Effects[0].Before, plan.Effects[0].After));
+        fleet.UpsertNode(Node("c", 1, 32, "east"));
+        fleet.UpsertNode(Node("d", 2, 32, "east"));
+        plan = FleetDefragmenter.Plan(fleet, new FleetGoal([(Flavour.Parse("edge.atoll.dev/compute=4,memory=1Gi"), 1)], 10) { Seconds = 3600 }, TimeProvider.System);
+        Assert.Equal(("p", "a", "d"), (plan.Moves.Single().Pod.Name, plan.Moves[0].From, plan.Moves[0].To));
+        Assert.Equal((3L, 4L), (plan.Effects[0].Before, plan.Effects[0].After));
+    }
+
+    [Fact]
+    public void A_plan_tells_who_stays_and_why()
+    {
+        const string job = """{"metadata":{"ownerReferences":[{"apiVersion":"batch/v1","kind":"Job","name":"o","uid":"o","controller":true}]}}""";
+        KubeObject[] nodes = [Node("a", 8, 32, "east")], pods = [Pod("p", "a", 1, job), Pod("q", "a", 1, job), Pod("r", "a", 1, """{"metadata":{"ownerReferences":null}}"""), Pod("s", "a", 1)];
+        Assert.Equal([("it is a Job's, whose work would be lost", 2), ("nothing makes it anew", 1)], Plan(nodes, pods, new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 }).Staying);
+    }
+
+    [Fact]
     public void Nodes_that_take_nothing_new_are_left_alone_and_images_are_weighed()
     {
         KubeObject[] nodes = [Node("a", 4, 32, "east"), Node("b", 6, 32, "east", """{"spec":{"unschedulable":true}}"""), Node("c", 6, 32, "east", """{"spec":{"taints":[{"key":"k","effect":"NoSchedule"}]}}""")];
