@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Atoll.Api.Core;
 using Atoll.Orchestration.Capacities;
 using Atoll.Orchestration.Loop;
+using Atoll.Orchestration.Pods;
 using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Offline;
 using Atoll.Scheduling.Online;

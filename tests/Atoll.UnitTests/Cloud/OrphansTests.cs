@@ -27,9 +27,9 @@ public sealed class OrphansTests : IOrphanSite
         Make(_centre, Kinds.Node, "n1", "n1", metadata: ""","labels":{"edge.atoll.dev/site":"s"}""");
     }
 
-    public void Release(IReadOnlyList<string> uids) => _released.AddRange(uids);
+    void IOrphanSite.Release(IReadOnlyList<string> uids) => _released.AddRange(uids);
 
-    public IResources Reach() => _site;
+    IResources IOrphanSite.Reach() => _site;
 
     [Fact]
     public async Task What_is_adopted_comes_with_what_it_needs_its_status_and_without_an_owner_that_is_gone()
