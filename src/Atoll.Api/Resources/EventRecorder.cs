@@ -27,7 +27,7 @@ public sealed class EventRecorder
     /// <summary>Different messages of one object and reason within ten minutes, after which they are combined.</summary>
     public const int SimilarLimit = 10;
 
-    private const int CacheLimit = 4096, MessageLimit = 1024;
+    private const int CacheLimit = 2048, MessageLimit = 1024;
     private static readonly TimeSpan s_similarWindow = TimeSpan.FromMinutes(10);
 
     private readonly IResources _resources;
@@ -35,9 +35,10 @@ public sealed class EventRecorder
     private readonly string _component;
     private readonly string? _host;
     private readonly Channel<Happening> _queue = Channel.CreateBounded<Happening>(new BoundedChannelOptions(QueueLimit) { FullMode = BoundedChannelFullMode.Wait, SingleReader = true });
-    private readonly Dictionary<string, Written> _written = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Budget> _budgets = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, Similar> _similar = new(StringComparer.Ordinal);
+    // By hashes: with their texts, what is remembered of pods that are gone is megabytes, in which an agent grows for an hour.
+    private readonly Dictionary<ulong, int> _written = [];
+    private readonly Dictionary<ulong, Budget> _budgets = [];
+    private readonly Dictionary<ulong, Similar> _similar = [];
     private long _dropped;
 
     /// <summary>Prepares a recorder; nothing is written until <see cref="RunAsync"/>.</summary>
@@ -104,8 +105,8 @@ public sealed class EventRecorder
     private async Task WriteAsync(Happening happening, CancellationToken cancellation)
     {
         string source = string.Join('\n', happening.About.Kind, happening.About.Namespace, happening.About.Name, happening.About.Uid);
-        (string key, string message) = Combine(source, happening);
-        bool ok = Spend(source, happening.At);
+        (ulong key, string message) = Combine(source, happening);
+        bool ok = Spend(Hash(source), happening.At);
         try
         {
             ok = ok && await PutAsync(key, happening, message, cancellation).ConfigureAwait(false);
@@ -118,15 +119,15 @@ public sealed class EventRecorder
             Interlocked.Increment(ref _dropped);
     }
 
-    private async ValueTask<bool> PutAsync(string key, Happening happening, string message, CancellationToken cancellation)
+    private async ValueTask<bool> PutAsync(ulong key, Happening happening, string message, CancellationToken cancellation)
     {
         string ns = string.IsNullOrEmpty(happening.About.Namespace) ? "default" : happening.About.Namespace;
-        string name = $"{Head(happening.About.Name ?? "unknown")}.{Hash(key)}";
-        if (_written.TryGetValue(key, out Written? written))
+        string name = $"{Head(happening.About.Name ?? "unknown")}.{key.ToString("x16", CultureInfo.InvariantCulture)}";
+        if (_written.TryGetValue(key, out int written))
         {
-            ApiResult patched = await RaiseAsync(ns, name, written.Count + 1, message, happening.At, cancellation).ConfigureAwait(false);
+            ApiResult patched = await RaiseAsync(ns, name, written + 1, message, happening.At, cancellation).ConfigureAwait(false);
             if (patched.Ok)
-                written.Count++;
+                _written[key] = written + 1;
             if (!patched.IsNotFound)
                 return patched.Ok;
         }
@@ -144,7 +145,7 @@ public sealed class EventRecorder
             return false;
         if (_written.Count >= CacheLimit)
             _written.Clear(); // The names are deterministic: forgetting costs one read each, nothing else.
-        _written[key] = new Written { Count = count };
+        _written[key] = count;
         return true;
     }
 
@@ -185,9 +186,10 @@ public sealed class EventRecorder
     }
 
     /// <summary>The identity of an event and the message to show: many different messages of one reason become one event.</summary>
-    private (string Key, string Message) Combine(string source, Happening happening)
+    private (ulong Key, string Message) Combine(string source, Happening happening)
     {
-        string group = string.Join('\n', source, happening.About.FieldPath, happening.Type, happening.Reason, _component);
+        string text = string.Join('\n', source, happening.About.FieldPath, happening.Type, happening.Reason, _component);
+        ulong group = Hash(text), alone = Hash(text + "\n" + happening.Message);
         if (!_similar.TryGetValue(group, out Similar? similar) || happening.At - similar.Last > s_similarWindow)
         {
             if (_similar.Count >= CacheLimit)
@@ -195,14 +197,13 @@ public sealed class EventRecorder
             _similar[group] = similar = new Similar();
         }
         similar.Last = happening.At;
-        if (similar.Messages.Count < SimilarLimit)
-            similar.Messages.Add(happening.Message);
-        return similar.Messages.Contains(happening.Message)
-            ? (group + "\n" + happening.Message, happening.Message)
-            : (group, "(combined from similar events): " + happening.Message);
+        bool known = similar.Messages.Contains(alone);
+        if (!known && (known = similar.Messages.Count < SimilarLimit))
+            similar.Messages.Add(alone);
+        return known ? (alone, happening.Message) : (group, "(combined from similar events): " + happening.Message);
     }
 
-    private bool Spend(string source, DateTimeOffset now)
+    private bool Spend(ulong source, DateTimeOffset now)
     {
         if (!_budgets.TryGetValue(source, out Budget? budget))
         {
@@ -238,17 +239,15 @@ public sealed class EventRecorder
     private static string Head(string name) => name.Length <= 200 ? name : name[..200].TrimEnd('.', '-');
 
     /// <summary>FNV-1a, 64 bits: names must be equal on every machine and in every version.</summary>
-    private static string Hash(string text)
+    private static ulong Hash(string text)
     {
         ulong hash = 14695981039346656037;
         foreach (byte b in Encoding.UTF8.GetBytes(text))
             hash = (hash ^ b) * 1099511628211;
-        return hash.ToString("x16", CultureInfo.InvariantCulture);
+        return hash;
     }
 
     private sealed record Happening(ObjectReference About, string Type, string Reason, string Message, DateTimeOffset At);
-
-    private sealed class Written { public int Count { get; set; } }
 
     private sealed class Budget
     {
@@ -261,6 +260,6 @@ public sealed class EventRecorder
     {
         public DateTimeOffset Last { get; set; }
 
-        public HashSet<string> Messages { get; } = new(StringComparer.Ordinal);
+        public List<ulong> Messages { get; } = new(1);
     }
 }
