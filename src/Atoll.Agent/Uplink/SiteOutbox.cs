@@ -75,6 +75,16 @@ internal sealed class SiteOutbox
     /// <summary>True for a pod of the parent that ended here and whose end the parent has yet to carry out: it does not begin again.</summary>
     public bool HasStopped(string uid) => _entries.TryGetValue(uid, out Entry? entry) && entry.Operation == "stopped";
 
+    /// <summary>The parent had nothing to write the outcome of this pod to when it acknowledged it, and has the pod now: it is open again. Null when there is none.</summary>
+    public OutcomeRef? Recall(string uid)
+    {
+        _acked.Remove(uid);
+        if (!_entries.TryGetValue(uid, out Entry? entry))
+            return null;
+        entry.Sequence = ++_sequence;
+        return Reference(uid, entry);
+    }
+
     public void Release(string uid) => _held.Remove(uid);
 
     public void Acknowledge(string uid, ulong hash) => _acked[uid] = hash;

@@ -19,6 +19,9 @@ internal sealed class UplinkState
 
     private readonly Dictionary<string, ResourceType> _typeOf = new(StringComparer.Ordinal);
 
+    /// <summary>Outcomes that a batch opens once it is durable.</summary>
+    private readonly List<OutcomeRef> _recalled = [];
+
     /// <summary>The outcomes of what is here.</summary>
     public SiteOutbox Outbox { get; } = new();
 
@@ -48,9 +51,17 @@ internal sealed class UplinkState
         foreach (LinkItem item in batch.Upserts)
         {
             writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(Held(item))));
-            // Its end or its successor is told already: held, so that it is not sent again, and not acted on. (What ended comes back from a
-            // parent that was put back to an older state.)
-            if (Outbox.SuccessorOf(item.Uid) is not null || Outbox.HasStopped(item.Uid))
+            // A parent that was put back to an older state may have had the pod without a place here, and gave it this one since: it acknowledged
+            // what meant nothing to it.
+            bool ended = Outbox.HasStopped(item.Uid);
+            if (ended || (item.Kind == Kinds.Pod.GroupResource && Outbox.Held.TryGetValue(item.Uid, out HeldItem? before) && before.Orphan))
+            {
+                if (Outbox.Recall(item.Uid) is { } again)
+                    _recalled.Add(again);
+                writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, item.Uid), null));
+            }
+            // Its end or its successor is told: held, so that it is not sent again, and not acted on.
+            if (ended || Outbox.SuccessorOf(item.Uid) is not null)
                 continue;
             // Also held, without being acted on: a kind of a newer parent.
             if (TypeOf(item.Kind) is { } type && JsonNode.Parse(item.Body.Span) is JsonObject document)
@@ -78,7 +89,8 @@ internal sealed class UplinkState
     public List<OutcomeRef> Applied(ScopeBatch batch)
     {
         Sequence = batch.Sequence;
-        var open = new List<OutcomeRef>();
+        List<OutcomeRef> open = [.. _recalled];
+        _recalled.Clear();
         foreach (LinkItem item in batch.Upserts)
             if (Outbox.Adopted(item.Uid) is { } reference)
                 open.Add(reference);

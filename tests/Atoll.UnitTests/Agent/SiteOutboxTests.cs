@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Atoll.Agent.Uplink;
 using Atoll.Api.Objects;
+using Atoll.Kube.Import;
 using Atoll.Link;
 
 namespace Atoll.UnitTests.Agent;
@@ -144,10 +145,33 @@ public sealed class SiteOutboxTests
         state.Acknowledged(state.Outbox.Open());
         var batch = new ScopeBatch(1, LinkSequence.None, [new LinkItem("pods", "default/p", "p", 9, pod)], [], ["n"]);
         Assert.Empty(state.Take(batch, _ => { }).Upserts);
-        Assert.Equal("register", state.Outbox.Read(Assert.Single(state.Applied(batch)).Uid)!.Operation);
+        // The copy had it without a place here when it heard of its end, and has given it this one since: it hears again.
+        Assert.Equal(["stopped", "register"], state.Applied(batch).Select(o => state.Outbox.Read(o.Uid)!.Operation));
+        state.Acknowledged(state.Outbox.Open());
+        ImportBatch import = state.Take(batch with { Orphans = [] }, _ => { });
+        Assert.Empty(import.Upserts);
+        Assert.Contains(import.Writes, w => w.Value is null && w.Key.Span.SequenceEqual(LinkRecords.Key(LinkRecords.AckedPrefix, "p").Span));
         // Told to go, and then there again: another one of that identity would be news.
         state.Take(batch with { Upserts = [], Removals = ["p"], Orphans = [] }, _ => { });
         Assert.Single(state.Take(batch with { Orphans = [] }, _ => { }).Upserts);
+    }
+
+    [Fact]
+    public void A_parent_that_gives_an_orphan_its_place_again_hears_its_status_again()
+    {
+        var state = new UplinkState();
+        state.Outbox.Hold(Held("p"));
+        state.Changed(Kinds.Pod, null, Pod("p", "Running"));
+        state.Take(new ScopeBatch(1, LinkSequence.None, [], [], ["p"]), _ => { });
+        state.Acknowledged(state.Outbox.Open());
+        Assert.Empty(state.Outbox.Open());
+        var placed = new ScopeBatch(2, LinkSequence.None, [new LinkItem("pods", "default/p", "p", 9, Pod("p", "Pending").Utf8)], [], []);
+        Assert.Single(state.Take(placed, _ => { }).Upserts);
+        Assert.Equal("status", state.Outbox.Read(Assert.Single(state.Applied(placed)).Uid)!.Operation);
+        // Once: it is held like any other from here on.
+        state.Acknowledged(state.Outbox.Open());
+        state.Take(placed with { Number = 3 }, _ => { });
+        Assert.Empty(state.Applied(placed));
     }
 
     [Fact]
