@@ -9,7 +9,8 @@ namespace Atoll.Cloud.Hub;
 /// <summary>
 /// An object as it travels to a site: without what the site itself writes (status of pods and nodes) and without what only
 /// the issuing server means (resourceVersion, managedFields). Its version is a hash of that body, so it survives a restart
-/// of the centre and moves only when the site has something new to learn: a status that came up never goes down again.
+/// of the centre and moves only when the site has something new to learn: a status that came up is no reason to send it again. Only the
+/// body of a pod that has ended carries its status, for a site that lost everything and would begin it anew.
 /// </summary>
 public sealed class ScopeItem
 {
@@ -40,7 +41,7 @@ public sealed class ScopeItem
     public string Uid => _value.Uid;
 
     /// <summary>The document that the site gets.</summary>
-    public ReadOnlyMemory<byte> Body => _body ?? Write(Key, _value).WrittenSpan.ToArray();
+    public ReadOnlyMemory<byte> Body => _body ?? Write(Key, _value, withEnd: true).WrittenSpan.ToArray();
 
     /// <summary>Hash of the body, never 0. Made when it is asked for: of most pods that wait for a node it never is.</summary>
     public long Version
@@ -62,7 +63,7 @@ public sealed class ScopeItem
     public void Renew(KubeObject value) => _value = value;
 
     // Stored documents have no blanks: what stays is copied as it is.
-    private static ArrayBufferWriter<byte> Write(ObjectKey key, KubeObject value)
+    private static ArrayBufferWriter<byte> Write(ObjectKey key, KubeObject value, bool withEnd = false)
     {
         ArrayBufferWriter<byte> body = t_buffer ??= new ArrayBufferWriter<byte>(4096);
         body.ResetWrittenCount();
@@ -91,7 +92,7 @@ public sealed class ScopeItem
                 Put(body, ref before, document[start..at]);
                 WriteNodeSpec(body, value.Utf8[at..(int)reader.BytesConsumed]);
             }
-            else if (!dropped)
+            else if (!dropped || (withEnd && key.Type == Kinds.Pod && HasEnded(document[at..(int)reader.BytesConsumed])))
                 Put(body, ref before, document[start..(int)reader.BytesConsumed]);
         }
         if (before == '{')
@@ -99,6 +100,8 @@ public sealed class ScopeItem
         body.Write("}"u8);
         return body;
     }
+
+    private static bool HasEnded(ReadOnlySpan<byte> status) => status.IndexOf("\"phase\":\"Succeeded\""u8) >= 0 || status.IndexOf("\"phase\":\"Failed\""u8) >= 0;
 
     private static void WriteMetadata(ArrayBufferWriter<byte> body, ReadOnlySpan<byte> document, ref Utf8JsonReader reader)
     {

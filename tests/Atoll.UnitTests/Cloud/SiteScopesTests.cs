@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Cloud.Hub;
+using Atoll.Kube.Import;
 using CsCheck;
 
 namespace Atoll.UnitTests.Cloud;
@@ -31,6 +32,22 @@ public sealed class SiteScopesTests
         Put(Pod("p1", "n1"));
         KubeObject reported = Pod("p1", "n1", status: "Running");
         Assert.Empty(Put(reported));
+    }
+
+    [Theory]
+    [InlineData("Succeeded", true)]
+    [InlineData("Failed", true)]
+    [InlineData("Running", false)]
+    public void Only_of_a_pod_that_ended_the_status_goes_down_to_a_site_that_lost_it(string phase, bool told)
+    {
+        Put(Node("n1", "a"));
+        Put(Pod("p1", "n1"));
+        long version = _scopes.Find("p1-uid")!.Version;
+        Assert.Empty(Put(Pod("p1", "n1", status: phase)));
+        ScopeItem item = _scopes.Find("p1-uid")!;
+        Assert.Equal(version, item.Version);
+        var sent = new ImportObject(Kinds.Pod, JsonNode.Parse(item.Body.Span)!.AsObject(), KeepLocalStatus: true);
+        Assert.Equal(told ? phase : null, (string?)sent.Merged(null)!["status"]?["phase"]);
     }
 
     [Fact]
