@@ -28,6 +28,9 @@ internal sealed class Orphans(IResources resources, ILogger logger)
     /// <summary>What one pod needs is taken in before it.</summary>
     private static readonly ResourceType[] s_order = [Kinds.Namespace, Kinds.RuntimeClass, Kinds.PriorityClass, Kinds.ServiceAccount, Kinds.ConfigMap, Kinds.Secret, Kinds.PersistentVolume, Kinds.PersistentVolumeClaim, Kinds.Pod];
 
+    /// <summary>The finalizer by which a Job counts its pods, as Kubernetes names it.</summary>
+    private const string JobTracking = "batch.kubernetes.io/job-tracking";
+
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Dictionary<string, HeldItem>> _offered = new(StringComparer.Ordinal);
 
@@ -91,7 +94,8 @@ internal sealed class Orphans(IResources resources, ILogger logger)
                 continue;
             (string? ns, string name) = Split(item.Name);
             ApiResult found = await there.GetAsync(type, ns, name, cancellation);
-            if (found.Object is not { } value || value.Uid != item.Uid)
+            // A deletion that has begun is not taken back: the pod is being stopped already.
+            if (found.Object is not { } value || value.Uid != item.Uid || (type == Kinds.Pod && value.IsDeleting))
             {
                 if (found.Ok || found.IsNotFound)
                     ended.Add(item);
@@ -115,7 +119,7 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             Forget(site.Name, item.Uid);
             adopted.Add(item.Uid);
         }
-        // It ended, or gave way, before the word came: nothing is left to adopt, and the site need not keep its name.
+        // It ended, or gave way, before the word came, or is about to: nothing is left to adopt, and the site need not keep its name.
         if (ended.Count > 0)
             session.Release([.. ended.Select(i => i.Uid)]);
         foreach (HeldItem item in ended)
@@ -172,7 +176,12 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             ResourceType? type = Kinds.Find(owners[i]?["apiVersion"]?.GetValue<string>() ?? "", owners[i]?["kind"]?.GetValue<string>() ?? "");
             KubeObject? owner = type is null ? null : (await resources.GetAsync(type, type.Namespaced ? ns : null, owners[i]?["name"]?.GetValue<string>() ?? "", cancellation)).Object;
             if (owner?.Uid != owners[i]?["uid"]?.GetValue<string>())
+            {
+                // Nobody would take off the mark by which a Job counts its pods.
+                if (type == Kinds.Job)
+                    (metadata["finalizers"] as JsonArray)?.RemoveAll(f => (string?)f == JobTracking);
                 owners.RemoveAt(i);
+            }
         }
         if (owners.Count == 0)
             metadata.Remove("ownerReferences");

@@ -58,6 +58,25 @@ public sealed class OrphansTests : IOrphanSite
     }
 
     [Fact]
+    public async Task A_pod_that_is_being_stopped_is_not_adopted_into_life()
+    {
+        Make(_site, Kinds.Pod, "p", "p1", metadata: ""","deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["x/y"]""");
+        await DecideAsync("Adopt", ("pods", "p", "p1"));
+        Assert.Empty(_centre.All(Kinds.Pod));
+        Assert.Equal(["p1"], _released);
+        Assert.Null(Decisions());
+    }
+
+    [Fact]
+    public async Task The_mark_of_a_Job_goes_with_the_Job()
+    {
+        Make(_site, Kinds.Pod, "p", "p1", ""","spec":{"nodeName":"n1","containers":[{"name":"c","image":"i"}]}""",
+            ""","finalizers":["x/y","batch.kubernetes.io/job-tracking"],"ownerReferences":[{"apiVersion":"batch/v1","kind":"Job","name":"gone","uid":"j0","controller":true}]""");
+        await DecideAsync("Adopt", ("pods", "p", "p1"));
+        Assert.Equal(["x/y"], _centre.Find(Kinds.Pod, "default/p")!.Metadata.Finalizers);
+    }
+
+    [Fact]
     public async Task A_pod_that_the_centre_has_given_another_node_since_is_not_taken_for_adopted()
     {
         Pod(_site, "p", "p1", "n1");
