@@ -115,6 +115,9 @@ internal sealed class SiteOutbox
         if (entry is null)
         {
             _entries.Remove(uid);
+            // Gone, and nothing is to be said of it any more: what was acknowledged of it would be kept for ever.
+            if (now is null && !_held.ContainsKey(uid) && _acked.Remove(uid))
+                Unsaid.Add(uid);
             return null;
         }
         if (_entries.TryGetValue(uid, out Entry? before) && before.Hash == entry.Hash && before.Operation == entry.Operation)

@@ -3,6 +3,7 @@ using Atoll.Agent.Uplink;
 using Atoll.Api.Objects;
 using Atoll.Kube.Import;
 using Atoll.Link;
+using Atoll.Store;
 
 namespace Atoll.UnitTests.Agent;
 
@@ -42,6 +43,21 @@ public sealed class SiteOutboxTests
         // A pod whose document has no status yet has nothing to tell.
         _outbox.Hold(Held("q"));
         Assert.Null(_outbox.Update(Kinds.Pod, "q", Object(Kinds.Pod, "q", null, 1)));
+    }
+
+    [Fact]
+    public void Nothing_is_kept_of_what_is_gone()
+    {
+        KubeObject happened = Object(Kinds.Event, "e", null, 1);
+        var state = new UplinkState();
+        state.Changed(Kinds.Event, null, happened);
+        state.Acknowledged(state.Outbox.Open());
+        Assert.Single(state.Outbox.Acked);
+        state.Changed(Kinds.Event, happened, null);
+        Assert.Empty(state.Outbox.Acked);
+        StoreWrite written = Assert.Single(state.Unsaid());
+        Assert.Null(written.Value);
+        Assert.Equal(LinkRecords.Key(LinkRecords.AckedPrefix, "e").ToArray(), written.Key.ToArray());
     }
 
     [Fact]
