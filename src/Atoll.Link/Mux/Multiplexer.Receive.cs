@@ -35,19 +35,13 @@ internal sealed partial class Multiplexer
             if (read == 0)
                 return;
             filled += read;
-            _reader = Environment.CurrentManagedThreadId;
             int used = Parse(buffer.AsMemory(0, filled));
-            _reader = 0;
             if (used < 0)
                 throw new LinkProtocolException("A multiplexer frame could not be read.");
             buffer.AsSpan(used, filled - used).CopyTo(buffer);
             filled -= used;
-            // The answer goes out from here: most of what comes is a question of a line that is idle, and to wake a thread for it is most of what it costs.
-            if (_wakeDue || ReportDue())
-            {
-                _wakeDue = false;
-                _wake.Set(here: true);
-            }
+            if (ReportDue())
+                Wake();
         }
     }
 

@@ -128,7 +128,7 @@ internal sealed partial class Multiplexer
             }
             if (_session.Ended)
                 return;
-            await _wake.WaitAsync();
+            await _wake.WaitAsync().ConfigureAwait(false);
             cancellation.ThrowIfCancellationRequested();
         }
     }

@@ -54,10 +54,6 @@ internal sealed partial class Multiplexer : IAsyncDisposable
     private Exception? _failure;
     private uint _nextId;
 
-    /// <summary>The thread that reads what came; what it finds to send waits until it has read all.</summary>
-    private volatile int _reader;
-    private bool _wakeDue;
-
     /// <summary>Even and odd stream numbers keep the two sides apart.</summary>
     public Multiplexer(Stream line, bool isSite, IMuxSession session, LinkTraffic traffic, TimeProvider time)
     {
@@ -100,13 +96,7 @@ internal sealed partial class Multiplexer : IAsyncDisposable
     }
 
     /// <summary>Something may be there to send.</summary>
-    public void Wake()
-    {
-        if (_reader == Environment.CurrentManagedThreadId)
-            _wakeDue = true;
-        else
-            _wake.Set();
-    }
+    public void Wake() => _wake.Set();
 
     /// <summary>Reads and writes until the line or the session ends. Returns the reason, or null when the other side closed the line.</summary>
     public async Task<Exception?> RunAsync(CancellationToken cancellation)
