@@ -14,6 +14,9 @@ public interface IPodStreams
     /// </summary>
     Task<ApiStatus?> LogsAsync(KubeObject pod, LogRequest request, Stream output, CancellationToken cancellation);
 
+    /// <summary>Why exec, or attach, cannot be (no such container, none that runs), or null: asked before the client is told that it can. What fails at the start is told by the start.</summary>
+    ApiStatus? Refusal(KubeObject pod, ExecRequest request, bool attach);
+
     /// <summary>Starts a command in a running container.</summary>
     Task<StreamStart<IProcessStreams>> ExecAsync(KubeObject pod, ExecRequest request, CancellationToken cancellation);
 

@@ -74,6 +74,8 @@ internal sealed class PodStreams(NodeControlOptions options, IRuntime runtime, I
     private static bool Has(Pod pod, string container) =>
         pod.Spec.Containers.Exists(c => c.Name == container) || pod.Spec.InitContainers?.Exists(c => c.Name == container) == true;
 
+    public ApiStatus? Refusal(KubeObject pod, ExecRequest request, bool attach) => Running(pod, request.Container, attach ? "attach to" : "exec into").Error;
+
     public async Task<StreamStart<IProcessStreams>> ExecAsync(KubeObject pod, ExecRequest request, CancellationToken cancellation) =>
         Running(pod, request.Container, "exec into") is var (id, error) && error is not null ? error : await runtime.ExecAsync(id, request, cancellation).ConfigureAwait(false);
 

@@ -13,8 +13,8 @@ namespace Atoll.Kube.Streaming;
 /// Speaks Kubernetes' streaming protocols (log over HTTP; exec, attach and port-forward over WebSocket channels and
 /// SPDY/3.1) towards the client and <see cref="IPodStreams"/> towards the node.
 ///
-/// Everything that can be refused is refused before the upgrade, as an HTTP status that every client shows; what fails
-/// later travels on the protocol's error channel. Nothing here buffers more than some windows of data: a slow reader
+/// What can be refused by looking is refused before the upgrade, as an HTTP status that every client shows; what fails
+/// later, a command that does not start among it, travels on the protocol's error channel. Nothing here buffers more than some windows of data: a slow reader
 /// slows its writer, in both directions.
 /// </summary>
 public static class PodStreamEndpoints
@@ -50,24 +50,21 @@ public static class PodStreamEndpoints
             UpgradeKind.Spdy => StreamUpgrade.NegotiateSpdy(context, SpdyExecTransport.Protocols, out protocol),
             _ => StreamUpgrade.Required(attach ? "attach" : "exec"),
         };
+        refused ??= streams.Refusal(pod, request, attach);
         if (refused is not null)
             return refused;
-        StreamStart<IProcessStreams> start = attach
-            ? await streams.AttachAsync(pod, request, context.RequestAborted).ConfigureAwait(false)
-            : await streams.ExecAsync(pod, request, context.RequestAborted).ConfigureAwait(false);
-        if (start.Value is not { } process)
-            return start.Error ?? ApiStatus.InternalError("the node gave no reason");
-        await using (process.ConfigureAwait(false))
+        // The upgrade comes before the process: kubectl drops what arrives before it has made its streams, and a command may be over in a moment.
+        ExecTransport client = kind == UpgradeKind.WebSocket
+            ? new WebSocketExecTransport(await StreamUpgrade.AcceptWebSocketAsync(context, protocol).ConfigureAwait(false), protocol, request)
+            : new SpdyExecTransport(NewConnection(await StreamUpgrade.AcceptSpdyAsync(context, protocol).ConfigureAwait(false), time), protocol, request, time);
+        await using (client.ConfigureAwait(false))
         {
-            ExecTransport client = kind == UpgradeKind.WebSocket
-                ? new WebSocketExecTransport(await StreamUpgrade.AcceptWebSocketAsync(context, protocol).ConfigureAwait(false), protocol, request)
-                : new SpdyExecTransport(NewConnection(await StreamUpgrade.AcceptSpdyAsync(context, protocol).ConfigureAwait(false), time), protocol, request, time);
-            await using (client.ConfigureAwait(false))
-            {
+            StreamStart<IProcessStreams> start = attach
+                ? await streams.AttachAsync(pod, request, context.RequestAborted).ConfigureAwait(false)
+                : await streams.ExecAsync(pod, request, context.RequestAborted).ConfigureAwait(false);
+            if (start.Value is { } process)
                 client.Resize = process.Resize;
-                if (await client.StartAsync(context.RequestAborted).ConfigureAwait(false))
-                    await new ProcessRelay(process, client, time).RunAsync(attach, context.RequestAborted).ConfigureAwait(false);
-            }
+            await new ProcessRelay(start, client, time).RunAsync(attach, context.RequestAborted).ConfigureAwait(false);
         }
         return null;
     }

@@ -21,7 +21,7 @@ public sealed class AdmissionTests
             sites.Add(Task.Run(SiteAsync, TestContext.Current.CancellationToken));
         // Nobody's line answers, and all had their turn all the same.
         while (Volatile.Read(ref waiting) < Many)
-            await Task.Delay(1, TestContext.Current.CancellationToken);
+            await Task.Yield();
         line.SetResult();
         await Task.WhenAll(sites);
         Assert.Equal(1, most);
@@ -78,7 +78,7 @@ public sealed class AdmissionTests
         while (!site.IsCompleted)
         {
             time.Advance(TimeSpan.FromMilliseconds(5));
-            await Task.Delay(1, TestContext.Current.CancellationToken);
+            await Task.Yield();
         }
         await site;
         Volatile.Write(ref isBusy, false);

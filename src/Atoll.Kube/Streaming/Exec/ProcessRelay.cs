@@ -6,10 +6,10 @@ namespace Atoll.Kube.Streaming.Exec;
 /// <summary>
 /// Moves bytes between a process and a client until one of them ends.
 /// (1) The client's input goes to the process; its end closes the process's input. (2) Outputs go to the client, as fast
-/// as it reads. (3) When the process has ended and all its output is sent, the status follows. (4) A client that vanishes
-/// ends the streams. The process's streams are disposed here in every case.
+/// as it reads. (3) When the process has ended and all its output is sent, the status follows; of one that did not start, at once.
+/// (4) A client that vanishes ends the streams. The process's streams are disposed here in every case.
 /// </summary>
-internal sealed class ProcessRelay(IProcessStreams process, ExecTransport client, TimeProvider time)
+internal sealed class ProcessRelay(StreamStart<IProcessStreams> start, ExecTransport client, TimeProvider time)
 {
     /// <summary>How long outputs may stay silent after the process ended (something it left behind holds them open) before they count as ended.</summary>
     public static readonly TimeSpan SilenceAfterExit = TimeSpan.FromSeconds(5);
@@ -20,12 +20,20 @@ internal sealed class ProcessRelay(IProcessStreams process, ExecTransport client
     /// <summary>Runs to the end. <paramref name="attach"/>: the status tells of the streams only, not of the process's exit code.</summary>
     public async Task RunAsync(bool attach, CancellationToken requestAborted)
     {
+        IProcessStreams? process = start.Value;
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(requestAborted, client.Gone);
         CancellationToken token = ended.Token;
-        Task input = CopyInputAsync(token);
+        Task input = Task.CompletedTask;
         try
         {
-            ApiStatus status = await CopyOutputsAsync(attach, token).ConfigureAwait(false);
+            if (!await client.StartAsync(requestAborted).ConfigureAwait(false))
+                return;
+            ApiStatus status = start.Error ?? ApiStatus.InternalError("the node gave no reason");
+            if (process is not null)
+            {
+                input = CopyInputAsync(process, token);
+                status = await CopyOutputsAsync(process, attach, token).ConfigureAwait(false);
+            }
             await client.FinishAsync(status).ConfigureAwait(false);
         }
         catch (Exception gone) when (gone is OperationCanceledException or IOException or System.Net.WebSockets.WebSocketException or ObjectDisposedException)
@@ -35,14 +43,15 @@ internal sealed class ProcessRelay(IProcessStreams process, ExecTransport client
         finally
         {
             await ended.CancelAsync().ConfigureAwait(false);
-            await process.DisposeAsync().ConfigureAwait(false);
+            if (process is not null)
+                await process.DisposeAsync().ConfigureAwait(false);
             await input.ConfigureAwait(false);
         }
         if (!requestAborted.IsCancellationRequested && !client.Gone.IsCancellationRequested)
             await client.LingerAsync(Linger, time).ConfigureAwait(false);
     }
 
-    private async Task<ApiStatus> CopyOutputsAsync(bool attach, CancellationToken token)
+    private async Task<ApiStatus> CopyOutputsAsync(IProcessStreams process, bool attach, CancellationToken token)
     {
         var stdout = new OutputCopy(process.Stdout, client.Stdout);
         var stderr = new OutputCopy(process.Stderr, client.Stderr);
@@ -85,7 +94,7 @@ internal sealed class ProcessRelay(IProcessStreams process, ExecTransport client
             await copies.ConfigureAwait(false);
     }
 
-    private async Task CopyInputAsync(CancellationToken token)
+    private async Task CopyInputAsync(IProcessStreams process, CancellationToken token)
     {
         if (client.Stdin is not { } source)
             return;

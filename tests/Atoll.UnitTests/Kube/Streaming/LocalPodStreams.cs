@@ -37,10 +37,19 @@ public sealed class LocalPodStreams : IPodStreams
         return null;
     }
 
-    public Task<StreamStart<IProcessStreams>> ExecAsync(KubeObject pod, ExecRequest request, CancellationToken cancellation)
+    /// <summary>What every exec and attach is refused with.</summary>
+    public ApiStatus? Refused { get; set; }
+
+    public ApiStatus? Refusal(KubeObject pod, ExecRequest request, bool attach) => Refused;
+
+    /// <summary>No command starts before this.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    public async Task<StreamStart<IProcessStreams>> ExecAsync(KubeObject pod, ExecRequest request, CancellationToken cancellation)
     {
         ExecRequests.Add((pod.Name, request));
-        return Task.FromResult(Start(request, request.Command));
+        await Gate.WaitAsync(cancellation);
+        return Start(request, request.Command);
     }
 
     public Task<StreamStart<IProcessStreams>> AttachAsync(KubeObject pod, ExecRequest request, CancellationToken cancellation) => Task.FromResult(Start(request, MainProcess));

@@ -5,6 +5,7 @@ using System.Net.WebSockets;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
+using Atoll.Api.Objects;
 using Atoll.Kube.Streaming.Exec;
 
 namespace Atoll.UnitTests.Kube.Streaming;
@@ -129,7 +130,7 @@ public sealed class PodStreamTests
     {
         await using TinyPodApi api = await TinyPodApi.StartAsync();
         ClientWebSocket socket = await ConnectAsync(api, "exec", "command=sleep&command=1000&stdin=1&stdout=1", "v5.channel.k8s.io");
-        LocalProcess process = api.Streams.Processes.Single();
+        LocalProcess process = await StartedAsync(api);
         socket.Abort();
         await process.Disposed.Task.WaitAsync(Limit);
         await UntilAsync(() => api.Active == 0);
@@ -140,7 +141,7 @@ public sealed class PodStreamTests
     {
         await using TinyPodApi api = await TinyPodApi.StartAsync();
         using ClientWebSocket socket = await ConnectAsync(api, "exec", "command=head&command=-c&command=64000000&command=/dev/zero&stdout=1", "v5.channel.k8s.io");
-        LocalProcess process = api.Streams.Processes.Single();
+        LocalProcess process = await StartedAsync(api);
         // The sockets and pipes between hold a few MB at most; a server without back-pressure would take all 64.
         Assert.NotSame(process.ExitCode, await Task.WhenAny(process.ExitCode, Task.Delay(1500)));
         Assert.Equal(64_000_000, (await ReadAllAsync(socket, "v5.channel.k8s.io")).Length(1));
@@ -162,7 +163,7 @@ public sealed class PodStreamTests
         await using TinyPodApi api = await TinyPodApi.StartAsync();
         using ClientWebSocket socket = await ConnectAsync(api, "exec", "command=cat&stdin=1&stdout=1&tty=1", "v4.channel.k8s.io");
         await socket.SendAsync((byte[])[4, .. """{"Width":120,"Height":40}"""u8], WebSocketMessageType.Binary, true, default);
-        Assert.True(api.Streams.Processes.Single().Sizes.TryTake(out (int, int) size, Limit));
+        Assert.True((await StartedAsync(api)).Sizes.TryTake(out (int, int) size, Limit));
         Assert.Equal((120, 40), size);
     }
 
@@ -177,14 +178,32 @@ public sealed class PodStreamTests
     }
 
     [Fact]
-    public async Task A_command_that_cannot_start_is_told_as_a_status()
+    public async Task What_cannot_be_is_refused_before_the_upgrade_and_a_command_that_does_not_start_is_told_on_the_error_channel()
     {
         await using TinyPodApi api = await TinyPodApi.StartAsync();
+        using ClientWebSocket open = await ConnectAsync(api, "exec", "command=/no/such&stdout=1", "v5.channel.k8s.io");
+        JsonNode status = JsonNode.Parse((await ReadAllAsync(open, "v5.channel.k8s.io")).Text(3))!;
+        Assert.Equal(("Failure", "InternalError"), ((string?)status["status"], (string?)status["reason"]));
+        Assert.Contains("/no/such", (string?)status["message"], StringComparison.Ordinal);
+        Assert.Equal(WebSocketCloseStatus.NormalClosure, open.CloseStatus);
+        api.Streams.Refused = ApiStatus.BadRequest("container main is not running");
         using var socket = new ClientWebSocket();
         socket.Options.AddSubProtocol("v5.channel.k8s.io");
         socket.Options.CollectHttpResponseDetails = true;
-        await Assert.ThrowsAsync<WebSocketException>(() => socket.ConnectAsync(api.Url("one", "exec", "command=/no/such&stdout=1", "ws"), default));
-        Assert.Equal(HttpStatusCode.InternalServerError, socket.HttpStatusCode);
+        await Assert.ThrowsAsync<WebSocketException>(() => socket.ConnectAsync(api.Url("one", "exec", "command=true&stdout=1", "ws"), default));
+        Assert.Equal(HttpStatusCode.BadRequest, socket.HttpStatusCode);
+    }
+
+    // kubectl drops what arrives before it has made its streams: a command that is over in a moment is not to be over before the upgrade.
+    [Fact]
+    public async Task A_command_starts_after_the_upgrade()
+    {
+        await using TinyPodApi api = await TinyPodApi.StartAsync();
+        var gate = new TaskCompletionSource();
+        api.Streams.Gate = gate.Task;
+        using ClientWebSocket socket = await ConnectAsync(api, "exec", "command=echo&command=inside&stdout=1", "v5.channel.k8s.io");
+        gate.SetResult();
+        Assert.Equal("inside\n", (await ReadAllAsync(socket, "v5.channel.k8s.io")).Text(1));
     }
 
     [Fact]
@@ -242,6 +261,12 @@ public sealed class PodStreamTests
         while (await ReceiveAsync(socket) is { Length: > 0 } message)
             seen.Add(base64 ? message[0] - '0' : message[0], base64 ? Convert.FromBase64String(Encoding.ASCII.GetString(message, 1, message.Length - 1)) : message[1..]);
         return seen;
+    }
+
+    private static async Task<LocalProcess> StartedAsync(TinyPodApi api)
+    {
+        await UntilAsync(() => !api.Streams.Processes.IsEmpty);
+        return api.Streams.Processes.Single();
     }
 
     private static async Task UntilAsync(Func<bool> condition)
