@@ -110,9 +110,8 @@ internal sealed class SpdyConnection : IAsyncDisposable
         try
         {
             // Id, compression and order on the wire go together, so all under the write lock.
-            var stream = new SpdyStream(this, _nextStream, headers, _peerInitialWindow);
+            SpdyStream stream = Add(_nextStream, headers);
             _nextStream += 2;
-            Add(stream);
             await _transport.WriteAsync(SpdyFrameEncoder.SynStream(stream.Id, _headerWriter.Write(headers), fin: false, unidirectional: false), _closed.Token).ConfigureAwait(false);
             await _transport.FlushAsync(_closed.Token).ConfigureAwait(false);
             return stream;
@@ -258,8 +257,7 @@ internal sealed class SpdyConnection : IAsyncDisposable
             QueueReset(frame.StreamId, SpdyStatus.RefusedStream);
             return null;
         }
-        var stream = new SpdyStream(this, frame.StreamId, headers, _peerInitialWindow);
-        Add(stream);
+        SpdyStream stream = Add(frame.StreamId, headers);
         stream.OnReplied();
         if (frame.Fin)
             stream.OnFin();
@@ -278,11 +276,15 @@ internal sealed class SpdyConnection : IAsyncDisposable
             if (value > int.MaxValue)
                 return $"initial window of {value} bytes";
             EnforceWindows();
-            long change = (long)value - _peerInitialWindow;
-            _peerInitialWindow = (int)value;
-            foreach (SpdyStream stream in _streams.Values)
-                if (!stream.SendWindow.Add(change))
-                    return "window overflow";
+            // Each stream begins with the new window or is here to get the change: none misses it.
+            lock (_gate)
+            {
+                long change = (long)value - _peerInitialWindow;
+                _peerInitialWindow = (int)value;
+                foreach (SpdyStream stream in _streams.Values)
+                    if (!stream.SendWindow.Add(change))
+                        return "window overflow";
+            }
         }
         return null;
     }
@@ -401,13 +403,16 @@ internal sealed class SpdyConnection : IAsyncDisposable
             _streams.TryRemove(stream.Id, out _);
     }
 
-    private void Add(SpdyStream stream)
+    private SpdyStream Add(uint id, IReadOnlyDictionary<string, string> headers)
     {
-        _streams[stream.Id] = stream;
+        SpdyStream stream;
+        lock (_gate)
+            _streams[id] = stream = new SpdyStream(this, id, headers, _peerInitialWindow);
         if (_peerHasWindows)
             stream.SendWindow.Enforce();
         if (_closed.IsCancellationRequested)
             stream.OnReset("The connection ended.");
+        return stream;
     }
 
     private bool IsPeerId(uint id) => (id & 1) == (Options.IsServer ? 1u : 0u);

@@ -30,6 +30,21 @@ public sealed class SpdyConnectionTests
         await UntilAsync(() => ends.Client.OpenStreams == 0 && ends.Server.OpenStreams == 0);
     }
 
+    // One that missed the change stopped at the usual window, of which nobody announces a half.
+    [Fact]
+    public async Task A_stream_that_is_opened_while_the_peers_window_arrives_has_it()
+    {
+        byte[] data = new byte[300_000];
+        for (int round = 0; round < 200; round++)
+        {
+            await using Ends ends = await Ends.StartAsync(windows: true);
+            (SpdyStream client, SpdyStream server) = await ends.OpenAsync();
+            Task send = SendAsync(client, data);
+            Assert.Equal(data.Length, (await ReadAllAsync(server).WaitAsync(Limit / 4)).Length);
+            await send;
+        }
+    }
+
     [Fact]
     public async Task With_windows_a_stream_that_is_not_read_holds_up_only_itself()
     {
