@@ -152,7 +152,7 @@ public sealed class StatefulSetTests
         await world.NodeAsync(node, "Unknown");
         await RestAsync(world);
         Assert.Equal(held.Uid, Pod(world, 1).Uid);
-        Assert.True(Status(world).ReadyReplicas < 3);
+        Assert.True((Status(world).ReadyReplicas ?? 0) < 3);
         Assert.Contains(Status(world).Conditions!, c => c.Type == "Unreachable");
 
         // Deleted while out of reach: the object is the fence, and stays until the site says that the pod stopped.

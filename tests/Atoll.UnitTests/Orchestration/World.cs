@@ -1,3 +1,5 @@
+using System.IO.Hashing;
+using System.Text;
 using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
@@ -115,7 +117,7 @@ internal sealed class World : IDisposable
             {
                 if (pod.IsDeleting || Nodes.Count == 0)
                     continue;
-                int at = Math.Abs(string.GetHashCode(pod.Uid, StringComparison.Ordinal)) % Nodes.Count;
+                int at = (int)(XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(pod.Uid), _seed) % (ulong)Nodes.Count); // The same at each run.
                 string node = Target(view) ?? Nodes[at];
                 any |= (await Api.PatchAsync(Kinds.Pod, pod.Namespace, pod.Name, PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["nodeName"] = node } }, default)).Ok;
             }
