@@ -25,7 +25,7 @@ tally() {
   p=$(count succeeded "$1") f=$(count failed "$1") s=$(count skipped "$1")
   passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
   # What failed is named once more at the end, where a cut log still shows it.
-  names+=$(grep -A 4 '^failed ' "$out/$1.log")$'\n'
+  names+=$(grep -A 20 '^failed ' "$out/$1.log")$'\n'
   # A project that ended badly without counting a failure (a crash, no test found) is a failure.
   if [ "$2" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then echo "error: $1 ended with exit code $2; see $out/$1.log"; broken=$((broken + 1)); fi
 }

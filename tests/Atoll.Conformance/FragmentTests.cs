@@ -2,7 +2,8 @@ using System.Text.Json.Nodes;
 
 namespace Atoll.Conformance;
 
-/// <summary>Flavours, capacity and plans to defragment, as kubectl shows them.</summary>
+/// <summary>Flavours, capacity and plans to defragment, as kubectl shows them. Not beside the tests that cordon a node: both count here.</summary>
+[Collection(nameof(RolloutTests))]
 public sealed class FragmentTests(Cluster cluster)
 {
     public static TheoryData<string> Kubectls() => Kubectl.All();

@@ -1,6 +1,7 @@
 namespace Atoll.Conformance;
 
 /// <summary>Deployments over their life, and nodes.</summary>
+[Collection(nameof(RolloutTests))]
 public sealed class RolloutTests(Cluster cluster)
 {
     public static TheoryData<string> Kubectls() => Kubectl.All();

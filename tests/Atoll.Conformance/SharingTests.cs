@@ -1,6 +1,10 @@
 namespace Atoll.Conformance;
 
-/// <summary>Kinds of the scheduling centre through kubectl: pod groups, elastic quotas, reservations, profiles, and what they do.</summary>
+/// <summary>
+/// Kinds of the scheduling centre through kubectl: pod groups, elastic quotas, reservations, profiles, and what they do. Not beside the
+/// tests that cordon a node: the pods of a reservation there would go to the other one.
+/// </summary>
+[Collection(nameof(RolloutTests))]
 public sealed class SharingTests(Cluster cluster)
 {
     // Manifests begin with a comment: what begins with a brace is JSON to kubectl.
