@@ -107,13 +107,13 @@ public sealed class DeliverySite
     public int Ready { get; set; }
 }
 
-/// <summary>One change of the request that would make it fit.</summary>
+/// <summary>A change of the request that would make it fit: of one condition, or where none suffices by itself of as few as will do together.</summary>
 public sealed class DeliveryAlternative
 {
-    /// <summary>The condition to relax: <c>latency</c>, <c>maxSharePercent</c>, <c>carrier</c>, <c>region</c>, <c>kinds</c>, <c>minSites</c> or <c>count</c>.</summary>
+    /// <summary>The condition to relax: <c>latency</c>, <c>maxSharePercent</c>, <c>carrier</c>, <c>region</c>, <c>kinds</c>, <c>minSites</c> or <c>count</c>; several are divided by commas.</summary>
     public string Relax { get; set; } = "";
 
-    /// <summary>Its nearest value that suffices.</summary>
+    /// <summary>Its nearest value that suffices; of several in the order of the conditions.</summary>
     public string Value { get; set; } = "";
 
     /// <summary>The same in words.</summary>

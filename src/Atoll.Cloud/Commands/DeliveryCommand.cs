@@ -160,7 +160,7 @@ internal static class DeliveryCommand
         foreach (Condition condition in (status.Conditions ?? []).FindAll(c => c.Status != "True" && !string.IsNullOrEmpty(c.Message)))
             Console.WriteLine($"{condition.Type}: {condition.Message}");
         foreach (DeliveryAlternative alternative in status.Alternatives ?? [])
-            Console.WriteLine($"it would do: {alternative.Message}");
+            Console.WriteLine($"alternative: {alternative.Message}");
     }
 
     internal static string[] Row(KubeObject value)

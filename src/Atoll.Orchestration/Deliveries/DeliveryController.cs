@@ -84,7 +84,8 @@ internal sealed class DeliveryController : Controller
             double? trip = spec.Latency is { } latency ? site.Spec.RoundTrips?.Find(r => r.To == latency.To)?.Milliseconds : null;
             candidates.Add(new DeliveryCandidate(item.Name, site.Spec.Region, site.Spec.Carrier, site.Spec.Kind, trip, site.Spec.UnitCost ?? 0, site.Status?.Line?.Drops ?? 0, has + room.GetValueOrDefault(item.Name), has));
         }
-        return view.Answered(DeliveryPlanner.Make(request, candidates), Cluster.Now);
+        DeliveryPlan plan = DeliveryPlanner.Make(request, candidates);
+        return view.Answered(plan, plan.Fits || room.Count > 0 ? null : Scheduler.Plan(fleet, [probe], seed: 0).Placements[0].Message, Cluster.Now);
     }
 
     private (KubeObject?, string?) ProbeOf(KubeObject delivery, DeliverySpec spec) =>

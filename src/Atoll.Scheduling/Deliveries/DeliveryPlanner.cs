@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 
 namespace Atoll.Scheduling.Deliveries;
 
@@ -10,7 +11,20 @@ namespace Atoll.Scheduling.Deliveries;
 /// </summary>
 public static class DeliveryPlanner
 {
-    /// <summary>Plans, or says what is missing and which single change would make it fit.</summary>
+    // A round trip that nobody estimated is near to no place.
+    private static readonly DeliveryRequest s_anything = new() { Latency = double.PositiveInfinity };
+
+    private static readonly Condition[] s_conditions =
+    [
+        new("latency", r => r.Latency is not null, (r, of) => r with { Latency = of.Latency }, NearestLatency),
+        new("maxSharePercent", r => r.MaxSharePercent < 100, (r, of) => r with { MaxSharePercent = of.MaxSharePercent }, NearestShare),
+        new("carrier", r => r.Carrier is not null, (r, of) => r with { Carrier = of.Carrier }, (r, sites) => NearestName("carrier", r.Carrier, s => s.Carrier, v => r with { Carrier = v }, sites)),
+        new("region", r => r.Region is not null, (r, of) => r with { Region = of.Region }, (r, sites) => NearestName("region", r.Region, s => s.Region, v => r with { Region = v }, sites)),
+        new("kinds", r => r.Kinds is { Count: > 0 }, (r, of) => r with { Kinds = of.Kinds }, NearestKinds),
+        new("minSites", r => r.MinSites > 1, (r, of) => r with { MinSites = of.MinSites }, NearestSpread),
+    ];
+
+    /// <summary>Plans, or says what is missing and which changes would make it fit.</summary>
     public static DeliveryPlan Make(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites)
     {
         ArgumentNullException.ThrowIfNull(request);
@@ -19,7 +33,7 @@ public static class DeliveryPlanner
         if (new Capacities(eligible).Fit(request))
             return new DeliveryPlan(Distribute(request, eligible), 0, []);
         int most = Most(request, new Capacities(eligible));
-        return new DeliveryPlan([], request.Count - most, Alternatives(request, sites, eligible, most));
+        return new DeliveryPlan([], request.Count - most, Alternatives(request, sites, most));
     }
 
     private static bool Passes(DeliveryCandidate site, DeliveryRequest request) =>
@@ -67,52 +81,47 @@ public static class DeliveryPlanner
         return 0;
     }
 
-    private static List<DeliveryRelaxation> Alternatives(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites, List<DeliveryCandidate> eligible, int most)
+    private static List<DeliveryRelaxation> Alternatives(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites, int most)
     {
         var found = new List<DeliveryRelaxation>();
-        CultureInfo culture = CultureInfo.InvariantCulture;
-        var capacities = new Capacities(eligible);
-        if (request.Latency is { } latency && Nearest(request, sites) is { } milliseconds)
-            found.Add(new("latency", milliseconds.ToString(culture), string.Create(culture, $"{milliseconds} ms instead of {latency} ms would do")));
-        for (int share = request.MaxSharePercent + 1; share <= 100; share++)
-            if (capacities.Fit(request with { MaxSharePercent = share }))
-            {
-                found.Add(new("maxSharePercent", share.ToString(culture), $"at most {share} % in one site instead of {request.MaxSharePercent} % would do"));
-                break;
-            }
-        Choice("carrier", request.Carrier, static s => s.Carrier, static (r, v) => r with { Carrier = v });
-        Choice("region", request.Region, static s => s.Region, static (r, v) => r with { Region = v });
-        if (request.Kinds is { Count: > 0 } && Suffices(request with { Kinds = null }, sites))
-            found.Add(new("kinds", "any", $"any kind of site instead of {string.Join(", ", request.Kinds)} would do"));
-        for (int spread = request.MinSites - 1; spread > 0; spread--)
-            if (capacities.Fit(request with { MinSites = spread }))
-            {
-                found.Add(new("minSites", spread.ToString(culture), $"{spread} {(spread == 1 ? "site" : "sites")} instead of {request.MinSites} would do"));
-                break;
-            }
+        Condition[] asked = [.. s_conditions.Where(c => c.IsAsked(request))];
+        foreach (Condition condition in asked)
+            if (condition.Nearest(request, sites) is { } nearest)
+                found.Add(new(condition.Field, nearest.Value, nearest.Words + " would do"));
+        if (found.Count == 0 && Together(request, sites, asked) is { } together)
+            found.Add(together);
         if (most > 0)
-            found.Add(new("count", most.ToString(culture), $"{most} instead of {request.Count} can be delivered"));
+            found.Add(new("count", most.ToString(CultureInfo.InvariantCulture), $"{most} instead of {request.Count} can be delivered"));
         return found;
-
-        // Another value by itself is nearer than any.
-        void Choice(string field, string? asked, Func<DeliveryCandidate, string?> of, Func<DeliveryRequest, string?, DeliveryRequest> with)
-        {
-            if (asked is null)
-                return;
-            foreach (string? value in sites.Select(of).Where(v => !string.IsNullOrEmpty(v) && v != asked).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Append(null))
-                if (Suffices(with(request, value), sites))
-                {
-                    found.Add(new(field, value ?? "any", $"{field} {value ?? "any"} instead of {asked} would do"));
-                    return;
-                }
-        }
     }
 
-    private static bool Suffices(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites) => new Capacities(sites.Where(s => Passes(s, request))).Fit(request);
-
-    // More milliseconds never make less fit.
-    private static double? Nearest(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites)
+    // As few conditions as will do, each at the nearest value that the others leave it.
+    private static DeliveryRelaxation? Together(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites, Condition[] asked)
     {
+        for (int size = 2; size <= asked.Length; size++)
+            for (int mask = 0; mask < 1 << asked.Length; mask++)
+            {
+                if (BitOperations.PopCount((uint)mask) != size)
+                    continue;
+                Condition[] given = [.. asked.Where((_, i) => (mask >> i & 1) != 0)];
+                DeliveryRequest with = given.Aggregate(request, static (r, c) => c.Like(r, s_anything));
+                if (!Suffices(with, sites))
+                    continue;
+                var parts = new List<(string Value, string Words)>(size);
+                foreach (Condition condition in given)
+                {
+                    // With fewer given up it did not fit, with this one given up as well it does: there is a nearest value.
+                    (with, string value, string words) = condition.Nearest(condition.Like(with, request), sites)!.Value;
+                    parts.Add((value, words));
+                }
+                return new(string.Join(',', given.Select(c => c.Field)), string.Join(',', parts.Select(p => p.Value)), string.Join(" together with ", parts.Select(p => p.Words)) + " would do");
+            }
+        return null;
+    }
+
+    private static (DeliveryRequest, string, string)? NearestLatency(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites)
+    {
+        // More milliseconds never make less fit.
         double[] steps = [.. sites.Select(s => s.RoundTrip).Where(t => t > request.Latency).Select(t => t!.Value).Distinct().Order()];
         int low = 0, high = steps.Length;
         while (low < high)
@@ -123,8 +132,49 @@ public static class DeliveryPlanner
             else
                 low = middle + 1;
         }
-        return low < steps.Length ? steps[low] : null;
+        return low == steps.Length ? null
+            : (request with { Latency = steps[low] }, steps[low].ToString(CultureInfo.InvariantCulture), string.Create(CultureInfo.InvariantCulture, $"{steps[low]} ms instead of {request.Latency} ms"));
     }
+
+    private static (DeliveryRequest, string, string)? NearestShare(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites)
+    {
+        var capacities = new Capacities(sites.Where(s => Passes(s, request)));
+        for (int share = request.MaxSharePercent + 1; share <= 100; share++)
+            if (request with { MaxSharePercent = share } is var with && capacities.Fit(with))
+                return (with, share.ToString(CultureInfo.InvariantCulture), $"at most {share} % in one site instead of {request.MaxSharePercent} %");
+        return null;
+    }
+
+    private static (DeliveryRequest, string, string)? NearestSpread(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites)
+    {
+        var capacities = new Capacities(sites.Where(s => Passes(s, request)));
+        for (int spread = request.MinSites - 1; spread > 0; spread--)
+            if (request with { MinSites = spread } is var with && capacities.Fit(with))
+                return (with, spread.ToString(CultureInfo.InvariantCulture), $"{spread} {(spread == 1 ? "site" : "sites")} instead of {request.MinSites}");
+        return null;
+    }
+
+    // Another value by itself is nearer than any.
+    private static (DeliveryRequest, string, string)? NearestName(string field, string? asked, Func<DeliveryCandidate, string?> of, Func<string?, DeliveryRequest> with, IReadOnlyList<DeliveryCandidate> sites)
+    {
+        foreach (string? value in sites.Select(of).Where(v => !string.IsNullOrEmpty(v) && v != asked).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Append(null))
+            if (Suffices(with(value), sites))
+                return (with(value), value ?? "any", $"{field} {value ?? "any"} instead of {asked}");
+        return null;
+    }
+
+    private static (DeliveryRequest, string, string)? NearestKinds(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites) =>
+        request with { Kinds = null } is var with && Suffices(with, sites) ? (with, "any", $"any kind of site instead of {string.Join(", ", request.Kinds!)}") : null;
+
+    private static bool Suffices(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites) => new Capacities(sites.Where(s => Passes(s, request))).Fit(request);
+
+    /// <summary>A condition that can be given up.</summary>
+    /// <param name="Field">Its field of the spec.</param>
+    /// <param name="IsAsked">True when a request has it.</param>
+    /// <param name="Like">The first request with this condition of the second.</param>
+    /// <param name="Nearest">Its nearest value that suffices while all else stays: the request with it, and it in words.</param>
+    private sealed record Condition(string Field, Func<DeliveryRequest, bool> IsAsked, Func<DeliveryRequest, DeliveryRequest, DeliveryRequest> Like,
+        Func<DeliveryRequest, IReadOnlyList<DeliveryCandidate>, (DeliveryRequest With, string Value, string Words)?> Nearest);
 
     /// <summary>Capacities of sites in ascending order with their sums: whether a request fits is one search.</summary>
     private sealed class Capacities

@@ -40,16 +40,16 @@ public sealed record DeliveryRequest
 /// <param name="Current">Instances of this Delivery that it has.</param>
 public sealed record DeliveryCandidate(string Name, string? Region, string? Carrier, string? Kind, double? RoundTrip, double UnitCost, int Drops, int Capacity, int Current);
 
-/// <summary>One change of the request that by itself would make it fit.</summary>
-/// <param name="Relax">Field of the spec.</param>
-/// <param name="Value">Its nearest value that suffices.</param>
+/// <summary>A change of the request that would make it fit: of one condition, or where none suffices by itself of as few as will do together.</summary>
+/// <param name="Relax">Field of the spec, or several divided by commas.</param>
+/// <param name="Value">Its nearest value that suffices; of several in the order of the fields.</param>
 /// <param name="Message">The same in words.</param>
 public sealed record DeliveryRelaxation(string Relax, string Value, string Message);
 
 /// <summary>The answer: how many go where, or what is missing and what would help.</summary>
 /// <param name="Sites">Instances by site, none of them 0, by name; empty when the request cannot be fulfilled.</param>
 /// <param name="Missing">Instances that cannot be placed under all conditions.</param>
-/// <param name="Alternatives">Single changes that would make it fit, each at its nearest value.</param>
+/// <param name="Alternatives">Changes that would make it fit, each at its nearest value.</param>
 public sealed record DeliveryPlan(IReadOnlyList<(string Site, int Count)> Sites, int Missing, IReadOnlyList<DeliveryRelaxation> Alternatives)
 {
     /// <summary>True when the request is fulfilled.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using Atoll.Scheduling.Checking;
 using Atoll.Scheduling.Deliveries;
 
@@ -33,6 +34,17 @@ public sealed class DeliveryPlannerTests
         Assert.Equal("13.5 ms instead of 10 ms would do", plan.Alternatives[0].Message);
         plan = Checked(request with { MaxSharePercent = 50, Count = 120 }, sites);
         Assert.Equal((30, "count=90"), (plan.Missing, plan.Alternatives.Where(a => a.Relax == "count").Select(a => $"{a.Relax}={a.Value}").Single()));
+    }
+
+    [Fact]
+    public void Where_no_single_change_would_do_the_fewest_that_do_together_are_named()
+    {
+        DeliveryCandidate[] sites = [Site("a", 3), Site("b", 20, region: "west", roundTrip: 30), Site("c", 20, region: "north", roundTrip: 40), Site("d", 20, carrier: "red", roundTrip: null)];
+        DeliveryRelaxation only = Assert.Single(Checked(new DeliveryRequest { Count = 20, Region = "east", Latency = 10, MinSites = 1 }, sites).Alternatives, a => a.Relax != "count");
+        Assert.Equal(("latency,region", "30,west", "30 ms instead of 10 ms together with region west instead of east would do"), (only.Relax, only.Value, only.Message));
+        only = Assert.Single(Checked(new DeliveryRequest { Count = 20, Region = "east", Latency = 10, MinSites = 4, MaxSharePercent = 50 }, sites).Alternatives, a => a.Relax != "count");
+        Assert.Equal(("latency,region,minSites", "40,any,3"), (only.Relax, only.Value));
+        Assert.Empty(Checked(new DeliveryRequest { Count = 900, Region = "south", MaxSharePercent = 50 }, sites).Alternatives);
     }
 
     [Fact]
@@ -94,6 +106,31 @@ public sealed class DeliveryPlannerTests
             string? first = asked is null ? null : sites.Select(of).Distinct().Order(StringComparer.Ordinal).Select(v => v!).FirstOrDefault(v => v != asked && Best(with(v), sites) is not null)
                 ?? (Best(with(null), sites) is not null ? "any" : null);
             Assert.True(first == Value(field), $"seed {seed}: {field}");
+        }
+        CheckTogether(request, sites, plan, seed);
+    }
+
+    // Only where no single one does, as few as do, and what it says fits.
+    private static void CheckTogether(DeliveryRequest request, DeliveryCandidate[] sites, DeliveryPlan plan, int seed)
+    {
+        string[] fields = ["latency", "maxSharePercent", "carrier", "region", "kinds", "minSites"];
+        DeliveryRequest With(DeliveryRequest to, string field, string? value) => field switch
+        {
+            "latency" => to with { Latency = to.Latency is null ? null : value is null ? double.MaxValue : double.Parse(value, CultureInfo.InvariantCulture) },
+            "maxSharePercent" => to with { MaxSharePercent = value is null ? 100 : int.Parse(value, CultureInfo.InvariantCulture) },
+            "carrier" => to with { Carrier = value is "any" ? null : value },
+            "region" => to with { Region = value is "any" ? null : value },
+            "kinds" => to with { Kinds = null },
+            _ => to with { MinSites = value is null ? 1 : int.Parse(value, CultureInfo.InvariantCulture) },
+        };
+        int fewest = Enumerable.Range(1, (1 << fields.Length) - 1).Where(mask => Best(fields.Where((_, i) => (mask >> i & 1) != 0).Aggregate(request, (r, f) => With(r, f, null)), sites) is not null)
+            .Select(mask => BitOperations.PopCount((uint)mask)).DefaultIfEmpty(0).Min();
+        DeliveryRelaxation[] several = [.. plan.Alternatives.Where(a => a.Relax.Contains(',', StringComparison.Ordinal))];
+        Assert.True(several.Length == (fewest > 1 ? 1 : 0), $"seed {seed}: {fewest} conditions would have to be given up, and {several.Length} alternatives say so");
+        foreach (DeliveryRelaxation alternative in several)
+        {
+            string[] given = alternative.Relax.Split(','), values = alternative.Value.Split(',');
+            Assert.True(given.Length == fewest && Best(given.Zip(values).Aggregate(request, (r, g) => With(r, g.First, g.Second)), sites) is not null, $"seed {seed}: {alternative}");
         }
     }
 
