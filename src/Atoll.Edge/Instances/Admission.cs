@@ -9,19 +9,16 @@ namespace Atoll.Edge.Instances;
 /// <summary>Whether this node takes a pod that was bound to it. Pure. The words are the kubelet's.</summary>
 internal static class Admission
 {
-    /// <summary>Null reason is yes. <paramref name="others"/> are the pods that this node has taken and not ended.</summary>
-    public static (string? Reason, string? Message) Decide(Pod pod, Node? node, IReadOnlyList<Pod> others, IReadOnlyDictionary<string, Quantity> allocatable, IReadOnlyList<string> runtimeHandlers, Func<string, string?> handlerOfClass)
+    /// <summary>
+    /// Null reason is yes. <paramref name="others"/> are the pods that this node has taken and not ended, <paramref name="handler"/>
+    /// is that of the pod's RuntimeClass, null without one.
+    /// </summary>
+    public static (string? Reason, string? Message) Decide(Pod pod, Node? node, IReadOnlyList<Pod> others, IReadOnlyDictionary<string, Quantity> allocatable, IReadOnlyList<string> runtimeHandlers, string? handler)
     {
         if (Unsupported(pod.Spec) is { } field)
             return ("UnsupportedField", field);
-        if (pod.Spec.RuntimeClassName is { Length: > 0 } name)
-        {
-            string? handler = handlerOfClass(name);
-            if (handler is null)
-                return ("RuntimeClassNotFound", $"RuntimeClass \"{name}\" not found");
-            if (!runtimeHandlers.Contains(handler))
-                return ("RuntimeHandlerNotSupported", $"RuntimeClass \"{name}\" needs the runtime \"{handler}\", which this node does not offer (it offers {string.Join(", ", runtimeHandlers)})");
-        }
+        if (handler is not null && !runtimeHandlers.Contains(handler))
+            return ("RuntimeHandlerNotSupported", $"RuntimeClass \"{pod.Spec.RuntimeClassName}\" needs the runtime \"{handler}\", which this node does not offer (it offers {string.Join(", ", runtimeHandlers)})");
         if (node is not null && !MatchesNode(pod.Spec, node))
             return ("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
         if (Resources(pod, others, allocatable) is { } lack)

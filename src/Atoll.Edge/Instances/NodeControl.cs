@@ -38,6 +38,7 @@ public sealed partial class NodeControl
     private readonly ConcurrentDictionary<string, PodWorker> _workers = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, PodWorker> _byPart = new(StringComparer.Ordinal);
     private readonly HashSet<string> _reserved = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Node?> _asked = new(StringComparer.Ordinal); // What the API said of this node, by a pod that the mirror's did not suit.
     private readonly Lock _starting = new();
     private readonly LocalVolumes _volumes;
     private readonly NodeReporter _reporter;
@@ -70,7 +71,7 @@ public sealed partial class NodeControl
         _secrets = new ResourceMirror(resources, Kinds.Secret, time, (old, now) => ReferenceChanged(true, old, now));
         _accounts = new ResourceMirror(resources, Kinds.ServiceAccount, time);
         _nodes = new ResourceMirror(resources, Kinds.Node, time, (_, now) => NodeChanged(now), fieldSelector: $"metadata.name={options.NodeName}");
-        _classes = new ResourceMirror(resources, Kinds.RuntimeClass, time);
+        _classes = new ResourceMirror(resources, Kinds.RuntimeClass, time, (_, now) => ClassChanged(now));
         _volumes = new LocalVolumes(resources, options.StateFolder, options.NodeName, time, _log, ClaimChanged);
         var references = new PodReferences(_configMaps, _secrets, _accounts, _volumes);
         var events = new EventRecorder(resources, time, "kubelet", options.NodeName);
@@ -212,7 +213,11 @@ public sealed partial class NodeControl
     private async Task<TimeSpan> ResyncAsync(CancellationToken cancellation)
     {
         foreach (PodWorker worker in _workers.Values)
+        {
             worker.Resync();
+            if (worker.Record is { Admitted: false, FinalPhase: null } && worker.Object.View(ApiJson.Default.Pod).Spec is var spec && IsClassMissing(spec))
+                _services.Events.Warning(worker.Object, "FailedCreatePodSandBox", $"RuntimeClass \"{spec.RuntimeClassName}\" not found: the pod waits for it");
+        }
         try
         {
             await _services.Network.RepairAsync(cancellation).ConfigureAwait(false);
@@ -278,7 +283,10 @@ public sealed partial class NodeControl
         {
             _workers.TryRemove(worker.Uid, out _);
             lock (_reserved)
+            {
                 _reserved.Remove(worker.Uid);
+                _asked.Remove(worker.Uid);
+            }
             _byPart.TryRemove(InstanceNames.PodPart(worker.Uid), out _);
             if ((worker.Completed.IsFaulted || worker.IsWantedAgain) && _pods.Get(worker.Object.Key) is { } pod && pod.Uid == worker.Uid && !IsGivenUp(pod))
                 StartWorker(pod, []).Resync();
@@ -324,6 +332,13 @@ public sealed partial class NodeControl
         KubeObject about = now ?? old!;
         foreach (PodWorker worker in _workers.Values)
             if (worker.Object.Namespace == about.Namespace && PodReferences.Uses(worker.Object.View(ApiJson.Default.Pod).Spec, secret, about.Name))
+                worker.ReferencesChanged();
+    }
+
+    private void ClassChanged(KubeObject? now)
+    {
+        foreach (PodWorker worker in _workers.Values)
+            if (!worker.Record.Admitted && worker.Object.View(ApiJson.Default.Pod).Spec.RuntimeClassName == now?.Name)
                 worker.ReferencesChanged();
     }
 
@@ -374,17 +389,29 @@ public sealed partial class NodeControl
         }
     }
 
-    /// <summary>One pod at a time: two workers must not both be given the last room.</summary>
-    private (string? Reason, string? Message) Admit(Pod pod)
+    /// <summary>
+    /// One pod at a time: two workers must not both be given the last room. Null is not known yet: what a pod refers to comes with it,
+    /// and by another mirror, so that it may be seen a moment later; the worker is woken then.
+    /// </summary>
+    private (string? Reason, string? Message)? Admit(Pod pod)
     {
+        if (IsClassMissing(pod.Spec))
+            return null;
         lock (_reserved)
         {
             var others = new List<Pod>();
             foreach (PodWorker worker in _workers.Values)
                 if (worker.Uid != pod.Metadata.Uid && worker.Record.FinalPhase is null && (worker.Record.Admitted || _reserved.Contains(worker.Uid)))
                     others.Add(worker.Object.View(ApiJson.Default.Pod));
-            Node? node = _nodes.Get(_options.NodeName)?.View(ApiJson.Default.Node);
-            (string? Reason, string? Message) decision = Admission.Decide(pod, node, others, _reporter.Allocatable, _options.RuntimeHandlers, name => _classes.Get(name)?.View(ApiJson.Default.RuntimeClass).Handler);
+            bool asked = _asked.TryGetValue(pod.Metadata.Uid!, out Node? node);
+            node ??= _nodes.Get(_options.NodeName)?.View(ApiJson.Default.Node);
+            string? handler = pod.Spec.RuntimeClassName is { Length: > 0 } name ? _classes.Get(name)?.View(ApiJson.Default.RuntimeClass).Handler : null;
+            (string? Reason, string? Message) decision = Admission.Decide(pod, node, others, _reporter.Allocatable, _options.RuntimeHandlers, handler);
+            if (decision.Reason == "NodeAffinity" && !asked)
+            {
+                _ = AskAsync(pod.Metadata.Uid!);
+                return null;
+            }
             if (decision.Reason is null)
             {
                 _reserved.Add(pod.Metadata.Uid!);
@@ -393,6 +420,25 @@ public sealed partial class NodeControl
             }
             return decision;
         }
+    }
+
+    private bool IsClassMissing(PodSpec spec) => spec.RuntimeClassName is { Length: > 0 } name && _classes.Get(name) is null;
+
+    // Labels that the pod was placed by may be newer than the mirror. Where the API does not answer, the next resync asks again.
+    private async Task AskAsync(string uid)
+    {
+        try
+        {
+            ApiResult result = await _resources.GetAsync(Kinds.Node, null, _options.NodeName, _stop).ConfigureAwait(false);
+            lock (_reserved)
+                _asked[uid] = result.Object?.View(ApiJson.Default.Node);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
+        {
+            return;
+        }
+        if (_workers.TryGetValue(uid, out PodWorker? worker))
+            worker.ReferencesChanged();
     }
 
     private PodRecord? RecordOf(string uid) => _workers.TryGetValue(uid, out PodWorker? worker) ? worker.Record : null;

@@ -25,8 +25,8 @@ internal sealed class NodeServices
     public required ILogger Log { get; init; }
     public required Func<NodeFacts> Node { get; init; }
 
-    /// <summary>Whether the node takes a pod: null reason is yes.</summary>
-    public required Func<Pod, (string? Reason, string? Message)> Admit { get; init; }
+    /// <summary>Whether the node takes a pod: null reason is yes, null is not known yet.</summary>
+    public required Func<Pod, (string? Reason, string? Message)?> Admit { get; init; }
 
     /// <summary>
     /// Starts going on at once, two a core: after a reboot all pods want to start, and more at a time only make each slower

@@ -59,7 +59,7 @@ internal sealed record PodFacts
     public bool Releasing { get; init; }
     public bool Finishing { get; init; }
 
-    /// <summary>Result of the node's admission, when it was asked for: null reason is yes.</summary>
+    /// <summary>Result of the node's admission: null reason is yes, null was not asked for or is not known yet.</summary>
     public (string? Reason, string? Message)? Admission { get; init; }
 
     /// <summary>Why nothing of the pod may be started now, or null.</summary>

@@ -85,7 +85,7 @@ internal sealed partial class PodMachine
     private bool Admit()
     {
         if (_facts.Admission is not { } admission)
-            return false; // The shell asks the node and steps again.
+            return false; // Not known yet: the node wakes the pod.
         if (admission.Reason is null)
         {
             _record = _record with { Admitted = true };

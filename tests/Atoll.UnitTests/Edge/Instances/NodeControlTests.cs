@@ -49,6 +49,40 @@ public sealed class NodeControlTests
     }
 
     [Fact]
+    public async Task A_pod_waits_for_its_RuntimeClass_says_so_and_fails_only_where_the_node_has_no_such_runtime()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        // With an overhead, what comes down the link is taken as the parent admitted it.
+        await world.PodAsync("p", One + ""","runtimeClassName":"function","overhead":{"cpu":"1m"}""");
+        await NodeWorld.UntilAsync(() => world.EventsAsync("p").Result.Exists(e => e.Message?.Contains("RuntimeClass \"function\" not found", StringComparison.Ordinal) == true), "event");
+        await world.CreateAsync(Kinds.RuntimeClass, """{"metadata":{"name":"function"},"handler":"runc"}""");
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.CreateAsync(Kinds.RuntimeClass, """{"metadata":{"name":"other"},"handler":"other"}""");
+        await world.PodAsync("q", One + ""","runtimeClassName":"other" """);
+        await world.UntilAsync("q", p => p.Status is { Phase: "Failed", Reason: "RuntimeHandlerNotSupported" }, "failed");
+    }
+
+    [Fact]
+    public async Task A_pod_placed_by_a_label_or_class_that_has_just_come_runs_and_by_none_fails()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await NodeWorld.UntilAsync(() => world.Api.GetAsync(Kinds.Node, null, "n1", default).AsTask().Result.Object is not null, "node");
+        for (int i = 0; i < 40; i++)
+        {
+            await world.CreateAsync(Kinds.RuntimeClass, $$"""{"metadata":{"name":"c{{i}}"},"handler":"runc"}""");
+            ApiResult patched = await world.Api.PatchAsync(Kinds.Node, null, "n1", PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["labels"] = new JsonObject { [$"l{i}"] = "x" } } }, default);
+            Assert.Null(patched.Error);
+            await world.PodAsync($"p{i}", $$"""{{One}},"runtimeClassName":"c{{i}}","nodeSelector":{"l{{i}}":"x"}""");
+        }
+        for (int i = 0; i < 40; i++)
+            await world.UntilAsync($"p{i}", p => NodeWorld.IsReady(p) && p.Status!.Phase == "Running", "ready");
+        await world.PodAsync("none", One + ""","nodeSelector":{"l":"x"}""");
+        await world.UntilAsync("none", p => p.Status is { Phase: "Failed", Reason: "NodeAffinity" }, "failed");
+    }
+
+    [Fact]
     public async Task What_is_held_back_is_not_started_says_why_and_starts_when_it_may_and_only_as_the_API_has_it()
     {
         await using NodeWorld world = await NodeWorld.MakeAsync();

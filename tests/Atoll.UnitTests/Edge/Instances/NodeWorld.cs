@@ -83,7 +83,7 @@ internal sealed class NodeWorld : IAsyncDisposable
 
     public async Task<KubeObject> CreateAsync(ResourceType type, string json)
     {
-        ApiResult result = await Api.CreateAsync(type, "default", JsonNode.Parse(json)!.AsObject(), CancellationToken.None);
+        ApiResult result = await Api.CreateAsync(type, type.Namespaced ? "default" : null, JsonNode.Parse(json)!.AsObject(), CancellationToken.None);
         Assert.Null(result.Error);
         return result.Object!;
     }
