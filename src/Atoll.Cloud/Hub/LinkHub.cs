@@ -112,6 +112,12 @@ internal sealed class LinkHub
     public async ValueTask<LinkScope> OpenAsync(HubSession session, SiteHello hello, CancellationToken cancellation)
     {
         await ReadyAsync().WaitAsync(cancellation);
+        IReadOnlyList<ScopeItem> items;
+        lock (_lock)
+            items = _state.Scopes.ItemsOf(session.Site.Name);
+        // A version is a hash that is made once, when it is first asked for: not under the lock, where thousands that return would wait for each other.
+        foreach (ScopeItem item in items)
+            _ = item.Version;
         HubSession? before;
         LinkScope scope;
         lock (_lock)

@@ -45,6 +45,9 @@ internal sealed class Cluster
 
     public EventRecorder Events { get; }
 
+    /// <summary>Turns of workers that find no end: half of the processors are left to others.</summary>
+    public Turns Turns { get; } = new(Math.Max(1, Environment.ProcessorCount / 2));
+
     public DateTimeOffset Now => Time.GetUtcNow();
 
     /// <summary>Every copy: all kinds but events, which own nothing and come in floods.</summary>

@@ -26,6 +26,7 @@ internal abstract class Controller : IDisposable
     internal static readonly TimeSpan Period = TimeSpan.FromMinutes(5);
 
     // Most looks change nothing and wait for nothing: a long queue would be gone through in one go, on a thread that calls of the API wait for.
+    // And when all workers of all controllers gave their threads back at once, a call would wait for a turn of each at each of its steps.
     private static readonly TimeSpan s_turn = TimeSpan.FromMilliseconds(2);
 
     private readonly int _workers;
@@ -98,10 +99,17 @@ internal abstract class Controller : IDisposable
             long since = Cluster.Time.GetTimestamp();
             while (true)
             {
-                await StepAsync(await Queue.TakeAsync(cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
-                if (Cluster.Time.GetElapsedTime(since) < s_turn)
-                    continue;
-                await Task.Yield();
+                ValueTask<string> taken = Queue.TakeAsync(cancellation);
+                bool waited = !taken.IsCompleted;
+                ValueTask step = StepAsync(await taken.ConfigureAwait(false), cancellation);
+                waited |= !step.IsCompleted;
+                await step.ConfigureAwait(false);
+                if (!waited)
+                {
+                    if (Cluster.Time.GetElapsedTime(since) < s_turn)
+                        continue;
+                    await Cluster.Turns.NextAsync();
+                }
                 since = Cluster.Time.GetTimestamp();
             }
         }

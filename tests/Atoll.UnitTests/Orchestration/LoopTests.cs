@@ -38,6 +38,47 @@ public sealed class LoopTests
         await running;
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task Of_those_who_compute_for_long_so_many_go_on_at_a_time_each_after_all_who_asked_before(int most)
+    {
+        const int Workers = 20, Rounds = 50;
+        var turns = new Turns(most);
+        using var allAsked = new ManualResetEventSlim();
+        int running = 0, highest = 0, ahead = 0;
+        int[] done = new int[Workers];
+        List<Task> first = [.. Enumerable.Range(0, most).Select(_ => HoldAsync())];
+        List<Task> workers = [.. Enumerable.Range(0, Workers).Select(WorkAsync)];
+        allAsked.Set();
+        await Task.WhenAll([.. first, .. workers]).WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.InRange(highest, 1, most);
+        Assert.All(done, n => Assert.Equal(Rounds, n));
+        // One at a time: nobody has a turn more than whoever waits. (Of several that go on beside each other, one may be held up.)
+        Assert.True(most > 1 || ahead == 0, $"one was {ahead} turns ahead");
+
+        async Task HoldAsync()
+        {
+            await turns.NextAsync();
+            allAsked.Wait();
+        }
+
+        async Task WorkAsync(int worker)
+        {
+            for (int round = 0; round < Rounds; round++)
+            {
+                await turns.NextAsync();
+                int now = Interlocked.Increment(ref running);
+                lock (done)
+                {
+                    highest = Math.Max(highest, now);
+                    ahead = Math.Max(ahead, done[worker]++ - done.Min());
+                }
+                Interlocked.Decrement(ref running);
+            }
+        }
+    }
+
     [Fact]
     public void A_key_waits_once_and_is_never_worked_on_twice_at_a_time()
     {
