@@ -44,6 +44,9 @@ internal sealed class Column<T>
         return page < _pages.Length ? _pages[page] : s_empty;
     }
 
+    /// <summary>True when the page that holds a row is never written again: a copy shares it, or did.</summary>
+    public bool IsFixed(int row) => row >> Shift is var page && (page >= _pages.Length || !_owned[page]);
+
     /// <summary>How many of some rows, ascending and each once, are in the page of the first.</summary>
     public static int InPage(ReadOnlySpan<int> rows)
     {

@@ -12,21 +12,23 @@ internal sealed class DomainChoice
     private readonly SpecClass _spec;
     private readonly Working _working;
     private readonly int _domains;
-    private readonly int[] _of, _best, _score;
-    private readonly uint[] _tie;
+    private readonly int[] _of, _best;
+    private readonly ulong[] _rank;
     private int[] _start = [], _rows = [];
     private int _synced;
 
     private DomainChoice(SpecClass spec, Working working, DomainCounter counter)
     {
         (_spec, _working, _domains, _of) = (spec, working, counter.Numbers, counter.Domains);
-        (_best, _score, _tie) = (working.Pool.Ints(_domains), working.Pool.Ints(_domains), working.Pool.Uints(_domains));
+        (_best, _rank) = (working.Pool.Ints(_domains), working.Pool.Ulongs(_domains));
         _synced = working.Log.Count;
         for (int domain = 0; domain < _domains; domain++)
             Clear(domain);
-        ReadOnlySpan<int> local = spec.Local, rows = spec.Rows;
+        ReadOnlySpan<int> local = spec.Local, rows = spec.Rows[..local.Length], of = _of.AsSpan(0, local.Length);
+        ReadOnlySpan<uint> ties = working.Ties;
         for (int k = 0; k < local.Length; k++)
-            Offer(k, local[k], rows[k]);
+            if (local[k] >= 0 && RankOf(local[k], ties[rows[k]]) >= _rank[of[k]])
+                Offer(k, local[k], rows[k]);
     }
 
     /// <summary>Null where domains are too many for it to pay, or rows change that the plan's log does not name.</summary>
@@ -48,7 +50,7 @@ internal sealed class DomainChoice
             int k = _best[domain];
             if (k < 0 || !Allows(limits, domain))
                 continue;
-            long total = _score[domain] + (most > least ? weight * (100 * (Preference(preferred, domain) - least) / (most - least)) : 0);
+            long total = (long)(_rank[domain] >> 32) + (most > least ? weight * (100 * (Preference(preferred, domain) - least) / (most - least)) : 0);
             if (total > bestTotal || (total == bestTotal && _working.Precedes(rows[k], rows[best])))
                 (best, bestTotal) = (k, total);
         }
@@ -99,19 +101,20 @@ internal sealed class DomainChoice
             Offer(_rows[i], local[_rows[i]], rows[_rows[i]]);
     }
 
-    private void Clear(int domain) => (_best[domain], _score[domain]) = (-1, -1);
+    private void Clear(int domain) => (_best[domain], _rank[domain]) = (-1, 0);
 
     // What the best of a domain is compared by stands beside it: reading it out of a large fleet's columns would be what this costs.
     private void Offer(int k, int score, int row)
     {
         int domain = _of[k];
-        if (score < 0 || score < _score[domain])
+        ulong rank = RankOf(score, _working.Ties[row]);
+        if (score < 0 || rank < _rank[domain] || (rank == _rank[domain] && _best[domain] >= 0 && !_working.Precedes(row, _spec.Rows[_best[domain]])))
             return;
-        uint tie = _working.Ties[row];
-        if (score == _score[domain] && (tie > _tie[domain] || (tie == _tie[domain] && !_working.Precedes(row, _spec.Rows[_best[domain]]))))
-            return;
-        (_best[domain], _score[domain], _tie[domain]) = (k, score, tie);
+        (_best[domain], _rank[domain]) = (k, rank);
     }
+
+    // The score, and among equals the lowest tie.
+    private static ulong RankOf(int score, uint tie) => ((ulong)(uint)score << 32) | ~tie;
 
     // The candidates of domain d are those from start[d] to start[d + 1].
     private void Sort()

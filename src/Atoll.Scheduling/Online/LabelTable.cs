@@ -65,6 +65,11 @@ internal sealed class LabelColumn
         {
             int[] page = _values.PageOf(rows[k]);
             int end = k + Column<int>.InPage(rows[k..]);
+            if (end - k == Column<int>.Size)
+            {
+                page.CopyTo(into, k);
+                k = end;
+            }
             for (; k < end; k++)
                 into[k] = page[rows[k] & Column<int>.Mask];
         }

@@ -73,4 +73,19 @@ internal readonly struct AmountPage(Working working, int row)
         Places = working.Snapshot.Allocatable[ResourceNames.Pods].PageOf(row), Cpu = working.Requested[ResourceNames.Cpu].PageOf(row),
         Memory = working.Requested[ResourceNames.Memory].PageOf(row), Taken = working.Requested[ResourceNames.Pods].PageOf(row),
         ScoredCpu = working.ScoredCpu.PageOf(row), ScoredMemory = working.ScoredMemory.PageOf(row);
+
+    /// <summary>True when both are of the very same arrays.</summary>
+    public bool IsSame(in AmountPage other) =>
+        ReferenceEquals(Cpu, other.Cpu) && ReferenceEquals(Memory, other.Memory) && ReferenceEquals(Taken, other.Taken) && ReferenceEquals(ScoredCpu, other.ScoredCpu)
+        && ReferenceEquals(ScoredMemory, other.ScoredMemory) && ReferenceEquals(Cpus, other.Cpus) && ReferenceEquals(Memories, other.Memories) && ReferenceEquals(Places, other.Places);
+
+    /// <summary>True when neither the plan nor its snapshot will ever write the arrays of a row's page.</summary>
+    public static bool IsFixed(Working working, int row)
+    {
+        Snapshot snapshot = working.Snapshot;
+        for (int r = 0; r <= ResourceNames.Pods; r++)
+            if (!snapshot.Allocatable[r].IsFixed(row) || !snapshot.Requested[r].IsFixed(row) || !working.Requested[r].IsFixed(row))
+                return false;
+        return snapshot.Scored[0].IsFixed(row) && snapshot.Scored[1].IsFixed(row) && working.ScoredCpu.IsFixed(row) && working.ScoredMemory.IsFixed(row);
+    }
 }

@@ -11,6 +11,7 @@ internal sealed class Pool : IDisposable
     private readonly List<int[]> _ints = [];
     private readonly List<uint[]> _uints = [];
     private readonly List<long[]> _longs = [];
+    private readonly List<ulong[]> _ulongs = [];
     private readonly List<bool[]> _bools = [];
 
     public int[] Ints(int length) => Lend(_ints, length);
@@ -19,6 +20,8 @@ internal sealed class Pool : IDisposable
 
     public long[] Longs(int length) => Lend(_longs, length);
 
+    public ulong[] Ulongs(int length) => Lend(_ulongs, length);
+
     public bool[] Bools(int length) => Lend(_bools, length);
 
     public void Dispose()
@@ -26,6 +29,7 @@ internal sealed class Pool : IDisposable
         Return(_ints);
         Return(_uints);
         Return(_longs);
+        Return(_ulongs);
         Return(_bools);
     }
 

@@ -41,14 +41,17 @@ internal sealed class ResourceScores
     {
         if (_profile.Strategy != ScoringStrategy.LeastAllocated || _resources is not [(ResourceNames.Cpu, 1), (ResourceNames.Memory, 1)])
             return false;
-        var scores = new PageScores((_requests[ResourceNames.Cpu], _requests[ResourceNames.Memory]), (_scoredCpu, _scoredMemory), _profile.NodeResourcesFit, _balanced ? _profile.NodeResourcesBalancedAllocation : 0);
-        Span<int> all = stackalloc int[Column<long>.Size];
+        var kind = new ScoreMemo.Kind(_requests[ResourceNames.Cpu], _requests[ResourceNames.Memory], _scoredCpu, _scoredMemory, _profile.NodeResourcesFit, _balanced ? _profile.NodeResourcesBalancedAllocation : 0);
+        var scores = new PageScores((kind.Cpu, kind.Memory), (kind.ScoredCpu, kind.ScoredMemory), kind.Fit, kind.Balance);
+        ScoreMemo.Entry memo = _working.Snapshot.Scores.Take(kind);
+        Span<int> scratch = stackalloc int[Column<long>.Size];
         for (int k = 0; k < rows.Length;)
         {
             ReadOnlySpan<int> those = rows.Slice(k, Column<long>.InPage(rows[k..]));
             var page = new AmountPage(_working, those[0]);
             Span<int> to = into.AsSpan(k, those.Length);
-            if (those.Length < FewOfPage || !scores.TryFill(page, all))
+            ReadOnlySpan<int> all = those.Length < FewOfPage ? default : ScoresOf(page, those[0], scores, memo, scratch);
+            if (all.IsEmpty)
                 for (int i = 0; i < those.Length; i++)
                     to[i] = ScoreOf(page, those[i] & Column<long>.Mask);
             else if (those.Length == all.Length)
@@ -58,12 +61,27 @@ internal sealed class ResourceScores
                     to[i] = all[those[i] & Column<long>.Mask];
             k += those.Length;
         }
+        _working.Snapshot.Scores.Return(memo);
         for (int r = ResourceNames.Pods + 1; r < _requests.Length; r++)
             if (_requests[r] > 0)
                 for (int k = 0; k < rows.Length; k++)
                     if (_requests[r] > _working.AllocatableOf(r, rows[k]) - _working.RequestedOf(r, rows[k]))
                         into[k] = -1;
         return true;
+    }
+
+    // Of every row of a page; empty where they need other arithmetic.
+    private ReadOnlySpan<int> ScoresOf(in AmountPage page, int row, PageScores scores, ScoreMemo.Entry memo, Span<int> scratch)
+    {
+        int number = row / Column<long>.Size;
+        if (!AmountPage.IsFixed(_working, row))
+            return scores.TryFill(page, scratch) ? scratch : default;
+        if (memo.Find(number, page) is { } known)
+            return known;
+        if (!scores.TryFill(page, scratch))
+            return default;
+        memo.Put(number, page, scratch);
+        return scratch;
     }
 
     private int ScoreOf(in AmountPage page, int i)

@@ -66,6 +66,17 @@ internal sealed class RowCounts
         for (int first = 0; first < _many!.Length; first += Column<int>.Size)
         {
             int[] counts = _many.PageOf(first), domains = domainOf.PageOf(first);
+            if (counted is null && counts[0] != 0)
+            {
+                // A page of a group that is nearly everywhere: no row is worth a question.
+                for (int i = 0; i < counts.Length; i++)
+                {
+                    int domain = domains[i], weight = domain == 0 ? 0 : each * counts[i];
+                    into[domain] += weight;
+                    total += weight;
+                }
+                continue;
+            }
             for (int i = 0; i < counts.Length; i++)
             {
                 // A large fleet has few of most groups.

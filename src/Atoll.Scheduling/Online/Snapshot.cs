@@ -48,6 +48,9 @@ public sealed partial class Snapshot
     /// <summary>Cpu and memory as they count in scores: requests, or what a pod that asks for none counts with.</summary>
     internal Column<long>[] Scored { get; private init; } = [new(), new()];
 
+    /// <summary>Scores of pages from plan to plan; shared by all copies.</summary>
+    internal ScoreMemo Scores { get; private init; } = new();
+
     /// <summary>How many nodes have an image, and its size there.</summary>
     internal ImmutableDictionary<string, ImageState> Images { get; private set; } = ImmutableDictionary.Create<string, ImageState>(StringComparer.Ordinal);
 
@@ -83,6 +86,7 @@ public sealed partial class Snapshot
             Allocatable = Allocatable.ConvertAll(c => c.Fork()),
             Requested = Requested.ConvertAll(c => c.Fork()),
             Scored = [Scored[0].Fork(), Scored[1].Fork()],
+            Scores = Scores,
             Parts = Parts.Fork(),
             Uses = Uses.Fork(),
             Factors = Factors.Fork(),

@@ -274,6 +274,16 @@ internal sealed class SpecClass
             if (narrowed is not null || (row & Column<NodeGate?>.Mask) == 0)
                 page = snapshot.Gates.PageOf(row);
             NodeGate? gate = page[row & Column<NodeGate?>.Mask];
+            // A large fleet's nodes are mostly open and alike.
+            if (open && narrowed is null && !asks && ReferenceEquals(gate, last))
+            {
+                int end = Math.Min(length, (row | Column<NodeGate?>.Mask) + 1);
+                for (; i < end && ReferenceEquals(page[i & Column<NodeGate?>.Mask], last); i++)
+                    rows[count++] = i;
+                i--;
+                oneGate &= ReferenceEquals(gate, first);
+                continue;
+            }
             if (!ReferenceEquals(gate, last))
             {
                 last = gate;

@@ -1,3 +1,4 @@
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Online;
@@ -35,6 +36,42 @@ public sealed class LargeFleetTests
             }
             Assert.Equal(requests[ResourceNames.Cpu] + requests[ResourceNames.Memory] > 0, all.Contains(-1));
             Assert.Contains(all, s => s > 0);
+        }
+    }
+
+    [Fact]
+    public void Scores_kept_from_plan_to_plan_follow_every_change_of_the_fleet_and_of_the_plan()
+    {
+        var random = new Random(21);
+        Snapshot fleet = Fleet(random, odd: false);
+        KubeObject placed = Documents.Pod("placed", cpu: "700m", app: "there");
+        var group = fleet.GroupOf(placed, placed.View(ApiJson.Default.Pod).Spec);
+        int[] all = new int[fleet.Rows], one = new int[1], rows = [.. Enumerable.Range(0, fleet.Rows)];
+        for (int step = 0; step < 150; step++)
+        {
+            for (int change = random.Next(3); change > 0; change--)
+            {
+                string node = $"n{random.Next(Nodes)}";
+                if (random.Next(4) == 0)
+                    fleet.UpsertNode(Documents.Node(node, cpu: random.Next(1, 9).ToString(System.Globalization.CultureInfo.InvariantCulture), memory: $"{random.Next(1, 9_000)}Mi", labels: [("zone", ZoneOf(node))]));
+                else
+                    fleet.UpsertPod(Documents.Pod($"new{step}-{change}", cpu: "900m", node: node, app: "there"));
+            }
+            // A copy, as the loop plans from, or the very fleet that is written again afterwards.
+            using var working = new Working(random.Next(3) == 0 ? fleet : fleet.Fork(), step);
+            for (int look = 0; look < 3; look++)
+            {
+                // More kinds than are kept.
+                long[] requests = [300 * random.Next(6), 900L << 20, 1];
+                var scores = new ResourceScores(SchedulingProfile.Default, working, requests, Math.Max(100, requests[ResourceNames.Cpu]), requests[ResourceNames.Memory]);
+                Assert.True(scores.FillPages(rows, all));
+                foreach (int row in (int[])[.. Enumerable.Range(0, 40).Select(_ => random.Next(rows.Length)), .. working.Log.Select(c => c.Row)])
+                {
+                    Assert.True(scores.FillPages(rows.AsSpan(row, 1), one));
+                    Assert.True(one[0] == all[row], $"step {step}, row {row}: {all[row]} in its page, {one[0]} alone");
+                }
+                working.Count(random.Next(rows.Length), group, [700, 100L << 20, 1], 700, 100L << 20, HostPorts.None, 1);
+            }
         }
     }
 
