@@ -7,12 +7,12 @@ namespace Atoll.Scheduling.Online;
 internal sealed class VolumeBook(Snapshot snapshot)
 {
     private Dictionary<string, ClaimDecision> _decided = new(StringComparer.Ordinal), _before = [];
-    private HashSet<string> _taken = new(StringComparer.Ordinal), _takenBefore = [];
+    private HashSet<string> _taken = TakenIn(snapshot), _takenBefore = [];
 
     /// <summary>What was decided about a claim, or null.</summary>
     public ClaimDecision? Of(string claim) => _decided.GetValueOrDefault(claim) ?? snapshot.DecidedClaims.GetValueOrDefault(claim);
 
-    /// <summary>True when the plan gave a volume to a claim.</summary>
+    /// <summary>True when a volume was given to a claim, by the plan or by a binding on its way.</summary>
     public bool IsTaken(string volume) => _taken.Contains(volume);
 
     /// <summary>A pod of the claim was placed on a node.</summary>
@@ -21,6 +21,15 @@ internal sealed class VolumeBook(Snapshot snapshot)
         _decided[choice.Claim] = new ClaimDecision(choice.Volume, node);
         if (choice.Volume is not null)
             _taken.Add(choice.Volume);
+    }
+
+    private static HashSet<string> TakenIn(Snapshot snapshot)
+    {
+        var taken = new HashSet<string>(StringComparer.Ordinal);
+        foreach (ClaimDecision decision in snapshot.DecidedClaims.Values)
+            if (decision.Volume is not null)
+                taken.Add(decision.Volume);
+        return taken;
     }
 
     /// <summary>From here on what is decided can be taken back.</summary>

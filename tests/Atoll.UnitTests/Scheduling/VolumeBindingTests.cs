@@ -111,6 +111,19 @@ public sealed class VolumeBindingTests
     }
 
     [Fact]
+    public void A_volume_that_a_binding_on_its_way_takes_is_for_no_other_claim()
+    {
+        Snapshot snapshot = Fleet(s_nodes, [], [s_manual, Claim("a", "manual"), Claim("b", "manual"), Volume("v", "n1", "manual")]);
+        Placement first = Scheduler.Plan(snapshot, [User("p", "a")], 1).Placements[0];
+        Assert.Equal("n1", first.Node);
+        snapshot.Decide(first);
+        Assert.Null(Scheduler.Plan(snapshot, [User("q", "b")], 1).Placements[0].Node);
+        Assert.Equal("n1", Scheduler.Plan(snapshot, [User("r", "a")], 1).Placements[0].Node);
+        snapshot.Reopen(first);
+        Assert.Equal("n1", Scheduler.Plan(snapshot, [User("q", "b")], 1).Placements[0].Node);
+    }
+
+    [Fact]
     public void No_pod_is_preempted_on_a_node_that_lacks_the_volume()
     {
         KubeObject[] pods = [.. s_nodes.Select(n => Pod("low-" + n.Name, node: n.Name, cpu: "4"))];
