@@ -13,11 +13,16 @@ namespace Atoll.Scheduling.Checking;
 public static class FleetMoveChecker
 {
     /// <summary>Everything that is wrong with a plan; empty when it is legal.</summary>
-    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, FleetMovePlan plan)
+    /// <param name="nodes">The fleet's nodes.</param>
+    /// <param name="pods">Its pods.</param>
+    /// <param name="namespaces">Its namespaces.</param>
+    /// <param name="plan">The plan.</param>
+    /// <param name="others">As for <see cref="PlanChecker"/>; null for none.</param>
+    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, FleetMovePlan plan, IReadOnlyList<KubeObject>? others = null)
     {
         ArgumentNullException.ThrowIfNull(plan);
         var wrong = new List<string>();
-        var fleet = new PlainFleet(nodes, pods, namespaces);
+        var fleet = new PlainFleet(nodes, pods, namespaces, others);
         var moved = new HashSet<string>(StringComparer.Ordinal);
         for (int i = 0; i < plan.Moves.Length; i++)
         {

@@ -3,6 +3,7 @@ using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Quantities;
 using Atoll.Api.Selectors;
+using Atoll.Scheduling.Online;
 
 namespace Atoll.Scheduling.Checking;
 
@@ -32,6 +33,7 @@ internal sealed class PlainFleet
     public PlainFleet(IEnumerable<KubeObject> nodes, IEnumerable<KubeObject> pods, IEnumerable<KubeObject> namespaces, IReadOnlyList<KubeObject>? others = null)
     {
         Storage = new PlainStorage(others ?? [], name => Nodes.ContainsKey(name));
+        Reservations = [.. (others ?? []).Where(o => o.Kind == "Reservation" && o.View(ApiJson.Default.Reservation).Status is { Phase: not "Expired", NodeName.Length: > 0 })];
         foreach (KubeObject more in others ?? [])
             if (more.Kind == "Site")
                 _sites[more.Name] = more.View(ApiJson.Default.Site).Spec;
@@ -55,7 +57,10 @@ internal sealed class PlainFleet
     public List<PlainPod> Pods { get; } = [];
 
     /// <summary>Reservations that have a node and have not expired.</summary>
-    public List<KubeObject> Reservations { get; } = [];
+    public List<KubeObject> Reservations { get; }
+
+    /// <summary>Profiles by schedulerName, for the constraints that they give to replicas; null for Kubernetes' default alone, whose constraints keep no pod away.</summary>
+    public IReadOnlyDictionary<string, SchedulingProfile>? Profiles { get; init; }
 
     public PlainStorage Storage { get; }
 
@@ -75,7 +80,7 @@ internal sealed class PlainFleet
         List<string> missing = Missing(value, spec, nodeName);
         if (missing.Count > 0)
             return missing;
-        string? reason = Whole(spec, nodeName) ?? (IsWhole(spec) ? null : PlainParts.Reason(value, node, CoresAt(spec, nodeName), Beside(nodeName), p => CoresAt(p.View.Spec, p.Node))) ?? OfSite(value, spec, node)
+        string? reason = Whole(value, spec, nodeName) ?? (IsWhole(spec) ? null : PlainParts.Reason(value, node, CoresAt(spec, nodeName), Beside(nodeName), p => CoresAt(p.View.Spec, p.Node))) ?? OfSite(value, spec, node)
             ?? Spread(value, spec, node) ?? Near(value, spec, node);
         return reason is null ? [] : [reason];
     }
@@ -161,15 +166,25 @@ internal sealed class PlainFleet
     public IEnumerable<PlainPod> On(string node) => Pods.Where(p => p.Node == node);
 
     /// <summary>What is wrong with the parts that a pod was given on a node; null when they are as asked for.</summary>
-    public string? CheckParts(KubeObject value, string node, Allocation? given) =>
-        IsWhole(value.View(ApiJson.Default.Pod).Spec) ? null
-        : PlainParts.Check(value, Nodes[node], given, CoresAt(value.View(ApiJson.Default.Pod).Spec, node), Beside(node), p => CoresAt(p.View.Spec, p.Node));
+    public string? CheckParts(KubeObject value, string node, Allocation? given)
+    {
+        PodSpec spec = value.View(ApiJson.Default.Pod).Spec;
+        if (IsWhole(spec))
+            return given is null ? null : "a whole node was divided";
+        long? cores = Need(spec, WellKnown.Compute) > 0 ? CoresAt(spec, node) : null;
+        return given?.CpuMilli != cores ? $"its normalised cores come to {cores} thousandths there, not {given?.CpuMilli}"
+            : PlainParts.Check(value, Nodes[node], given, CoresAt(spec, node), Beside(node), p => CoresAt(p.View.Spec, p.Node));
+    }
 
     private static bool IsWhole(PodSpec spec) => spec.RuntimeClassName == "metal";
 
     private List<PlainPod> Beside(string node) => [.. On(node)];
 
-    private string? Whole(PodSpec spec, string node) => IsWhole(spec) && On(node).Any() ? "node(s) were not empty and a whole node was asked for" : null;
+    private string? Whole(KubeObject value, PodSpec spec, string node)
+    {
+        List<KubeObject> kept = Reservations.FindAll(r => r.View(ApiJson.Default.Reservation).Status!.NodeName == node && Left(r, "pods") > 0);
+        return IsWhole(spec) && (On(node).Any() || kept.Count > 1 || (kept.Count == 1 && (!IsOwner(kept[0], value) || Missing(spec, node, kept[0]).Count > 0))) ? "node(s) were not empty and a whole node was asked for" : null;
+    }
 
     /// <summary>Thousandths of a core of a node that a pod takes: its cores, and its normalised ones by what a core is worth there.</summary>
     private long CoresAt(PodSpec spec, string node)
@@ -240,7 +255,7 @@ internal sealed class PlainFleet
         Int128 left = resource == "pods" ? 1000 : Quantity.Parse(view.Spec.Resources?.GetValueOrDefault(resource)).Milli;
         foreach (PlainPod pod in On(view.Status!.NodeName!))
             if (pod.Reservation == reservation.Name)
-                left -= resource == "pods" ? 1000 : Need(pod.View.Spec, resource);
+                left -= resource == "pods" ? 1000 : Takes(pod.View.Spec, pod.Node, resource);
         return Int128.Max(0, left);
     }
 
@@ -262,7 +277,7 @@ internal sealed class PlainFleet
             Int128 kept = 0;
             foreach (KubeObject reservation in Reservations)
                 if (reservation.View(ApiJson.Default.Reservation).Status!.NodeName == node)
-                    kept += Left(reservation, resource) - (ReferenceEquals(reservation, used) ? Int128.Min(Left(reservation, resource), resource == "pods" ? 1000 : Need(spec, resource)) : 0);
+                    kept += Left(reservation, resource) - (ReferenceEquals(reservation, used) ? Int128.Min(Left(reservation, resource), resource == "pods" ? 1000 : resource == "cpu" ? CoresAt(spec, node) : Need(spec, resource)) : 0);
             return kept;
         }
 
@@ -283,7 +298,7 @@ internal sealed class PlainFleet
 
     private string? Spread(KubeObject value, PodSpec spec, Node node)
     {
-        List<TopologySpreadConstraint> hard = (spec.TopologySpreadConstraints ?? []).FindAll(c => c.WhenUnsatisfiable == "DoNotSchedule");
+        List<TopologySpreadConstraint> hard = Constraints(value, spec).FindAll(c => c.WhenUnsatisfiable == "DoNotSchedule");
         foreach (TopologySpreadConstraint constraint in hard)
         {
             if (node.Metadata.Labels?.TryGetValue(constraint.TopologyKey, out string? here) != true)
@@ -295,6 +310,17 @@ internal sealed class PlainFleet
                 return "node(s) didn't match pod topology spread constraints";
         }
         return null;
+    }
+
+    /// <summary>A pod's own constraints, or those that its profile lists for replicas without any.</summary>
+    private List<TopologySpreadConstraint> Constraints(KubeObject value, PodSpec spec)
+    {
+        if (spec.TopologySpreadConstraints is { Count: > 0 } own)
+            return own;
+        if (Profiles?.GetValueOrDefault(spec.SchedulerName ?? "") is not { SystemDefaultSpread: false } profile || value.Metadata.Controller()?.Kind is not ("ReplicaSet" or "StatefulSet" or "ReplicationController") || value.Metadata.Labels is not { Count: > 0 } labels)
+            return [];
+        var shared = new LabelSelector { MatchLabels = labels.Where(l => l.Key is not ("apps.kubernetes.io/pod-index" or "statefulset.kubernetes.io/pod-name" or "batch.kubernetes.io/job-completion-index")).ToDictionary() };
+        return [.. profile.DefaultConstraints.Select(c => new TopologySpreadConstraint { TopologyKey = c.TopologyKey, MaxSkew = c.MaxSkew, WhenUnsatisfiable = c.WhenUnsatisfiable, MinDomains = c.MinDomains, LabelSelector = shared, MatchLabelKeys = c.MatchLabelKeys, NodeAffinityPolicy = c.NodeAffinityPolicy, NodeTaintsPolicy = c.NodeTaintsPolicy })];
     }
 
     /// <summary>Pods of a constraint by domain; a domain is a value on a node that counts and has the labels of all constraints.</summary>

@@ -53,6 +53,8 @@ internal static class PlainParts
         string policy = value.Metadata.Annotation(Flavours.NumaAnnotation) ?? "";
         if ((given?.Numa?.Distinct().Count() ?? 0) != (policy == "single" ? 1 : policy == "split" ? 2 : 0))
             return $"policy \"{policy}\" got {given?.Numa?.Count ?? 0} NUMA nodes.";
+        if (given?.Numa?.Exists(id => edge.Numa?.Exists(n => n.Id == id) != true) == true || given?.Devices?.Keys.Any(r => !Asked(value.View(ApiJson.Default.Pod).Spec, edge).Exists(a => a.Resource == r)) == true)
+            return "it got NUMA nodes that are not there, or devices that it did not ask for.";
         foreach ((string resource, int count, _, _) in Asked(value.View(ApiJson.Default.Pod).Spec, edge))
         {
             List<string> ids = given?.Devices?.GetValueOrDefault(resource) ?? [];

@@ -21,7 +21,7 @@ internal sealed class PlainStorage(IReadOnlyList<KubeObject> all, Func<string, b
             if (claim.IsDeleting)
                 return $"persistentvolumeclaim \"{name}\" is being deleted";
             PersistentVolumeClaimSpec spec = Spec(claim);
-            if (!string.IsNullOrEmpty(spec.VolumeName) && VolumeOf(spec.VolumeName) is null)
+            if (claim.View(ApiJson.Default.PersistentVolumeClaim).Status?.Phase == "Lost" || (!string.IsNullOrEmpty(spec.VolumeName) && VolumeOf(spec.VolumeName) is null))
                 return $"persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{spec.VolumeName}\"";
             if (string.IsNullOrEmpty(spec.VolumeName) && ClassOf(spec)?.VolumeBindingMode != "WaitForFirstConsumer")
                 return "pod has unbound immediate PersistentVolumeClaims";

@@ -22,15 +22,15 @@ public static class PlanChecker
     /// <param name="pending">The pods that the plan was asked for, in order.</param>
     /// <param name="plan">The plan.</param>
     /// <param name="others">PodGroups, ElasticQuotas, Reservations, claims, volumes and storage classes, Sites and CPUModels, in any order; null for none.</param>
-    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan, IReadOnlyList<KubeObject>? others = null)
+    /// <param name="profiles">Profiles by schedulerName, as in <see cref="PlanOptions.Profiles"/>; null for Kubernetes' default alone.</param>
+    public static IReadOnlyList<string> Check(IReadOnlyList<KubeObject> nodes, IReadOnlyList<KubeObject> pods, IReadOnlyList<KubeObject> namespaces, IReadOnlyList<KubeObject> pending, Plan plan, IReadOnlyList<KubeObject>? others = null, IReadOnlyDictionary<string, SchedulingProfile>? profiles = null)
     {
         ArgumentNullException.ThrowIfNull(pending);
         ArgumentNullException.ThrowIfNull(plan);
         var wrong = new List<string>();
         if (plan.Placements.Count != pending.Count)
             wrong.Add($"{pending.Count} pods were asked for and {plan.Placements.Count} answered.");
-        var fleet = new PlainFleet(nodes, pods, namespaces, others);
-        fleet.Reservations.AddRange((others ?? []).Where(o => o.Kind == "Reservation" && o.View(ApiJson.Default.Reservation).Status is { Phase: not "Expired", NodeName: not null }));
+        var fleet = new PlainFleet(nodes, pods, namespaces, others) { Profiles = profiles };
         var doomed = new HashSet<string>(StringComparer.Ordinal);
         int[] order = [.. Enumerable.Range(0, Math.Min(pending.Count, plan.Placements.Count))];
         if (plan.Order is { } told && !order.SequenceEqual(told.Order()))
@@ -79,17 +79,22 @@ public static class PlanChecker
         }
         else if (fleet.Missing(placement.Pod.View(ApiJson.Default.Pod).Spec, placement.Node!, null) is { Count: > 0 } lacking && !fleet.On(placement.Node!).Any(IsLesser))
             return $"{placement.Node}, without what is reserved there: {string.Join(", ", lacking)}.";
-        List<string> reasons = fleet.Reasons(placement.Pod, placement.Node!);
-        if (reasons.Count == 0)
-            return fleet.CheckParts(placement.Pod, placement.Node!, placement.Allocation) ?? fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]);
-        reasons = Without(fleet, placement.Node!, IsLesser, () => fleet.Reasons(placement.Pod, placement.Node!));
-        return reasons.Count == 0 ? fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]) : $"{placement.Node}: {string.Join(", ", reasons)}.";
+        List<string> Ask() => fleet.Reasons(placement.Pod, placement.Node!) is { Count: > 0 } reasons ? reasons
+            : fleet.CheckParts(placement.Pod, placement.Node!, placement.Allocation) is { } parts ? [parts] : [];
+        List<string> wrong = Ask();
+        if (wrong.Count > 0)
+            wrong = Without(fleet, placement.Node!, IsLesser, Ask);
+        return wrong.Count == 0 ? fleet.Storage.Take(placement, fleet.Nodes[placement.Node!]) : $"{placement.Node}: {string.Join(", ", wrong)}.";
     }
 
     private static string? CheckRefused(PlainFleet fleet, PlainQuotas quotas, Placement placement, HashSet<string> doomed)
     {
         if (placement.Message is null)
             return "it has neither a node nor a message.";
+        if (placement.Nominated is null ? placement.Victims.Count > 0 || placement.Gang is not null : !fleet.Nodes.ContainsKey(placement.Nominated))
+            return "it is promised nothing that is there, and yet pods go for it or others count on it.";
+        if (placement.Allocation is not null || placement.Reservation is not null || placement.Volumes.Count > 0)
+            return "it has no node, and was given parts, reserved room or volumes of one.";
         if (fleet.Nodes.Count == 0)
             return placement.Message == "no nodes available to schedule pods" ? null : placement.Message;
         if (fleet.Storage.Never(placement.Pod) is { } never)
@@ -117,6 +122,8 @@ public static class PlanChecker
     private static string? CheckPromise(PlainFleet fleet, PlainQuotas quotas, Placement placement, HashSet<string> doomed)
     {
         int priority = PriorityOf(placement.Pod);
+        if (placement.Pod.View(ApiJson.Default.Pod).Spec.PreemptionPolicy == "Never" || placement.Pod.Metadata.Annotation(DefragmentationPlan.Replaces) is not null)
+            return "it never displaces anybody, and is promised the room of others.";
         // Asked before any of them is thought away: what is lent can be taken while it is lent.
         HashSet<string> lent = [.. placement.Victims.Where(v => quotas.MayReclaim(placement.Pod, v)).Select(v => v.Uid)];
         HashSet<string> ending = [.. fleet.On(placement.Nominated!).Where(p => p.Object.IsDeleting && quotas.MayReclaim(placement.Pod, p.Object)).Select(p => p.Object.Uid)];
@@ -131,7 +138,7 @@ public static class PlanChecker
                 return $"victim {victim.Key} is deleted twice.";
         }
         if (placement.Message!.Contains("terminating pod on the nominated node", StringComparison.Ordinal))
-            return null;
+            return placement.Pod.View(ApiJson.Default.Pod).Status?.NominatedNodeName == placement.Nominated && fleet.On(placement.Nominated!).Any(p => p.Object.IsDeleting) ? null : "nobody ends on the node that it is promised.";
         bool Goes(PlainPod p) => p.Priority < priority && (doomed.Contains(p.Object.Uid) || p.Promised || p.Object.IsDeleting) || doomed.Contains(p.Object.Uid) || ending.Contains(p.Object.Uid);
         List<string> Ask() => quotas.Without(placement.Pod) is { } over ? [over] : fleet.Reasons(placement.Pod, placement.Nominated!);
         List<string> reasons = Without(fleet, placement.Nominated!, Goes, Ask);

@@ -24,12 +24,21 @@ public static class DeliveryPlanner
         new("minSites", r => r.MinSites > 1, (r, of) => r with { MinSites = of.MinSites }, NearestSpread),
     ];
 
+    /// <summary>Told of every plan: tests prove them all. Null outside of tests.</summary>
+    internal static Action<DeliveryRequest, IReadOnlyList<DeliveryCandidate>, DeliveryPlan>? Made { get; set; }
+
     /// <summary>Plans, or says what is missing and which changes would make it fit.</summary>
     public static DeliveryPlan Make(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites)
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(sites);
-        List<DeliveryCandidate> eligible = [.. sites.Where(s => Passes(s, request))];
+        DeliveryPlan plan = Plan(request, sites, [.. sites.Where(s => Passes(s, request))]);
+        Made?.Invoke(request, sites, plan);
+        return plan;
+    }
+
+    private static DeliveryPlan Plan(DeliveryRequest request, IReadOnlyList<DeliveryCandidate> sites, List<DeliveryCandidate> eligible)
+    {
         if (new Capacities(eligible).Fit(request))
             return new DeliveryPlan(Distribute(request, eligible), 0, []);
         int most = Most(request, new Capacities(eligible));

@@ -17,6 +17,9 @@ namespace Atoll.Scheduling.Offline;
 /// </summary>
 public static class FleetDefragmenter
 {
+    /// <summary>Told of every plan and the fleet it is for: tests prove them all. Null outside of tests.</summary>
+    internal static Action<Snapshot, FleetMovePlan>? Made { get; set; }
+
     private const long UnknownImageBytes = 256L << 20;
 
     /// <summary>Plans; the answer is always legal in its order, and may be empty.</summary>
@@ -56,6 +59,7 @@ public static class FleetDefragmenter
         }
         FleetMovePlan plan = gain > 0 ? new(moves.ToImmutable(), effects.ToImmutable())
             : new([], [.. effects.Select(e => e with { After = e.Before, RateAfter = e.RateBefore })]);
+        Made?.Invoke(fleet, plan);
         return plan with { Staying = model.Staying };
     }
 

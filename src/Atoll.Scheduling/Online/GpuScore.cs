@@ -35,8 +35,8 @@ internal sealed class GpuScore
         _fleet.Sort(static (a, b) => a.Gpus != b.Gpus ? a.Gpus.CompareTo(b.Gpus) : a.GpuMilli != b.GpuMilli ? a.GpuMilli.CompareTo(b.GpuMilli) : a.CpuMilli.CompareTo(b.CpuMilli));
     }
 
-    /// <summary>Points of a row on which the pod fits.</summary>
-    public int Of(int row, long[] demand, PartsClaim claim)
+    /// <summary>Points of a row on which the pod fits; what it asks for stands for the mix while no pod of the fleet does.</summary>
+    public int Of(int row, long[] asked, long[] demand, PartsClaim claim)
     {
         NodeParts parts = _working.Snapshot.Parts[row]!;
         PartsUse use = _working.UseOf(row);
@@ -61,7 +61,7 @@ internal sealed class GpuScore
             return Middle;
         if (!_models.TryGetValue(model, out int number))
             _models.Add(model, number = Math.Min(_models.Count, GpuFleet.MaxModels - 1));
-        _outlook ??= new NodeOutlook(TypicalMix.Of(_fleet.Count > 0 ? _fleet : [TaskOf(demand)]));
+        _outlook ??= new NodeOutlook(TypicalMix.Of(_fleet.Count > 0 ? _fleet : [TaskOf(asked)]));
         int cores = (int)Math.Clamp(_working.AllocatableOf(ResourceNames.Cpu, row) - _working.RequestedOf(ResourceNames.Cpu, row), 0, int.MaxValue);
         double lost = _outlook.Of(cores, before[..gpus], number) - _outlook.Of((int)Math.Max(0, cores - demand[ResourceNames.Cpu]), after[..gpus], number) - taken;
         return Math.Clamp(Middle - (int)Math.Ceiling(lost / Grain - 1e-9), 0, 2 * Middle) + (claim.Liked ? Preferred : 0);

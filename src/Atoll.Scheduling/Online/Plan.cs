@@ -9,7 +9,7 @@ namespace Atoll.Scheduling.Online;
 /// <param name="Message">Why not, such as <c>0/3 nodes are available: 3 Insufficient memory.</c>; null when there is a node.</param>
 public sealed record Placement(KubeObject Pod, string? Node, string? Message)
 {
-    /// <summary>The parts of the node (NUMA nodes, devices, cores for normalised ones) that the pod is given; null when it asks for none.</summary>
+    /// <summary>The parts of the node (NUMA nodes, devices, cores for normalised ones) that the pod is given; null when it asks for none. Of a pod that waits for others of its group: what is kept for it in this plan.</summary>
     public Allocation? Allocation { get; init; }
 
     /// <summary>The node on which <see cref="Victims"/> make room; null when preemption does not help or is not needed.</summary>

@@ -135,7 +135,7 @@ internal sealed partial class PlanRun
     }
 
     private static Placement Waiting(string key, Placement placed) =>
-        new(placed.Pod, null, $"pod group {key} waits for the victims of its other members to go.") { Gang = key, Nominated = placed.Node, Reservation = placed.Reservation, Volumes = placed.Volumes, HelpedBy = ClusterEvents.PodGone | ClusterEvents.NodeAdded | ClusterEvents.Gangs };
+        new(placed.Pod, null, $"pod group {key} waits for the victims of its other members to go.") { Gang = key, Nominated = placed.Node, Reservation = placed.Reservation, Allocation = placed.Allocation, Volumes = placed.Volumes, HelpedBy = ClusterEvents.PodGone | ClusterEvents.NodeAdded | ClusterEvents.Gangs };
 
     private List<int> BySize(List<int> members, IReadOnlyList<KubeObject> pending)
     {

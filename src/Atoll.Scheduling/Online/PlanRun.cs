@@ -40,8 +40,8 @@ internal sealed partial class PlanRun : IDisposable
             return new Placement(value, null, "no nodes available to schedule pods") { HelpedBy = ClusterEvents.NodeAdded };
         Pod pod = value.View(ApiJson.Default.Pod);
         // What was promised to the pod is room that it may take.
-        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised) && _snapshot.RowOf(promised.Node) is >= 0 and int there)
-            _working.Release(promised, there);
+        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised))
+            _working.Release(promised, _snapshot.RowOf(promised.Node));
         PodClass pods = ClassOf(value, pod);
         // Said before any node is looked at; a pod that goes would not help.
         if (pods.Spec.Volumes?.Never is { } never)
@@ -56,11 +56,11 @@ internal sealed partial class PlanRun : IDisposable
         if (best >= 0)
             return Take(value, pods, pods.Spec.Rows[best]);
         int priority = pod.Spec.Priority ?? 0;
-        if (pods.LastFailure is { } known && known.LogLength == _working.Log.Count && known.Priority == priority && known.Preempt == preempt && ReferenceEquals(known.Group, group) && pod.Status?.NominatedNodeName is null)
+        if (pods.LastFailure is { } known && known.Changes == _working.Changes && known.Priority == priority && known.Preempt == preempt && ReferenceEquals(known.Group, group) && pod.Status?.NominatedNodeName is null)
             return known.Placement with { Pod = value };
         Placement refused = Refuse(value, pod, pods, over, preempt);
         if (refused.Node is null && refused.Nominated is null)
-            pods.LastFailure = new Failure(_working.Log.Count, priority, preempt, group, refused);
+            pods.LastFailure = new Failure(_working.Changes, priority, preempt, group, refused);
         return refused;
     }
 

@@ -441,5 +441,5 @@ internal sealed class PodClass
     }
 }
 
-/// <summary>An answer for pods of a class (and, where there are quotas, of one group) that fit nowhere: it stands while the plan's log has this length.</summary>
-internal sealed record Failure(int LogLength, int Priority, bool Preempt, PodGroup? Group, Placement Placement);
+/// <summary>An answer for pods of a class (and, where there are quotas, of one group) that fit nowhere: it stands until the next change.</summary>
+internal sealed record Failure(int Changes, int Priority, bool Preempt, PodGroup? Group, Placement Placement);

@@ -118,7 +118,7 @@ internal sealed class Preemption(Working working)
         List<PodRow>? borrowers = null;
         foreach (PodRow pod in working.Snapshot.PodsAt[row] ?? [])
             // What is kept for a pod's owners is not taken from it.
-            if (working.Released.Contains(pod) || pod.Reservation is not null)
+            if (working.Released.Contains(pod) || (pod.Reservation is not null && !pod.Pod.IsDeleting))
                 continue;
             else if (_doomed.Contains(pod))
                 leaving.Add(pod);
@@ -222,10 +222,15 @@ internal sealed class Preemption(Working working)
 
         public void Add(PodRow pod, int sign)
         {
+            long[] kept = LeftOf(pod.Reservation);
             if (sign > 0)
                 _pods.Add(pod);
             else
                 _pods.Remove(pod);
+            // What the pod took of a reservation comes back to that.
+            long[] now = LeftOf(pod.Reservation);
+            for (int r = 0; r < now.Length; r++)
+                _freed[r] -= now[r] - kept[r];
             long[] demand = working.Snapshot.DemandOf(pod.Requests, pod.Wants?.Whole == true, row);
             for (int r = 0; r < demand.Length; r++)
                 _freed[r] += sign * demand[r];
@@ -235,12 +240,15 @@ internal sealed class Preemption(Working working)
                 _quotas.Add(pod, sign);
         }
 
+        private long[] LeftOf(string? reservation) =>
+            reservation is not null && working.Snapshot.Reserved.TryGetValue(reservation, out ReservedRow? reserved) && working.Snapshot.RowOf(reserved.Node) == row ? working.Reserved.LeftOf(reservation, _pods.Contains) : [];
+
         public string? Reason(PodClass pods)
         {
             SpecClass spec = pods.Spec;
             if (!spec.Ports.IsEmpty && working.PortsTaken(spec.Ports, row, _pods.Contains))
                 return "node(s) didn't have free ports for the requested pod ports";
-            bool kept = spec.Reserved is not null && spec.HasRoom(row, _freed);
+            bool kept = spec.Reserved is not null && spec.HasRoom(row, _freed, _pods.Contains);
             long[] requests = spec.RequestsAt(row);
             int wanting = -1;
             for (int r = 0; !kept && r < requests.Length; r++)
@@ -249,7 +257,7 @@ internal sealed class Preemption(Working working)
                     wanting = r;
             if (wanting >= 0)
                 return wanting == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[wanting]}";
-            if (spec.Special?.Reason(row, _pods.Contains, _freed) is { } special)
+            if (spec.SpecialReason(row, _pods.Contains, _freed) is { } special)
                 return special;
             bool first = pods.IsFirstWithout(row, _groups);
             foreach (Limit limit in pods.Limits)

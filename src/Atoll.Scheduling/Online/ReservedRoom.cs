@@ -3,7 +3,7 @@ namespace Atoll.Scheduling.Online;
 /// <summary>What is left of the reservations while a plan is made.</summary>
 internal sealed class ReservedRoom
 {
-    private readonly Dictionary<string, long[]> _left = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long[]> _left = new(StringComparer.Ordinal), _asked = new(StringComparer.Ordinal);
     private readonly Snapshot _snapshot;
 
     public ReservedRoom(Snapshot snapshot) => _snapshot = snapshot;
@@ -23,19 +23,33 @@ internal sealed class ReservedRoom
 
     public long[] LeftOf(string name) => _left.GetValueOrDefault(name) ?? _snapshot.Reserved[name].Left;
 
-    /// <summary>What a pod takes of a reservation, or gives back to it (sign −1).</summary>
-    public void Count(string name, long[] taken, int sign)
+    /// <summary>The same, were some pods of its node gone: what they took of it is its own again.</summary>
+    public long[] LeftOf(string name, Func<PodRow, bool>? gone)
     {
-        long[] left = [.. LeftOf(name)];
+        ReservedRow reserved = _snapshot.Reserved[name];
+        if (gone is null || _snapshot.RowOf(reserved.Node) is not (>= 0 and int row))
+            return LeftOf(name);
+        long[] left = _snapshot.LeftOf(reserved, row, gone), asked = _asked.GetValueOrDefault(name) ?? [];
+        for (int r = 0; r < Math.Min(left.Length, asked.Length); r++)
+            left[r] = Math.Max(0, left[r] - asked[r]);
+        return left;
+    }
+
+    /// <summary>A pod of such demand takes so much of a reservation, or gives it back (sign −1).</summary>
+    public void Count(string name, long[] taken, long[] demand, int sign)
+    {
+        long[] left = [.. LeftOf(name)], asked = _asked.GetValueOrDefault(name) ?? [];
         for (int r = 0; r < left.Length; r++)
             left[r] -= sign * taken[r];
         _left[name] = left;
+        FairShares.Sum(ref asked, demand, sign);
+        _asked[name] = asked;
     }
 
     /// <summary>What a pod with such requests would take of a reservation; null when that is nothing.</summary>
-    public long[]? TakenOf(string name, long[] requests)
+    public long[]? TakenOf(string name, long[] requests, Func<PodRow, bool>? gone = null)
     {
-        long[] left = LeftOf(name), taken = new long[left.Length];
+        long[] left = LeftOf(name, gone), taken = new long[left.Length];
         bool any = false;
         for (int r = 0; r < Math.Min(left.Length, requests.Length); r++)
         {

@@ -118,7 +118,7 @@ internal sealed class RowReasons(PodClass pods, Working working)
         }
         if (missing != 0 && (spec.Reserved is null || spec.ReservationAt(row) is null))
             return Missing(missing, ever);
-        if (spec.Special?.Reason(row) is { } special)
+        if (spec.SpecialReason(row) is { } special)
             return Known(special, ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, helpable: true);
         foreach (Limit limit in pods.Limits)
             if (limit.Reason(row) is { } reason)

@@ -16,6 +16,9 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 public static class Scheduler
 {
+    /// <summary>Told of every plan that is made, in whatever way it was asked for: tests prove them all. Null outside of tests.</summary>
+    internal static Action<Snapshot, IReadOnlyList<KubeObject>, PlanOptions, Plan>? Made { get; set; }
+
     /// <summary>Plans the pods with Kubernetes' default profile.</summary>
     public static Plan Plan(Snapshot snapshot, IReadOnlyList<KubeObject> pending, int seed) => Plan(snapshot, pending, new PlanOptions { Seed = seed });
 
@@ -26,7 +29,9 @@ public static class Scheduler
         ArgumentNullException.ThrowIfNull(pending);
         ArgumentNullException.ThrowIfNull(options);
         using var run = new PlanRun(snapshot, options);
-        return run.PlaceAll(pending);
+        Plan plan = run.PlaceAll(pending);
+        Made?.Invoke(snapshot, pending, options, plan);
+        return plan;
     }
 
     /// <summary>

@@ -15,7 +15,7 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(pods);
         // Limits and reserved room are shared by pods on different nodes.
-        if (_limits.Count > 0 || Reserved.Count > 0 || AnyHeadroom || DeviceColumns.Count > 0)
+        if (Limits.Count > 0 || Reserved.Count > 0 || AnyHeadroom || DeviceColumns.Count > 0)
             return false;
         foreach (GroupRows rows in GroupList)
             if (!rows.Group.Terms.IsEmpty)

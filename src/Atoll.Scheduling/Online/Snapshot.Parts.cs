@@ -31,12 +31,14 @@ public sealed partial class Snapshot
     /// <summary>True when a site keeps headroom.</summary>
     internal bool AnyHeadroom { get; private set; }
 
-    // Compute units of a core by model; thousandths less 1000 by row, so that rows that say nothing have 1.
-    private ImmutableDictionary<string, CpuModelSpec> _cpuModels = ImmutableDictionary.Create<string, CpuModelSpec>(StringComparer.Ordinal);
+    /// <summary>Compute units of a core by model, by name of the CPUModel.</summary>
+    internal ImmutableDictionary<string, CpuModelSpec> CpuModels { get; private set; } = ImmutableDictionary.Create<string, CpuModelSpec>(StringComparer.Ordinal);
 
+    /// <summary>The model of each node's processor.</summary>
+    internal Column<string?> Models { get; private init; } = new();
+
+    // Thousandths less 1000 by row, so that rows that say nothing have 1.
     private Column<int> Factors { get; init; } = new();
-
-    private Column<string?> Models { get; init; } = new();
 
     // How many pods take what depends on their node.
     private int _dependent;
@@ -66,16 +68,16 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(value);
         CpuModelSpec spec = value.View(ApiJson.Default.CpuModel).Spec;
-        if (_cpuModels.TryGetValue(value.Name, out CpuModelSpec? old) && old.Match == spec.Match && old.Factor == spec.Factor)
+        if (CpuModels.TryGetValue(value.Name, out CpuModelSpec? old) && old.Match == spec.Match && old.Factor == spec.Factor)
             return ClusterEvents.None;
-        _cpuModels = _cpuModels.SetItem(value.Name, spec);
+        CpuModels = CpuModels.SetItem(value.Name, spec);
         return RefreshFactors();
     }
 
     /// <summary>Forgets a CPUModel.</summary>
     public ClusterEvents RemoveCpuModel(string name)
     {
-        _cpuModels = _cpuModels.Remove(name);
+        CpuModels = CpuModels.Remove(name);
         return RefreshFactors();
     }
 
@@ -126,7 +128,7 @@ public sealed partial class Snapshot
         return use;
     }
 
-    private PartsNeed? NeedOf(PodRow pod, int row)
+    internal PartsNeed? NeedOf(PodRow pod, int row)
     {
         PodWants? wants = pod.Wants;
         // Nobody is beside a pod that has the whole node.
@@ -164,6 +166,7 @@ public sealed partial class Snapshot
         events |= TakeParts(row, node);
         foreach (PodRow pod in pods)
             Count(pod, row, 1);
+        HoldFor(pods);
         PartsChanged(row);
         return events;
     }
@@ -195,9 +198,18 @@ public sealed partial class Snapshot
                 events |= RefreshFactor(row);
                 foreach (PodRow pod in pods)
                     Count(pod, row, 1);
+                HoldFor(pods);
                 PartsChanged(row);
             }
         return events;
+    }
+
+    // Pods that take more or less of their node do so of their reservations.
+    private void HoldFor(PodRow[] pods)
+    {
+        foreach (PodRow pod in pods)
+            if (pod.Reservation is not null)
+                Hold(pod.Reservation);
     }
 
     private ClusterEvents RefreshFactor(int row)
@@ -213,7 +225,7 @@ public sealed partial class Snapshot
     {
         CpuModelSpec? best = null;
         if (model is not null)
-            foreach (CpuModelSpec entry in _cpuModels.Values)
+            foreach (CpuModelSpec entry in CpuModels.Values)
                 if (Matches(entry.Match, model) && (best is null || entry.Match.Length > best.Match.Length))
                     best = entry;
         return best is null ? 0 : (int)Math.Round(best.Factor * Unit) - Unit;

@@ -30,6 +30,9 @@ public sealed partial class Snapshot
     /// <summary>The pods of each row, in no order.</summary>
     internal Column<PodRow[]?> PodsAt { get; private init; } = new();
 
+    /// <summary>All pods that count, also those whose node is not there.</summary>
+    internal IReadOnlyCollection<PodRow> AllPods => Pods().Values;
+
     /// <summary>Pods without a node that are promised one, by uid.</summary>
     internal ImmutableDictionary<string, PodRow> Nominated { get; private set; } = ImmutableDictionary.Create<string, PodRow>(StringComparer.Ordinal);
 

@@ -7,7 +7,9 @@ namespace Atoll.Scheduling.Online;
 /// <summary>Elastic quotas of a snapshot.</summary>
 public sealed partial class Snapshot
 {
-    private ImmutableDictionary<string, QuotaLimits> _limits = ImmutableDictionary.Create<string, QuotaLimits>(StringComparer.Ordinal);
+    /// <summary>What the quotas say, by <c>namespace/name</c>.</summary>
+    internal ImmutableDictionary<string, QuotaLimits> Limits { get; private set; } = ImmutableDictionary.Create<string, QuotaLimits>(StringComparer.Ordinal);
+
     private QuotaBook? _quotas = new([]);
 
     /// <summary>Quotas with what the pods of this moment use.</summary>
@@ -17,7 +19,7 @@ public sealed partial class Snapshot
         {
             if (_quotas is not null)
                 return _quotas;
-            _quotas = new QuotaBook([.. _limits.Values]);
+            _quotas = new QuotaBook([.. Limits.Values]);
             foreach (PodRow pod in Pods().Values)
                 _quotas.Count(pod.Group, pod.Requests, 1);
             return _quotas;
@@ -29,9 +31,9 @@ public sealed partial class Snapshot
     {
         ArgumentNullException.ThrowIfNull(value);
         QuotaLimits now = QuotaLimits.Of(value.Key, value.View(ApiJson.Default.ElasticQuota), Resources);
-        if (_limits.TryGetValue(value.Key, out QuotaLimits? known) && known.SameAs(now))
+        if (Limits.TryGetValue(value.Key, out QuotaLimits? known) && known.SameAs(now))
             return false;
-        _limits = _limits.SetItem(value.Key, now);
+        Limits = Limits.SetItem(value.Key, now);
         (_quotas, _use) = (null, null);
         return true;
     }
@@ -39,7 +41,7 @@ public sealed partial class Snapshot
     /// <summary>Forgets an ElasticQuota by its <c>namespace/name</c>.</summary>
     public void RemoveQuota(string key)
     {
-        _limits = _limits.Remove(key);
+        Limits = Limits.Remove(key);
         (_quotas, _use) = (null, null);
     }
 }

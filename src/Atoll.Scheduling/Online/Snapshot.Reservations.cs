@@ -67,15 +67,23 @@ public sealed partial class Snapshot
         if (!Reserved.TryGetValue(name, out ReservedRow? row))
             return;
         Give(row, -1);
-        long[] left = RowOf(row.Node) >= 0 ? [.. row.Amounts] : new long[row.Amounts.Length];
-        if (RowOf(row.Node) is >= 0 and int at)
-            foreach (PodRow pod in PodsAt[at] ?? [])
-                if (pod.Reservation == name)
-                    for (int r = 0; r < Math.Min(left.Length, pod.Requests.Length); r++)
-                        left[r] = Math.Max(0, left[r] - pod.Requests[r]);
-        row = row with { Left = left };
+        row = row with { Left = RowOf(row.Node) is >= 0 and int at ? LeftOf(row, at) : new long[row.Amounts.Length] };
         Reserved = Reserved.SetItem(name, row);
         Give(row, 1);
+    }
+
+    /// <summary>What the pods of its node's row leave of a reservation, without some of them.</summary>
+    internal long[] LeftOf(ReservedRow reserved, int row, Func<PodRow, bool>? without = null)
+    {
+        long[] left = [.. reserved.Amounts];
+        foreach (PodRow pod in PodsAt[row] ?? [])
+            if (pod.Reservation == reserved.Name && without?.Invoke(pod) != true)
+            {
+                long[] demand = DemandOf(pod.Requests, pod.Wants?.Whole == true, row);
+                for (int r = 0; r < Math.Min(left.Length, demand.Length); r++)
+                    left[r] = Math.Max(0, left[r] - demand[r]);
+            }
+        return left;
     }
 
     private void Give(ReservedRow row, int sign)

@@ -199,19 +199,23 @@ internal sealed class SpecClass
         return scores;
     }
 
-    /// <summary>True when no resource is short on a row from which <paramref name="freed"/> was taken away.</summary>
-    public bool HasRoom(int row, long[]? freed = null) => HasRoom(row, freed, null) || ReservationAt(row, freed) is not null;
+    /// <summary>True when no resource is short on a row, which <paramref name="gone"/> have left with <paramref name="freed"/>.</summary>
+    public bool HasRoom(int row, long[]? freed = null, Func<PodRow, bool>? gone = null) => Fits(row, freed, null) || ReservationAt(row, freed, gone) is not null;
 
     /// <summary>The first reservation on a row with whose room the pod fits there, or null. It holds something that the pod asks for.</summary>
-    public string? ReservationAt(int row, long[]? freed = null)
+    public string? ReservationAt(int row, long[]? freed = null, Func<PodRow, bool>? gone = null)
     {
         foreach ((string name, int at) in Reserved ?? [])
-            if (at == row && _working.Reserved.TakenOf(name, Requests) is { } taken && HasRoom(row, freed, taken))
+            if (at == row && _working.Reserved.TakenOf(name, RequestsAt(row), gone) is { } taken && Fits(row, freed, taken))
                 return name;
         return null;
     }
 
-    private bool HasRoom(int row, long[]? freed, long[]? taken)
+    /// <summary>What of <see cref="Special"/> keeps the pods off a row, or null. Who takes a whole node finds one empty on which only the room is kept that it may use.</summary>
+    public string? SpecialReason(int row, Func<PodRow, bool>? gone = null, long[]? freed = null) =>
+        Special?.Reason(row, gone, freed, Whole && ReservationAt(row, freed, gone) is { } own ? _working.Reserved.LeftOf(own, gone)[ResourceNames.Pods] : 0);
+
+    private bool Fits(int row, long[]? freed, long[]? taken)
     {
         long[] requests = RequestsAt(row);
         for (int r = 0; r < requests.Length; r++)
@@ -252,10 +256,10 @@ internal sealed class SpecClass
     {
         if (!HasRoom(row) || (!Ports.IsEmpty && _working.PortsTaken(Ports, row)))
             return -1;
-        if (Special is not null && Special.Reason(row) is not null)
+        if (SpecialReason(row) is not null)
             return -1;
         if (_gpu && Special?.Choose(row) is { } claim)
-            return _profile.GpuFragmentation * _working.Gpus.Of(row, DemandAt(row), claim);
+            return _profile.GpuFragmentation * _working.Gpus.Of(row, FullRequests, DemandAt(row), claim);
         return _scores.Of(row) + (_images?.Of(row) ?? 0) + (Special?.Prefers == true && Special.Choose(row) is { Liked: true } ? 100 : 0) + (_avoidsGpus ? AvoidanceOf(row) : 0);
     }
 

@@ -77,11 +77,11 @@ internal sealed class SpecialNeeds
         NeedAt(row) is { } need && _working.Snapshot.Parts[row] is { } parts ? parts.Choose(need, _working.UseOf(row, gone)) : null;
 
     /// <summary>
-    /// Why a row will not do, or null; with pods thought away, whose amounts are <paramref name="freed"/>.
+    /// Why a row will not do, or null; with pods thought away, whose amounts are <paramref name="freed"/>, and with so many pods expected for which the pod may stand.
     /// </summary>
-    public string? Reason(int row, Func<PodRow, bool>? gone = null, long[]? freed = null)
+    public string? Reason(int row, Func<PodRow, bool>? gone = null, long[]? freed = null, long expected = 0)
     {
-        if (Whole && _working.RequestedOf(ResourceNames.Pods, row) - At(freed, ResourceNames.Pods) > 0)
+        if (Whole && _working.RequestedOf(ResourceNames.Pods, row) - At(freed, ResourceNames.Pods) > expected)
             return NotEmpty;
         if (NeedAt(row) is { } need)
         {

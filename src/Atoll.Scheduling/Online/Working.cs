@@ -50,6 +50,9 @@ internal sealed partial class Working : IDisposable
 
     public List<Change> Log { get; } = [];
 
+    /// <summary>Grows with every change, also of what no row has: an answer holds while it stays.</summary>
+    public int Changes { get; private set; }
+
     /// <summary>Promises of the snapshot that the plan has taken back, because it plans their pods.</summary>
     public HashSet<PodRow> Released { get; } = [];
 
@@ -85,13 +88,13 @@ internal sealed partial class Working : IDisposable
         }
     }
 
-    /// <summary>What was promised to a pod of the snapshot counts no longer: it is the pod's own turn. False when that was done before.</summary>
+    /// <summary>What was promised to a pod of the snapshot counts no longer: it is the pod's own turn. On a node that is gone (row −1) that was its quota alone. False when that was done before.</summary>
     public bool Release(PodRow promised, int row)
     {
         if (!Released.Add(promised))
             return false;
         _uses.Remove(row);
-        var entry = new Entry(row, promised.Group, Snapshot.DemandOf(promised.Requests, promised.Wants?.Whole == true, row), promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised) { Asked = promised.Requests };
+        var entry = new Entry(row, promised.Group, row < 0 ? promised.Requests : Snapshot.DemandOf(promised.Requests, promised.Wants?.Whole == true, row), promised.ScoredCpu, promised.ScoredMemory, HostPorts.None, -1, promised) { Asked = promised.Requests };
         _journal?.Add(entry);
         Apply(entry, -1);
         return true;
@@ -130,6 +133,11 @@ internal sealed partial class Working : IDisposable
     private void Apply(in Entry entry, int sign)
     {
         (int row, long[] requests) = (entry.Row, entry.Requests);
+        Changes++;
+        // Quotas count what pods ask for, whatever it comes to on a node, and whether or not that is there.
+        Quotas.Count(entry.Group, entry.Asked, sign);
+        if (row < 0)
+            return;
         while (Requested.Count < requests.Length)
             Requested.Add(new());
         for (int r = 0; r < requests.Length; r++)
@@ -146,10 +154,8 @@ internal sealed partial class Working : IDisposable
                     Requested[r].At(row) -= sign * taken[r];
             ScoredCpu.At(row) -= sign * taken[ResourceNames.Cpu];
             ScoredMemory.At(row) -= sign * taken[ResourceNames.Memory];
-            Reserved.Count(entry.Reservation!, taken, sign);
+            Reserved.Count(entry.Reservation!, taken, requests, sign);
         }
-        // Quotas count what pods ask for, whatever it comes to on a node.
-        Quotas.Count(entry.Group, entry.Asked, sign);
         Log.Add(new Change(row, entry.Group, sign));
     }
 

@@ -21,6 +21,13 @@ public sealed class QuotaTests
     }
 
     [Fact]
+    public void A_pod_is_not_kept_out_by_what_it_was_promised_on_a_node_that_is_gone()
+    {
+        KubeObject promised = Pod("p", cpu: "4", ns: "a", more: """{"status":{"nominatedNodeName":"gone"}}""");
+        Assert.Equal("n", Places(s_node, [promised], [promised], null, Quota("a", "q", Two, Four))[0].Node);
+    }
+
+    [Fact]
     public void What_is_lent_is_reclaimed_whatever_the_priorities_and_no_more_than_that()
     {
         KubeObject[] running = [.. Enumerable.Range(0, 4).Select(i => Pod($"b{i}", node: "n", cpu: "1", ns: "b", priority: 10 - i))];

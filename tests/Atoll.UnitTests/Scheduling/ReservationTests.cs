@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Online;
@@ -51,6 +52,27 @@ public sealed class ReservationTests
         Placement refused = Places(s_node, [Inside("in", "r", "n", "2"), Pod("low", node: "n", cpu: "1")], [Pod("p", cpu: "3", priority: 9)], null, Reserve("r", "n"))[0];
         Assert.Equal((null, null), (refused.Node, refused.Nominated));
         Assert.Equal(["low"], Places(s_node, [Inside("in", "r", "n", "2"), Pod("low", node: "n", cpu: "1")], [Pod("p", cpu: "2", priority: 9, ns: "other")], null, Reserve("r", "n"))[0].Victims.Select(v => v.Name));
+    }
+
+    [Fact]
+    public void What_an_ending_pod_took_beyond_its_reservation_comes_free_and_the_rest_is_the_reservations()
+    {
+        KubeObject ending = KubeObject.FromNode(Merge(Inside("in", "r", "n", "3").ToNode(), new JsonObject { ["metadata"] = new JsonObject { ["deletionTimestamp"] = "2026-01-02T00:00:00Z" } }));
+        KubeObject[] pods = [ending, Pod("low", node: "n", cpu: "1")];
+        Placement Of(string cpu) => Places(s_node, pods, [Pod("p", cpu: cpu, priority: 9, ns: "other")], null, Reserve("r", "n", """{"cpu":"1"}"""))[0];
+        Assert.Equal(("n", 0), (Of("2").Nominated, Of("2").Victims.Count));
+        Assert.Equal(["low"], Of("3").Victims.Select(v => v.Name));
+        Assert.Null(Of("4").Nominated);
+    }
+
+    [Fact]
+    public void A_whole_node_is_one_that_keeps_room_for_nobody_else()
+    {
+        const string Metal = """{"runtimeClassName":"metal"}""";
+        Placement Of(string ns, params KubeObject[] reservations) => Places(s_node, [], [Pod("m", Metal, cpu: "3", ns: ns)], null, reservations)[0];
+        Assert.Equal(("n", "r"), (Of("default", Reserve("r", "n")).Node, Of("default", Reserve("r", "n")).Reservation));
+        Assert.Null(Of("other", Reserve("r", "n")).Node);
+        Assert.Null(Of("default", Reserve("r", "n"), Reserve("s", "n", """{"cpu":"1"}""", ns: "other")).Node);
     }
 
     [Fact]
