@@ -211,7 +211,7 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
             return ApiStatus.Conflict(Kinds.Pod, name, "it is already assigned to a node");
         node["spec"]!["nodeName"] = (string?)binding["target"]?["name"];
         if (binding["metadata"]?["annotations"] is { } annotations)
-            node["metadata"]!["annotations"] = annotations.DeepClone();
+            Merge(node["metadata"]!.AsObject(), new JsonObject { ["annotations"] = annotations.DeepClone() });
         Store(Kinds.Pod, node, WatchEventType.Modified);
         return default;
     }

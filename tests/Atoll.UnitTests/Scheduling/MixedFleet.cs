@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Online;
@@ -8,7 +9,7 @@ namespace Atoll.UnitTests.Scheduling;
 
 /// <summary>
 /// Everything at once, drawn from a seed: the constraints of <see cref="RandomFleet"/> (with groups, quotas, reservations and budgets) and the
-/// hardware of <see cref="FormsFleet"/> on the same nodes, with batch pods, images of one architecture and volumes besides.
+/// hardware of <see cref="FormsFleet"/> on the same nodes, with batch pods, images of one architecture, volumes and a named profile besides.
 /// </summary>
 internal sealed class MixedFleet
 {
@@ -36,6 +37,8 @@ internal sealed class MixedFleet
         Pending = [.. plain.Pending.Select((p, i) => Chance(15) ? Batch(p) : Chance(50) ? Shaped(p, forms.Pending[i].ToNode()) : p)];
         if (Chance(60))
             Store();
+        if (Chance(35))
+            Profile();
     }
 
     public List<KubeObject> Namespaces { get; }
@@ -48,6 +51,12 @@ internal sealed class MixedFleet
 
     /// <summary>Everything else.</summary>
     public List<KubeObject> Others { get; }
+
+    /// <summary>SchedulerProfiles that some of the pods name.</summary>
+    public List<KubeObject> Profiles { get; } = [];
+
+    public PlanOptions Options(int seed) =>
+        new() { Seed = seed, Profiles = Profiles.ToDictionary(p => p.Name, p => ProfileReader.Read(p.View(ApiJson.Default.SchedulerProfile).Spec, out _)!, StringComparer.Ordinal) };
 
     public Snapshot Snapshot(IEnumerable<KubeObject>? nodes = null)
     {
@@ -129,6 +138,23 @@ internal sealed class MixedFleet
                 pod["spec"]!["volumes"] = new JsonArray([.. Enumerable.Range(0, _random.Next(1, 3)).Select(_ => own[_random.Next(own.Count)]).Distinct().Select(c => (JsonNode)new JsonObject { ["name"] = c, ["persistentVolumeClaim"] = new JsonObject { ["claimName"] = c } })]);
                 Pending[i] = KubeObject.FromNode(pod);
             }
+    }
+
+    private void Profile()
+    {
+        var spec = new JsonObject { ["weights"] = new JsonObject { ["NodeResourcesFit"] = _random.Next(4), ["InterPodAffinity"] = _random.Next(3), ["PodTopologySpread"] = _random.Next(3), ["TaintToleration"] = _random.Next(4) } };
+        if (Chance(50))
+            spec["scoringStrategy"] = new JsonObject { ["type"] = "MostAllocated" };
+        if (Chance(30))
+            spec["preemption"] = false;
+        if (Chance(30))
+            spec["hardPodAffinityWeight"] = _random.Next(101);
+        if (Chance(60))
+            (spec["defaultingType"], spec["defaultConstraints"]) = ("List", new JsonArray(new JsonObject { ["topologyKey"] = Any(WellKnown.ZoneLabel, WellKnown.HostnameLabel), ["maxSkew"] = _random.Next(1, 3), ["whenUnsatisfiable"] = Any("DoNotSchedule", "ScheduleAnyway") }));
+        Profiles.Add(KubeObject.FromNode(new JsonObject { ["apiVersion"] = "edge.atoll.dev/v1alpha1", ["kind"] = "SchedulerProfile", ["metadata"] = new JsonObject { ["name"] = "own", ["uid"] = "own" }, ["spec"] = spec }));
+        for (int i = 0; i < Pending.Count; i++)
+            if (Chance(50))
+                Pending[i] = KubeObject.FromNode(Documents.Merge(Pending[i].ToNode(), new JsonObject { ["spec"] = new JsonObject { ["schedulerName"] = "own" } }));
     }
 
     private JsonObject Volume(string name)
