@@ -151,7 +151,8 @@ internal sealed class SiteOutbox
 
     private static OutcomeRef Reference(string uid, Entry entry) => new(entry.Sequence, uid, Yields: entry.Operation == "event");
 
-    private bool IsOpen(string uid, Entry entry) => !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
+    // A replacement is open until it has come down: whoever takes it away before that has nobody to tell so, and the answer to its being told again says so.
+    private bool IsOpen(string uid, Entry entry) => entry.Operation == "replace" || !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
 
     private Entry? Derive(ResourceType type, string uid, KubeObject? now)
     {
