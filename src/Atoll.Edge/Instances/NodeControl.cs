@@ -257,7 +257,8 @@ public sealed partial class NodeControl
         if (_workers.TryGetValue(pod.Uid, out PodWorker? have))
             return have;
         PodRecord? file = PodRecordFile.Read(Path.Combine(PodFolders.All(_options.StateFolder), InstanceNames.PodPart(pod.Uid)));
-        var worker = new PodWorker(_services, pod, PodRecovery.Recover(pod, file, instances), instances);
+        bool ended = !gone && file is null && instances.Count == 0 && pod.Metadata.HasIdentity() && PodRecordFile.HasEnded(_options.StateFolder, pod.Uid);
+        var worker = new PodWorker(_services, pod, ended ? PodRecovery.Ended(pod, _time.GetUtcNow()) : PodRecovery.Recover(pod, file, instances), instances);
         var before = new List<Task>();
         foreach (PodWorker other in _workers.Values)
             if (other.Object.Key == pod.Key && !gone) // What is only to be stopped waits for nobody: its successor may run already.

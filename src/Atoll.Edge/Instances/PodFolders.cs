@@ -14,4 +14,7 @@ internal sealed class PodFolders(string state, string ns, string name, string ui
     public string TerminationMessage(string container, int attempt) => Path.Combine(Pod, "termination", $"{container}-{attempt}");
 
     public static string All(string state) => Path.Combine(state, "pods");
+
+    /// <summary>Where it is marked which pods have ended here for good.</summary>
+    public static string Ended(string state) => Path.Combine(state, "ended");
 }

@@ -104,7 +104,7 @@ internal sealed partial class PodRecordJson : JsonSerializerContext;
 /// <summary>The record's file: replaced by rename after a flush, so that it is the old one or the new one, whatever happens.</summary>
 internal static class PodRecordFile
 {
-    private const int MaxBytes = 1024 * 1024;
+    private const int MaxBytes = 1024 * 1024, MaxEnded = 256;
 
     public static string PathOf(string podFolder) => Path.Combine(podFolder, "record.json");
 
@@ -123,6 +123,21 @@ internal static class PodRecordFile
             return null;
         }
     }
+
+    /// <summary>Marks durably that a pod ended here at its own object's word; of the newest this is known.</summary>
+    public static void MarkEnded(string stateFolder, string uid)
+    {
+        DirectoryInfo folder = Directory.CreateDirectory(PodFolders.Ended(stateFolder));
+        using (var file = new FileStream(Path.Combine(folder.FullName, InstanceNames.PodPart(uid)), FileMode.Create, FileAccess.Write, FileShare.None))
+            file.Flush(flushToDisk: true);
+        FileInfo[] all = folder.GetFiles();
+        Array.Sort(all, static (a, b) => b.LastWriteTimeUtc.CompareTo(a.LastWriteTimeUtc));
+        for (int i = MaxEnded; i < all.Length; i++)
+            all[i].Delete();
+    }
+
+    /// <summary>True for a pod that is marked as ended here.</summary>
+    public static bool HasEnded(string stateFolder, string uid) => File.Exists(Path.Combine(PodFolders.Ended(stateFolder), InstanceNames.PodPart(uid)));
 
     public static void Write(string podFolder, PodRecord record)
     {

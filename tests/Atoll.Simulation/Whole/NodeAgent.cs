@@ -138,7 +138,11 @@ internal sealed class NodeAgent(World world, Node node)
 
     private PodRun Run(KubeObject pod)
     {
-        PodRecord record = PodRecovery.Recover(pod, node.Machine.Records.GetValueOrDefault(pod.Uid), InstancesOf(pod.Uid));
+        PodRecord? known = node.Machine.Records.GetValueOrDefault(pod.Uid);
+        List<Instance> instances = InstancesOf(pod.Uid);
+        PodRecord record = known is null && instances.Count == 0 && pod.Metadata.HasIdentity() && node.Machine.Ended.Contains(pod.Uid)
+            ? PodRecovery.Ended(pod, world.Time.GetUtcNow())
+            : PodRecovery.Recover(pod, known, instances);
         var worker = new PodRun(world, this, pod, record, _workers.Count == 0 ? 0 : _workers.Values.Max(w => w.Order) + 1);
         _workers[pod.Uid] = worker;
         worker.Nudge();

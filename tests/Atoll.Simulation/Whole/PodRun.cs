@@ -192,6 +192,8 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
 
     private void Finish()
     {
+        if (!_gone && Object.Metadata.HasIdentity())
+            Machine.Ended.Add(Object.Uid);
         Machine.Records.Remove(Object.Uid);
         if (_gone)
             Finished(true);

@@ -252,6 +252,24 @@ public sealed class NodeControlTests
     }
 
     [Fact]
+    public async Task An_identity_that_ended_here_does_not_begin_again_and_its_end_is_told_once_more()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        const string Owner = ""","ownerReferences":[{"apiVersion":"apps/v1","kind":"StatefulSet","name":"p","uid":"s","controller":true}]""";
+        await world.StartAsync();
+        KubeObject pod = await world.PodAsync("p", One, Owner);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.DeleteAsync("p", 1);
+        await world.UntilGoneAsync("p");
+        // As when the next leader of a site has an older state, also after the agent has been started again.
+        await world.StopAsync();
+        await world.PodAsync("p", One, $"{Owner},\"uid\":\"{pod.Uid}\"");
+        await world.StartAsync();
+        await world.UntilGoneAsync("p");
+        Assert.Single(world.Runtime.Journal, l => l.StartsWith($"start {pod.Uid}", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task After_a_reboot_init_containers_run_again_and_counts_go_on()
     {
         await using NodeWorld world = await NodeWorld.MakeAsync();
