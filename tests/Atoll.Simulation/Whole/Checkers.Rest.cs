@@ -139,10 +139,17 @@ internal sealed partial class Checkers
 
     private void Instances(Node node)
     {
-        var wanted = world.Centre.Api.All(Kinds.Pod).Where(p => p.View(ApiJson.Default.Pod) is { } pod && pod.Spec.NodeName == node.Name && pod.Status?.Phase is not ("Failed" or "Succeeded")).Select(p => p.Uid).Order(StringComparer.Ordinal);
-        var running = node.Machine.Instances.Values.Where(i => i.Phase == InstancePhase.Running).Select(i => i.Labels[InstanceNames.PodUid]).Order(StringComparer.Ordinal);
-        world.Check(Claim.Agreement, wanted.SequenceEqual(running, StringComparer.Ordinal), $"{node.Name} runs {string.Join(' ', running)} and should run {string.Join(' ', wanted)}");
+        List<KubeObject> wanted = world.Centre.Api.All(Kinds.Pod).FindAll(p => p.View(ApiJson.Default.Pod) is { } pod && pod.Spec.NodeName == node.Name && pod.Status?.Phase is not ("Failed" or "Succeeded"));
+        var running = node.Machine.Instances.Values.Where(i => i.Phase == InstancePhase.Running).Select(i => i.Labels[InstanceNames.PodUid]).Order(StringComparer.Ordinal).ToList();
+        // What came from a site without the Secret or ConfigMap that it names waits for it.
+        var mayRun = wanted.Where(p => IsComplete(p) || running.Contains(p.Uid)).Select(p => p.Uid).Order(StringComparer.Ordinal);
+        world.Check(Claim.Agreement, mayRun.SequenceEqual(running, StringComparer.Ordinal), $"{node.Name} runs {string.Join(' ', running)} and should run {string.Join(' ', mayRun)}");
     }
+
+    /// <summary>What the volumes of a pod name is at the centre.</summary>
+    private bool IsComplete(KubeObject pod) => (pod.View(ApiJson.Default.Pod).Spec.Volumes ?? []).TrueForAll(v =>
+        (v.Secret?.SecretName is not { } secret || world.Centre.Api.Find(Kinds.Secret, $"{pod.Namespace}/{secret}") is not null)
+        && (v.ConfigMap?.Name is not { } map || world.Centre.Api.Find(Kinds.ConfigMap, $"{pod.Namespace}/{map}") is not null));
 
     /// <summary>Every node of a site has what the leading one has.</summary>
     private void Copies(Site site)
@@ -182,8 +189,7 @@ internal sealed partial class Checkers
         {
             Pod view = pod.View(ApiJson.Default.Pod);
             world.Check(Claim.Agreement, view.Spec.Containers[0].Image == image, $"{pod.Key} is not of the newest template");
-            bool complete = (view.Spec.Volumes ?? []).TrueForAll(v => v.Secret?.SecretName is not { } secret || world.Centre.Api.Find(Kinds.Secret, $"{pod.Namespace}/{secret}") is not null);
-            world.Check(Claim.Agreement, !complete || view.Status?.Condition("Ready") is { Status: "True" }, $"{pod.Key} ({pod.Uid}) on {view.Spec.NodeName} is not ready at rest: {pod.ToNode()["status"]?.ToJsonString()}");
+            world.Check(Claim.Agreement, !IsComplete(pod) || view.Status?.Condition("Ready") is { Status: "True" }, $"{pod.Key} ({pod.Uid}) on {view.Spec.NodeName} is not ready at rest: {pod.ToNode()["status"]?.ToJsonString()}");
         }
         int ready = pods.Count(p => p.View(ApiJson.Default.Pod).Status?.Condition("Ready") is { Status: "True" });
         world.Check(Claim.Agreement, ((int?)document["status"]?[type == Kinds.DaemonSet ? "numberReady" : "readyReplicas"] ?? 0) == ready, $"{type.Kind} {app} shows {document["status"]?.ToJsonString()} and has {ready} ready pods");

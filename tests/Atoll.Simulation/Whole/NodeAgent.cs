@@ -48,7 +48,8 @@ internal sealed class NodeAgent(World world, Node node)
             Nudge();
         if (type != Kinds.Pod)
             return;
-        if (old is not null && (now is null || now.Uid != old.Uid) && _workers.TryGetValue(old.Uid, out PodRun? left))
+        // As a watch of the node's own pods tells of it: one that was given to another node is gone.
+        if (old is not null && (now is null || now.Uid != old.Uid || !IsHere(now)) && _workers.TryGetValue(old.Uid, out PodRun? left))
             left.Gone();
         if (now is null || !IsHere(now))
             return;
