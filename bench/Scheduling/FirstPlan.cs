@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime;
 using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
@@ -60,7 +61,10 @@ internal static class FirstPlan
     public static async Task<Started> MeasureAsync(string file)
     {
         await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions(), CancellationToken.None).ConfigureAwait(false);
-        RecentForms.SetCapacity(16_384); // As a centre does.
+        // Both as a centre does.
+        RecentForms.SetCapacity(16_384);
+        if (GCSettings.LatencyMode != GCLatencyMode.NoGCRegion)
+            GC.TryStartNoGCRegion(512 << 20, 128 << 20);
         long begin = Stopwatch.GetTimestamp();
         TimeSpan processor = Processor.Time;
         await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);

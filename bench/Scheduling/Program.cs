@@ -224,7 +224,8 @@ namespace Atoll.Bench.Scheduling
             - Time is what the process had of its core (CLOCK_PROCESS_CPUTIME_ID, all its threads), so a busy machine does not count.
             - Start of a centre: store file with 5,000 nodes and 100,000 bound pods; the server, every mirror and controller start, and one
               pod waits. What costs is one pass over each pod's bytes, and its place in the snapshot. The process has filled the store before,
-              so its code is compiled, as the centre's is ahead; its settings of the compiler are the centre's.
+              so its code is compiled, as the centre's is ahead; its settings of the compiler are the centre's. As there, the collector
+              begins when half a GiB is allocated.
             - One decision: a plan of a single pod from a new fork, with one pod on each node; 2,500 sites at 100,000 nodes, 3 at 5,000.
 
             """;

@@ -1,3 +1,5 @@
+using System.Runtime;
+
 namespace Atoll.Cloud.Server;
 
 /// <summary>
@@ -7,12 +9,23 @@ namespace Atoll.Cloud.Server;
 /// </summary>
 internal static class CentreMemory
 {
-    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 30;
+    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 30, Start = 512 << 20;
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5), s_pause = TimeSpan.FromMinutes(2);
     private static volatile bool s_settled;
 
     /// <summary>True while it is calm and nothing of a burst is left to give back.</summary>
     public static bool IsSettled => s_settled;
+
+    /// <summary>
+    /// Before the store is read: lets the collector begin when half a GiB is allocated, or a quarter of the memory that there is. Nearly
+    /// all that a start reads stays, and each collection would walk through it while everybody waits. Ended by the first collection.
+    /// </summary>
+    public static void SpareStart()
+    {
+        long bytes = Math.Min(Start, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
+        if (bytes > 0 && GCSettings.LatencyMode != GCLatencyMode.NoGCRegion)
+            GC.TryStartNoGCRegion(bytes, bytes / 4);
+    }
 
     public static async Task RunAsync(TimeProvider time, CancellationToken cancellation)
     {

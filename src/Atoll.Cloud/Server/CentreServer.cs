@@ -45,6 +45,7 @@ internal static class CentreServer
     {
         TimeProvider time = TimeProvider.System;
         RecentForms.SetCapacity(16_384);
+        CentreMemory.SpareStart();
         Directory.CreateDirectory(options.State, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using ILoggerFactory loggers = Logs.Create();
         CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
