@@ -163,7 +163,7 @@ internal sealed partial class PlacementLoop
                 if (placement.Nominated is not null)
                     _snapshot.Nominate(pod, placement.Nominated);
                 else
-                    _snapshot.RemovePod(pod.Uid);
+                    Leave(pod.Uid); // A promise that is taken back is room for others.
             }
             else
             {
@@ -387,6 +387,11 @@ internal sealed partial class PlacementLoop
     {
         _assumed.Remove(uid);
         _queue.Remove(uid);
+        Leave(uid);
+    }
+
+    private void Leave(string uid)
+    {
         int before = _snapshot.PodCount;
         _snapshot.RemovePod(uid);
         if (_snapshot.PodCount < before)

@@ -52,9 +52,7 @@ internal sealed partial class PlanRun
             : bound + members.Count < least ? string.Create(CultureInfo.InvariantCulture, $"pod group {key} has {bound + members.Count} of the {least} members that it needs.") : null;
         if (wrong is not null)
         {
-            foreach (int i in members)
-                placements[i] = new Placement(pending[i], null, wrong) { HelpedBy = ClusterEvents.Gangs };
-            order.AddRange(members);
+            RefuseGang(wrong, ClusterEvents.Gangs);
             return;
         }
         int need = least - bound;
@@ -66,9 +64,7 @@ internal sealed partial class PlanRun
             ClusterEvents help = ClusterEvents.Gangs;
             foreach (Placement placement in best.Placements)
                 help |= placement.HelpedBy;
-            foreach (int i in members)
-                placements[i] = new Placement(pending[i], null, message) { HelpedBy = help };
-            order.AddRange(members);
+            RefuseGang(message, help);
             return;
         }
         // The group has what it needs: each further member stands by itself, but none starts before those that wait for victims.
@@ -79,6 +75,16 @@ internal sealed partial class PlanRun
                 placements[i] = best.Promised > 0 && further.Node is not null ? Waiting(key, further) : further;
                 order.Add(i);
             }
+
+        void RefuseGang(string message, ClusterEvents help)
+        {
+            foreach (int i in members)
+            {
+                Release(pending[i]);
+                placements[i] = new Placement(pending[i], null, message) { HelpedBy = help };
+            }
+            order.AddRange(members);
+        }
     }
 
     private bool PlaceTogether(string key, List<int> members, int need, IReadOnlyList<KubeObject> pending, Placement?[] placements, List<int> order, out GangTry best)

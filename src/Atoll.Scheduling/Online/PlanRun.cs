@@ -39,9 +39,7 @@ internal sealed partial class PlanRun : IDisposable
         if (_snapshot.NodeCount == 0)
             return new Placement(value, null, "no nodes available to schedule pods") { HelpedBy = ClusterEvents.NodeAdded };
         Pod pod = value.View(ApiJson.Default.Pod);
-        // What was promised to the pod is room that it may take.
-        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised))
-            _working.Release(promised, _snapshot.RowOf(promised.Node));
+        Release(value);
         PodClass pods = ClassOf(value, pod);
         // Said before any node is looked at; a pod that goes would not help.
         if (pods.Spec.Volumes?.Never is { } never)
@@ -62,6 +60,13 @@ internal sealed partial class PlanRun : IDisposable
         if (refused.Node is null && refused.Nominated is null)
             pods.LastFailure = new Failure(_working.Changes, priority, preempt, group, refused);
         return refused;
+    }
+
+    // What was promised to the pod is room that it may take, and is nobody's when it gets none.
+    private void Release(KubeObject value)
+    {
+        if (_snapshot.Nominated.TryGetValue(value.Uid, out PodRow? promised))
+            _working.Release(promised, _snapshot.RowOf(promised.Node));
     }
 
     /// <summary>Every node, the best first.</summary>
