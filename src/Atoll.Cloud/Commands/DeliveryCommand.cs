@@ -159,8 +159,6 @@ internal static class DeliveryCommand
             Console.Write("\n" + Printer.Table(["SITE", "PLANNED", "READY"], sites.Select(s => (string[])[s.Site, Number(s.Count), Number(s.Ready)])));
         foreach (Condition condition in (status.Conditions ?? []).FindAll(c => c.Status != "True" && !string.IsNullOrEmpty(c.Message)))
             Console.WriteLine($"{condition.Type}: {condition.Message}");
-        foreach (DeliveryAlternative alternative in status.Alternatives ?? [])
-            Console.WriteLine($"alternative: {alternative.Message}");
     }
 
     internal static string[] Row(KubeObject value)

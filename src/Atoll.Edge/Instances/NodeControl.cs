@@ -215,7 +215,7 @@ public sealed partial class NodeControl
         foreach (PodWorker worker in _workers.Values)
         {
             worker.Resync();
-            if (worker.Record is { Admitted: false, FinalPhase: null } && worker.Object.View(ApiJson.Default.Pod).Spec is var spec && IsClassMissing(spec))
+            if (worker.Record is { Admitted: false, FinalPhase: null } && worker.Object.View(ApiJson.Default.Pod).Spec is var spec && IsClassMissing(spec, out _))
                 _services.Events.Warning(worker.Object, "FailedCreatePodSandBox", $"RuntimeClass \"{spec.RuntimeClassName}\" not found: the pod waits for it");
         }
         try
@@ -396,7 +396,7 @@ public sealed partial class NodeControl
     /// </summary>
     private (string? Reason, string? Message)? Admit(Pod pod)
     {
-        if (IsClassMissing(pod.Spec))
+        if (IsClassMissing(pod.Spec, out string? handler))
             return null;
         lock (_reserved)
         {
@@ -406,7 +406,6 @@ public sealed partial class NodeControl
                     others.Add(worker.Object.View(ApiJson.Default.Pod));
             bool asked = _asked.TryGetValue(pod.Metadata.Uid!, out Node? node);
             node ??= _nodes.Get(_options.NodeName)?.View(ApiJson.Default.Node);
-            string? handler = pod.Spec.RuntimeClassName is { Length: > 0 } name ? _classes.Get(name)?.View(ApiJson.Default.RuntimeClass).Handler : null;
             (string? Reason, string? Message) decision = Admission.Decide(pod, node, others, _reporter.Allocatable, _options.RuntimeHandlers, handler);
             if (decision.Reason == "NodeAffinity" && !asked)
             {
@@ -423,7 +422,11 @@ public sealed partial class NodeControl
         }
     }
 
-    private bool IsClassMissing(PodSpec spec) => spec.RuntimeClassName is { Length: > 0 } name && _classes.Get(name) is null;
+    private bool IsClassMissing(PodSpec spec, out string? handler)
+    {
+        handler = spec.RuntimeClassName is { Length: > 0 } name ? _classes.Get(name)?.View(ApiJson.Default.RuntimeClass).Handler : null;
+        return handler is null && !string.IsNullOrEmpty(spec.RuntimeClassName);
+    }
 
     // Labels that the pod was placed by may be newer than the mirror. Where the API does not answer, the next resync asks again.
     private async Task AskAsync(string uid)

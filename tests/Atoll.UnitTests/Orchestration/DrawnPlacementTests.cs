@@ -26,16 +26,15 @@ public sealed class DrawnPlacementTests
     {
         private readonly Random _random = new(drawn.Seed ^ 0x6a7e);
         private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
-        private readonly Dictionary<(ResourceType, string), KubeObject> _mirrored = [];
         private readonly HashSet<string> _gated = new(StringComparer.Ordinal);
         private FakeApi _api = null!;
         private Cluster _cluster = null!;
-        private int _cursor;
 
         public async Task RunAsync()
         {
             _api = new FakeApi(_time);
             _cluster = new Cluster(_api, _time, new Random(1), NullLoggerFactory.Instance);
+            var mirrors = new FakeMirrors(_api, _cluster);
             var loop = new PlacementLoop(_cluster);
             var fleet = new MixedFleet(drawn.Seed, drawn.Nodes, drawn.Pods, drawn.Pending);
             KubeObject[] all = [.. fleet.Namespaces, .. fleet.Others, .. fleet.Profiles, .. fleet.Nodes, .. fleet.Pods, .. fleet.Pending.Select(Gated)];
@@ -45,9 +44,9 @@ public sealed class DrawnPlacementTests
             for (int round = 0; round < 7; round++)
             {
                 await BindClaimsAsync();
-                Pump();
+                mirrors.Pump();
                 await loop.StepAsync(default);
-                Pump();
+                mirrors.Pump();
                 Assert.All(_gated, key => Assert.Null(_api.Find(Kinds.Pod, key)?.View(ApiJson.Default.Pod).Spec.NodeName));
                 // Who has to go goes, some of them later.
                 foreach (KubeObject pod in _api.All(Kinds.Pod))
@@ -58,7 +57,7 @@ public sealed class DrawnPlacementTests
                 _time.Advance(TimeSpan.FromSeconds(20));
             }
             await BindClaimsAsync();
-            Pump();
+            mirrors.Pump();
             List<KubeObject> pods = _api.All(Kinds.Pod);
             List<KubeObject> waiting = [.. pods.Where(p => !p.IsDeleting && !_gated.Contains(p.Key) && p.View(ApiJson.Default.Pod) is { Spec.NodeName: null or "", Status: null or { Phase: null or "Pending" } }).OrderBy(p => p.Key, StringComparer.Ordinal)];
             Snapshot anew = Documents.Fleet(_api.All(Kinds.Node), pods.Where(p => waiting.Contains(p) || !string.IsNullOrEmpty(p.View(ApiJson.Default.Pod).Spec.NodeName)), _cluster.Copies.SelectMany(c => c.Type == Kinds.Node || c.Type == Kinds.Pod ? [] : _api.All(c.Type)));
@@ -91,22 +90,6 @@ public sealed class DrawnPlacementTests
             foreach (KubeObject volume in _api.All(Kinds.PersistentVolume))
                 if (volume.View(ApiJson.Default.PersistentVolume).Spec.ClaimRef is { } its && _api.Find(Kinds.PersistentVolumeClaim, $"{its.Namespace}/{its.Name}") is { } claim && string.IsNullOrEmpty(claim.View(ApiJson.Default.PersistentVolumeClaim).Spec.VolumeName))
                     await _api.PatchAsync(Kinds.PersistentVolumeClaim, claim.Namespace, claim.Name, PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["volumeName"] = volume.Name } }, default);
-        }
-
-        private void Pump()
-        {
-            for (; _cursor < _api.Log.Count; _cursor++)
-            {
-                (_, ResourceType type, WatchEventType kind, KubeObject value) = _api.Log[_cursor];
-                if (_cluster.Find(type) is not { } copy)
-                    continue;
-                _mirrored.TryGetValue((type, value.Key), out KubeObject? old);
-                if (kind == WatchEventType.Deleted)
-                    _mirrored.Remove((type, value.Key));
-                else
-                    _mirrored[(type, value.Key)] = value;
-                copy.Seen(kind == WatchEventType.Deleted ? old ?? value : old, kind == WatchEventType.Deleted ? null : value);
-            }
         }
     }
 }

@@ -19,13 +19,14 @@ public sealed class PlacementLoopTests
     private readonly FakeApi _api;
     private readonly Cluster _cluster;
     private readonly PlacementLoop _loop;
-    private readonly Dictionary<(ResourceType, string), KubeObject> _mirrored = [];
-    private int _cursor, _bindings, _answers;
+    private readonly FakeMirrors _mirrors;
+    private int _bindings, _answers;
 
     public PlacementLoopTests()
     {
         _api = new FakeApi(_time) { Refuse = Count };
         _cluster = new Cluster(_api, _time, new Random(1), NullLoggerFactory.Instance);
+        _mirrors = new FakeMirrors(_api, _cluster);
         _loop = new PlacementLoop(_cluster);
     }
 
@@ -117,7 +118,7 @@ public sealed class PlacementLoopTests
         await NodeAsync("n");
         await PodAsync("p");
         await NodeAsync("m");
-        Pump();
+        _mirrors.Pump();
         await _api.PatchAsync(Kinds.Pod, "default", "p", PatchType.Merge, JsonNode.Parse("""{"spec":{"nodeName":"m"}}""")!, default);
         await StepAsync(late: true);
         Assert.Equal(1, _bindings);
@@ -139,7 +140,7 @@ public sealed class PlacementLoopTests
         await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":"2026-01-02T03:05:00Z"}]}}""")!, default, "status");
         await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"metadata":{"labels":{"a":"b"}}}""")!, default);
         await PodAsync("q");
-        Pump();
+        _mirrors.Pump();
         Assert.Equal(s_bound[..0], Pending().Except(["q"]));
         await StepAsync();
         Assert.Equal(told, _answers);
@@ -156,12 +157,12 @@ public sealed class PlacementLoopTests
         await StepAsync();
         Assert.Contains("untolerated taint {k: }", Told("p"), StringComparison.Ordinal);
         await PodAsync("gone", node: "n");
-        Pump();
+        _mirrors.Pump();
         await _api.DeleteAsync(Kinds.Pod, "default", "gone", DeleteOptions.Default with { GracePeriodSeconds = 0 }, default);
-        Pump();
+        _mirrors.Pump();
         Assert.Empty(Pending());
         await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"spec":{"taints":null}}""")!, default);
-        Pump();
+        _mirrors.Pump();
         Assert.Equal(s_bound, Pending());
         await StepAsync();
         Assert.Equal("n", NodeOf("p"));
@@ -273,7 +274,7 @@ public sealed class PlacementLoopTests
         await PodAsync("one", cpu: "100m", ns: "small");
         await PodAsync("two", cpu: "100m", ns: "small");
         await PodAsync("first", cpu: "100m", priority: 5);
-        Pump();
+        _mirrors.Pump();
         List<string> order = [.. Pending()];
         Assert.Equal("first", order[0]);
         Assert.Equal(2, order[..6].Intersect(["one", "two"]).Count());
@@ -283,7 +284,7 @@ public sealed class PlacementLoopTests
         Assert.Equal(("n", "n"), (NodeOf("one", "small"), NodeOf("two", "small")));
         await PodAsync("more", cpu: "100m");
         await PodAsync("three", cpu: "100m", ns: "small");
-        Pump();
+        _mirrors.Pump();
         Assert.Equal("three", Pending().First());
     }
 
@@ -374,7 +375,7 @@ public sealed class PlacementLoopTests
     {
         await NodeAsync("n", cpu: "1");
         await PodAsync("p", cpu: "1");
-        Pump();
+        _mirrors.Pump();
         await _api.DeleteAsync(Kinds.Node, null, "n", DeleteOptions.Default, default);
         await StepAsync();
         Assert.Null(NodeOf("p"));
@@ -400,7 +401,7 @@ public sealed class PlacementLoopTests
     private async Task<bool> StepAsync(bool late = false)
     {
         if (!late)
-            Pump();
+            _mirrors.Pump();
         bool any;
         _counting = true;
         try
@@ -411,24 +412,8 @@ public sealed class PlacementLoopTests
         {
             _counting = false;
         }
-        Pump();
+        _mirrors.Pump();
         return any;
-    }
-
-    private void Pump()
-    {
-        for (; _cursor < _api.Log.Count; _cursor++)
-        {
-            (_, ResourceType type, WatchEventType kind, KubeObject value) = _api.Log[_cursor];
-            if (_cluster.Find(type) is not { } copy)
-                continue;
-            _mirrored.TryGetValue((type, value.Key), out KubeObject? old);
-            if (kind == WatchEventType.Deleted)
-                _mirrored.Remove((type, value.Key));
-            else
-                _mirrored[(type, value.Key)] = value;
-            copy.Seen(kind == WatchEventType.Deleted ? old ?? value : old, kind == WatchEventType.Deleted ? null : value);
-        }
     }
 
     private IEnumerable<string> Pending() => _loop.PendingPods().Select(p => p.Name);
