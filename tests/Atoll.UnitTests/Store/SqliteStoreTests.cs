@@ -125,6 +125,17 @@ public sealed class SqliteStoreTests
     }
 
     [Fact]
+    public async Task A_scan_below_the_compaction_of_everything_says_so()
+    {
+        await using SqliteStore store = await SqliteStore.OpenInMemoryAsync();
+        long old = (await Put(store, "a", "1")).Revision;
+        long gone = (await store.TransactAsync(new StoreTransaction([], [new StoreWrite(Key("a"), null)]), s_none)).Revision;
+        await store.CompactAsync(gone, s_none);
+        Assert.Equal(StoreError.Compacted, (await store.ScanAsync(old, () => (_, _, _) => { }, s_none)).Error);
+        Assert.Equal((gone, StoreError.None), await store.ScanAsync(gone, () => (_, _, _) => Assert.Fail("nothing is left"), s_none));
+    }
+
+    [Fact]
     public async Task Oversized_keys_values_and_transactions_are_refused()
     {
         await using SqliteStore store = await SqliteStore.OpenInMemoryAsync();
