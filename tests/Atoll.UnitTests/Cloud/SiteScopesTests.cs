@@ -89,7 +89,7 @@ public sealed class SiteScopesTests
     {
         // One step: which object, whether it is deleted, its node and the names it refers to.
         var step = Gen.Select(Gen.Int[0, 3], Gen.Int[0, 4], Gen.Bool, Gen.Int[0, 3], Gen.Int[0, 3], Gen.Int[0, 2]);
-        step.Array[1, 60].Sample(steps =>
+        step.Array[1, 60].Each(500, steps =>
         {
             var test = new SiteScopesTests();
             var mirrored = new Dictionary<(string Site, string Uid), long>();
@@ -108,7 +108,7 @@ public sealed class SiteScopesTests
                     Assert.Equal(expected, new SortedDictionary<string, long>(mirrored.Where(m => m.Key.Site == site).ToDictionary(m => m.Key.Uid, m => m.Value)));
                 }
             }
-        }, iter: 500);
+        });
     }
 
     private List<ScopeChange> Step(int kind, int name, bool delete, int node, int reference, int account)

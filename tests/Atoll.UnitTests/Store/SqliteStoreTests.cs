@@ -15,7 +15,7 @@ public sealed class SqliteStoreTests
     {
         var write = Gen.Select(Gen.Int[0, 5], Gen.Int[0, 3], Gen.Bool);
         var step = Gen.Select(Gen.Int[0, 9], write.Array[1, 4], Gen.Int[0, 5], Gen.Int[0, 8]);
-        await step.Array[1, 40].SampleAsync(async steps =>
+        await step.Array[1, 40].EachAsync(60, async steps =>
         {
             await using SqliteStore store = await SqliteStore.OpenInMemoryAsync(new SqliteStoreOptions { TailBytes = 1500 });
             var model = new Model(store.CurrentRevision);
@@ -29,7 +29,7 @@ public sealed class SqliteStoreTests
                     await model.CheckAsync(store, back);
             }
             await model.CheckAsync(store, 0);
-        }, iter: 60, threads: 2);
+        });
     }
 
     [Fact]
