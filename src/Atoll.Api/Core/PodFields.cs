@@ -14,6 +14,9 @@ public readonly record struct PodFields
     /// <summary>The bytes of <c>spec</c>.</summary>
     public Range Spec { get; private init; }
 
+    /// <summary>The bytes of <c>status</c>; empty without one.</summary>
+    public Range Status { get; private init; }
+
     /// <summary>The bytes of <c>metadata.labels</c>; empty without labels.</summary>
     public Range Labels { get; private init; }
 
@@ -108,6 +111,7 @@ public readonly record struct PodFields
 
     private static PodFields ReadStatus(ref Utf8JsonReader reader, PodFields fields, ref DateTimeOffset? started)
     {
+        int from = (int)reader.TokenStartIndex;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             bool phase = reader.ValueTextEquals("phase"u8), start = reader.ValueTextEquals("startTime"u8);
@@ -118,6 +122,6 @@ public readonly record struct PodFields
                 started = at;
             reader.Skip();
         }
-        return fields;
+        return fields with { Status = from..(int)reader.BytesConsumed };
     }
 }

@@ -96,7 +96,7 @@ public sealed class KubeObject
     {
         if (_view is T kept)
             return kept;
-        T view = JsonSerializer.Deserialize(Utf8.Span, type) ?? throw new JsonException("The document is null; an object is needed.");
+        T view = (_isStored && typeof(T) == typeof(Pod) ? SharedSpecs.Read(this) as T : JsonSerializer.Deserialize(Utf8.Span, type)) ?? throw new JsonException("The document is null; an object is needed.");
         Read();
         _view = view;
         return view;

@@ -9,6 +9,8 @@ internal static class Logs
     public static ILoggerFactory Create() => LoggerFactory.Create(builder => builder
         .SetMinimumLevel(LogLevel.Information)
         .AddFilter("Microsoft", LogLevel.Warning)
+        // While anything of it is logged, each request gets an activity and a scope with ids that nobody reads; failures are Kestrel's to tell.
+        .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None)
         .AddFilter("Yarp", LogLevel.Warning)
         .AddSimpleConsole(console =>
         {

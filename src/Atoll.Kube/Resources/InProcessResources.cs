@@ -70,10 +70,9 @@ internal sealed class InProcessResources(ApiServer server, Identity identity) : 
         if (Denied("create", type, ns, name, subresource, document) is { } denied)
             return denied;
         var call = new CallContext(identity, cancellation);
-        document = (JsonObject)document.DeepClone();
         return Present(type, subresource switch
         {
-            null => await server.Verbs.CreateAsync(type, ns, document, call).ConfigureAwait(false),
+            null => await server.Verbs.CreateAsync(type, ns, (JsonObject)document.DeepClone(), call).ConfigureAwait(false),
             "binding" when name is not null => await server.Verbs.BindAsync(ns, name, document, call).ConfigureAwait(false),
             "eviction" when name is not null => await server.Verbs.EvictAsync(ns, name, document, call).ConfigureAwait(false),
             _ => ApiStatus.MethodNotAllowed($"{type.Plural}/{subresource} cannot be created"),

@@ -12,6 +12,7 @@ namespace Atoll.Kube.Watch;
 internal sealed class CachedObject
 {
     private KubeObject? _object;
+    private string? _uid;
 
     /// <summary>A stored state; what it has in common with the state before (<paramref name="old"/>) is shared with it. <paramref name="nodeName"/> gives the text of a node's name.</summary>
     public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod, CachedObject? old = null, Func<ReadOnlySpan<byte>, string>? nodeName = null)
@@ -21,8 +22,10 @@ internal sealed class CachedObject
         Utf8 = ObjectBytes.WithRevision(stored, revision);
         // One pass over a pod's bytes for everybody who looks at it.
         PodFields fields = isPod ? PodFields.Read(Utf8.Span) : default;
-        string uid = fields.Uid.Equals(default) ? ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "" : Encoding.UTF8.GetString(Utf8.Span[fields.Uid]);
-        Uid = old?.Uid == uid ? old.Uid : uid;
+        if (!fields.Uid.Equals(default))
+            _uid = Encoding.UTF8.GetString(Utf8.Span[fields.Uid]);
+        if (old is not null && old.Uid == Uid)
+            _uid = old.Uid;
         if (!isPod)
             return;
         string? node = !fields.IsBound ? null : nodeName is null ? Encoding.UTF8.GetString(Utf8.Span[fields.NodeName]) : nodeName(Utf8.Span[fields.NodeName]);
@@ -34,7 +37,6 @@ internal sealed class CachedObject
     {
         Key = key;
         Utf8 = document;
-        Uid = ObjectBytes.Find(document, "metadata", "uid") ?? "";
     }
 
     private CachedObject(CachedObject old, long revision)
@@ -42,7 +44,7 @@ internal sealed class CachedObject
         Key = old.Key;
         Revision = revision;
         Utf8 = ObjectBytes.WithRevision(old.Utf8.Span, revision);
-        Uid = old.Uid;
+        _uid = old.Uid;
         NodeName = old.NodeName;
     }
 
@@ -53,7 +55,8 @@ internal sealed class CachedObject
 
     public ReadOnlyMemory<byte> Utf8 { get; }
 
-    public string Uid { get; }
+    /// <summary>metadata.uid, looked up when somebody asks: who wrote the object and only answers with it does not.</summary>
+    public string Uid => _uid ??= ObjectBytes.Find(Utf8.Span, "metadata", "uid") ?? "";
 
     /// <summary>Node of a pod, or null.</summary>
     public string? NodeName { get; internal set; }

@@ -20,6 +20,9 @@ internal sealed partial class PlanRun : IDisposable
     private readonly Dictionary<string, PodClass> _classes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PodGroup> _groups = new(StringComparer.Ordinal);
 
+    // By the instance: pods of one template have the same parsed spec when they come out of a store.
+    private readonly Dictionary<PodSpec, string> _keys = [];
+
     // Pods so far for which nothing could be kept: what their claims can have changes with each placement and each one taken back.
     private int _depends;
 
@@ -165,7 +168,9 @@ internal sealed partial class PlanRun : IDisposable
         SchedulingProfile profile = _options.Profiles.GetValueOrDefault(pod.Spec.SchedulerName ?? "") ?? SchedulingProfile.Default;
         List<TopologySpreadConstraint> spread = pod.Spec.TopologySpreadConstraints is { Count: > 0 } own ? own : Usual(value, profile);
         PodWants? wants = PodWants.Of(value, pod.Spec);
-        string key = KeyOf(pod.Spec) + wants?.Key;
+        if (!_keys.TryGetValue(pod.Spec, out string? key))
+            _keys.Add(pod.Spec, key = KeyOf(pod.Spec));
+        key += wants?.Key;
         VolumeNeeds? volumes = VolumeNeeds.Of(value.Namespace, pod.Spec, _snapshot, _working.Volumes);
         if (volumes is not null)
             key = (volumes.Depends ? $"{_depends++}" : ClaimsOf(value.Namespace, pod.Spec)) + '\u0007' + key;

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json;
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 
@@ -38,6 +40,22 @@ public sealed class PodFieldsTests
         Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", image: "j")));
         Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", ns: "other")));
         Assert.Equal(4, made);
+    }
+
+    [Fact]
+    public void PodsOfOneTemplateThatWaitHaveOneSpecAndTheirOwnStatus()
+    {
+        static KubeObject Stored(KubeObject pod) => KubeObject.Stored(pod.Utf8, pod.Key, pod.Uid);
+        KubeObject first = Stored(Pod("", "Pending")), second = Stored(Pod("", "Running", labels: """{"app":"b"}""")), other = Stored(Pod("", "Pending", image: "j"));
+        PodSpec spec = first.View(ApiJson.Default.Pod).Spec;
+        Assert.Same(spec, second.View(ApiJson.Default.Pod).Spec);
+        Assert.NotSame(spec, other.View(ApiJson.Default.Pod).Spec);
+        Assert.Equal("j", other.View(ApiJson.Default.Pod).Spec.Containers[0].Image);
+        foreach (KubeObject pod in (KubeObject[])[first, second, other, Stored(Pod(""","nodeName":"n1" """, "Failed"))])
+            Assert.Equal(JsonSerializer.Serialize(JsonSerializer.Deserialize(pod.Utf8.Span, ApiJson.Default.Pod), ApiJson.Default.Pod), JsonSerializer.Serialize(pod.View(ApiJson.Default.Pod), ApiJson.Default.Pod));
+        // What is no spec is refused as ever.
+        var broken = KubeObject.Stored("""{"metadata":{"name":"p"},"spec":[]}"""u8.ToArray(), "default/p", "u");
+        Assert.Throws<JsonException>(() => broken.View(ApiJson.Default.Pod));
     }
 
     [Fact]
