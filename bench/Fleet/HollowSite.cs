@@ -24,8 +24,7 @@ internal sealed class HollowSite : ISiteOwner
     {
         Name = name;
         _progress = progress;
-        // One parent, as an agent has that joined a centre with one address.
-        _dialer = new LinkDialer(() => identity, TimeProvider.System, patience: LinkDialer.Patience);
+        _dialer = new LinkDialer(() => identity, TimeProvider.System);
         Link = new SiteLink(new SiteLinkOptions
         {
             Parents = [parent],

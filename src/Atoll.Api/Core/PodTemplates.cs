@@ -4,6 +4,30 @@ using Atoll.Api.Objects;
 
 namespace Atoll.Api.Core;
 
+/// <summary>Which of many pods are of one template.</summary>
+public static class PodTemplates
+{
+    private const int Most = 4096;
+
+    /// <summary>
+    /// Reads the fields of the pods in [from, to), and for each the place of one, the first mostly, that is of the same template. Parts
+    /// of one list may be read by several threads.
+    /// </summary>
+    public static void Read(IReadOnlyList<KubeObject> pods, int from, int to, PodFields[] fields, int[] alike)
+    {
+        ArgumentNullException.ThrowIfNull(pods);
+        ArgumentNullException.ThrowIfNull(fields);
+        ArgumentNullException.ThrowIfNull(alike);
+        int at = from;
+        var first = new PodTemplates<int>(Most, _ => at);
+        for (; at < to; at++)
+        {
+            fields[at] = PodFields.Of(pods[at]);
+            alike[at] = first.Of(pods[at], fields[at]);
+        }
+    }
+}
+
 /// <summary>
 /// What is the same for all pods of one template, made once: pods count as of one template when their namespace, labels, and every
 /// byte of their spec but the node's name are equal, and both or none are being deleted. Bounded; not thread-safe.

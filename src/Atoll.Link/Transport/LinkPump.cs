@@ -83,11 +83,11 @@ internal sealed class LinkPump : IMuxSession, IAsyncDisposable
         return _session.Error;
     }
 
-    int IMuxSession.WriteFrame(Span<byte> destination, int preferredBytes, bool yielding)
+    int IMuxSession.WriteFrame(Span<byte> destination, int preferredBytes)
     {
         int length;
         lock (_lock)
-            length = _session.WriteFrame(destination, NowMs, preferredBytes, yielding);
+            length = _session.WriteFrame(destination, NowMs, preferredBytes);
         TakePosted();
         return length;
     }

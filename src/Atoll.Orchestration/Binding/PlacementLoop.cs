@@ -18,7 +18,7 @@ namespace Atoll.Orchestration.Binding;
 /// </summary>
 internal sealed partial class PlacementLoop
 {
-    private const int MaxBatch = 512;
+    private const int MaxBatch = 512, ReadPart = 8192;
 
     private static readonly TimeSpan s_flush = TimeSpan.FromMinutes(5), s_calm = TimeSpan.FromMilliseconds(5);
 
@@ -303,15 +303,14 @@ internal sealed partial class PlacementLoop
     private void TakePods(IReadOnlyList<KubeObject> pods)
     {
         var fields = new PodFields[pods.Count];
-        Parallel.For(0, fields.Length, i => fields[i] = PodFields.Of(pods[i]));
+        int[] alike = new int[pods.Count];
+        Parallel.For(0, (pods.Count + ReadPart - 1) / ReadPart, part => PodTemplates.Read(pods, part * ReadPart, Math.Min(pods.Count, (part + 1) * ReadPart), fields, alike));
         lock (_lock)
         {
             _first = pods;
-            _snapshot.Expect(pods.Count);
+            _snapshot.UpsertPods(pods, fields, alike);
             for (int i = 0; i < fields.Length; i++)
-                if (fields[i].IsBound)
-                    _snapshot.UpsertPod(pods[i], fields[i]);
-                else
+                if (!fields[i].IsBound)
                     Take(pods[i], specChanged: false);
         }
     }

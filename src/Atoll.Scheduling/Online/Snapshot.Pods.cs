@@ -61,6 +61,27 @@ public sealed partial class Snapshot
         SetMember(value.Uid, facts?.Gang);
     }
 
+    /// <summary>
+    /// Takes in those of many pods that have a node. <paramref name="fields"/> were read before, and <paramref name="alike"/> says
+    /// which pod each is of one template with (see <see cref="PodTemplates.Read"/>), by all cores for instance.
+    /// </summary>
+    public void UpsertPods(IReadOnlyList<KubeObject> pods, PodFields[] fields, int[] alike)
+    {
+        ArgumentNullException.ThrowIfNull(pods);
+        ArgumentNullException.ThrowIfNull(fields);
+        ArgumentNullException.ThrowIfNull(alike);
+        Pods().EnsureCapacity(Pods().Count + pods.Count);
+        var known = new PodFacts?[pods.Count];
+        for (int i = 0; i < pods.Count; i++)
+        {
+            if (!fields[i].IsBound)
+                continue;
+            PodFacts facts = known[alike[i]] ??= FactsOf(pods[alike[i]], fields[alike[i]]);
+            Upsert(pods[i], RowOf(pods[i], fields[i], null, nominated: false, facts: facts));
+            SetMember(pods[i].Uid, fields[i].IsDeleting ? null : facts.Gang);
+        }
+    }
+
     /// <summary>Counts a pod that has no node on the node that preemption promised it.</summary>
     public void Nominate(KubeObject value, string node)
     {
@@ -70,20 +91,17 @@ public sealed partial class Snapshot
         SetMember(value.Uid, null);
     }
 
-    /// <summary>So many pods come: room for them is made at once.</summary>
-    public void Expect(int pods) => Pods().EnsureCapacity(Pods().Count + pods);
-
     private void Upsert(KubeObject value, PodRow? now)
     {
-        if (Pods().TryGetValue(value.Uid, out PodRow? known))
+        if (now is null || !Pods().TryAdd(value.Uid, now))
         {
-            if (now is not null && known.CountsAs(now))
+            if (now is not null && Pods()[value.Uid].CountsAs(now))
                 return;
             RemovePod(value.Uid);
+            if (now is null)
+                return;
+            Pods().Add(value.Uid, now);
         }
-        if (now is null)
-            return;
-        Pods().Add(value.Uid, now);
         _podCount++;
         if (now.Nominated)
             Nominated = Nominated.SetItem(value.Uid, now);

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
+using Atoll.Scheduling.Online;
 
 namespace Atoll.UnitTests.Scheduling;
 
@@ -40,6 +41,26 @@ public sealed class PodFieldsTests
         Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", image: "j")));
         Assert.NotSame(first, Of(Pod(""","nodeName":"n1" """, "Running", ns: "other")));
         Assert.Equal(4, made);
+    }
+
+    [Fact]
+    public void AFleetTakenWholeIsTheSameAsPodByPod()
+    {
+        List<KubeObject> nodes = [.. Enumerable.Range(0, 3).Select(i => Documents.Node($"n{i}"))];
+        List<KubeObject> pods = [.. Enumerable.Range(0, 60).Select(i => Documents.Pod($"p{i}", node: i % 7 == 0 ? null : $"n{i * i % 5 % 3}", cpu: $"{i % 2 * 10 + 10}m", app: $"a{i / 2 % 2}",
+            more: i % 11 == 0 ? """{"status":{"phase":"Succeeded"}}""" : i % 13 == 0 ? """{"metadata":{"deletionTimestamp":"2026-01-02T03:04:05Z"}}""" : "{}"))];
+        pods.Add(Documents.Pod("p8", node: "n1")); // The same identity again: the later counts.
+        Snapshot one = Documents.Fleet(nodes, pods, []), whole = Documents.Fleet(nodes, [], []);
+        var fields = new PodFields[pods.Count];
+        int[] alike = new int[pods.Count];
+        for (int from = 0; from < pods.Count; from += 25)
+            PodTemplates.Read(pods, from, Math.Min(pods.Count, from + 25), fields, alike);
+        whole.UpsertPods(pods, fields, alike);
+        Assert.InRange(alike.Distinct().Count(), 4, 40);
+        Assert.Equal(one.PodCount, whole.PodCount);
+        KubeObject[] pending = [.. Enumerable.Range(0, 40).Select(i => Documents.Pod($"new{i}", cpu: "250m", app: $"a{i % 2}",
+            spec: """{"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"kubernetes.io/hostname","whenUnsatisfiable":"ScheduleAnyway","labelSelector":{"matchLabels":{"app":"a1"}}}]}"""))];
+        Assert.Equal(Scheduler.Plan(one, pending, new PlanOptions()).Placements.Select(p => (p.Node, p.Message)), Scheduler.Plan(whole, pending, new PlanOptions()).Placements.Select(p => (p.Node, p.Message)));
     }
 
     [Fact]
