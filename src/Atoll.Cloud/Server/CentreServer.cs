@@ -76,12 +76,12 @@ internal static class CentreServer
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
         Task memory = CentreMemory.RunAsync(time, stop.Token);
-        // The hub first, by itself: its sites would wait for it, people's calls beside what it reads are slow and slow it down, and
-        // what is placed before the sites are here reaches nobody.
+        // Each reads the longest list one by one, so they read beside each other: what is left for later is read while thousands of sites return.
+        Task controllers = Task.Run(() => orchestration.RunAsync(stop.Token), CancellationToken.None);
+        // Sites would wait for the hub, and people's calls beside what it reads are slow and slow it down.
         await Task.WhenAny(hub.ReadyAsync(), hubTask);
         await app.StartAsync(cancellation);
         await PublishAsync(options, authority, resources, cancellation);
-        Task controllers = orchestration.RunAsync(stop.Token);
         Task rotating = certificates.RunAsync(stop.Token);
         loggers.CreateLogger("Atoll").LogInformation("Centre is up at {Address}; kubeconfig is {Path}", options.Advertise[0], options.KubeconfigPath);
         try
