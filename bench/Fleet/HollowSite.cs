@@ -24,7 +24,8 @@ internal sealed class HollowSite : ISiteOwner
     {
         Name = name;
         _progress = progress;
-        _dialer = new LinkDialer(() => identity, TimeProvider.System);
+        // One parent, as an agent has that joined a centre with one address.
+        _dialer = new LinkDialer(() => identity, TimeProvider.System, patience: LinkDialer.Patience);
         Link = new SiteLink(new SiteLinkOptions
         {
             Parents = [parent],

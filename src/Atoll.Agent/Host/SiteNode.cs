@@ -94,12 +94,13 @@ internal sealed class SiteNode : IAsyncDisposable
     private async Task LeadAsync(CancellationToken cancellation)
     {
         ILogger log = _loggers.CreateLogger("Atoll.Agent");
-        var dialer = new LinkDialer(() => _certificate.Link(_options.Dates), _time);
+        List<Uri> parents = [.. _identity.Enrolment.Parents().Select(s => new Uri(s))];
+        var dialer = new LinkDialer(() => _certificate.Link(_options.Dates), _time, patience: parents.Count == 1 ? LinkDialer.Patience : null);
         var uplink = new SiteUplink(_store, _api, Own, _time, _loggers.CreateLogger("Atoll.Uplink"), (state, error, parent) => Report(log, dialer, state, error, parent));
         await uplink.OpenAsync(cancellation);
         uplink.Link = new SiteLink(new SiteLinkOptions
         {
-            Parents = [.. _identity.Enrolment.Parents().Select(s => new Uri(s))],
+            Parents = parents,
             Dial = dialer.DialAsync,
             AcceptStream = TunnelServer.ToUnixSocket(_options.Socket),
             Session = new LinkOptions { Software = AgentHost.Version, DeadAfterMs = 12_000, Bodies = new RecentBodies(512 * 1024) },

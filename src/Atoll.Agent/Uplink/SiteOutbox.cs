@@ -18,8 +18,8 @@ namespace Atoll.Agent.Uplink;
 /// <list type="bullet">
 /// <item>a pod, node or site that came from the parent: its status (<c>status</c>);</item>
 /// <item>a pod that came from the parent and is gone here: it was stopped (<c>stopped</c>);</item>
-/// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too, and of one that has
-/// its name nothing else is told;</item>
+/// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too, of which nothing else is told until the
+/// parent has taken this one over; then its status is, for a parent that is put back to an older state knows no more than that;</item>
 /// <item>a node that the parent does not have yet: the node (<c>register</c>);</item>
 /// <item>a persistent volume that is erased (<c>erased</c>);</item>
 /// <item>an event: the event (<c>event</c>).</item>
@@ -33,7 +33,7 @@ internal sealed class SiteOutbox
     private readonly Dictionary<string, HeldItem> _held = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ulong> _acked = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Entry> _entries = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, (string Uid, string Name)> _successors = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string Uid, string Name, bool TakesName)> _successors = new(StringComparer.Ordinal);
     private long _sequence;
 
     /// <summary>What came down, by UID.</summary>
@@ -100,13 +100,13 @@ internal sealed class SiteOutbox
     /// The pod that took a pod's name and place at this site, as long as the parent does not have it: until then what the parent says of the
     /// lost one is not carried out, for the answer to the replacement says what is to become of either.
     /// </summary>
-    public (string Uid, string Name)? SuccessorOf(string uid) => _successors.TryGetValue(uid, out (string Uid, string Name) next) && !_held.ContainsKey(next.Uid) ? next : null;
+    public (string Uid, string Name)? SuccessorOf(string uid) => SpokenForBy(uid) is { TakesName: true } next ? (next.Uid, next.Name) : null;
 
     /// <summary>
     /// A pod is about to take a lost one's name. It has to be known before: the API tells of such a change as of an end and a beginning, and
     /// an end alone means that the lost one was stopped.
     /// </summary>
-    public void Expect(string lost, string uid, string name) => _successors[lost] = (uid, name);
+    public void Expect(string lost, string uid, string name) => _successors[lost] = (uid, name, TakesName: true);
 
     /// <summary>The object behind a UID changed, or (null) is gone: returns its open outcome, if there is one now.</summary>
     public OutcomeRef? Update(ResourceType type, string uid, KubeObject? now)
@@ -125,13 +125,24 @@ internal sealed class SiteOutbox
         else
             entry.Sequence = ++_sequence;
         // Back at what was acknowledged, while something else may have been told since: that is news again.
-        if (before is not null && before.Hash != entry.Hash && !IsOpen(uid, entry) && !ProtocolFaults.Is(ProtocolFault.ReturnUntold))
+        if (before is not null && before.Hash != entry.Hash && !IsNews(uid, entry) && !ProtocolFaults.Is(ProtocolFault.ReturnUntold))
         {
             _acked.Remove(uid);
             Unsaid.Add(uid);
         }
         _entries[uid] = entry;
         return IsOpen(uid, entry) ? Reference(uid, entry) : null;
+    }
+
+    /// <summary>What is open of a pod, if anything is: after its replacement went, or came down.</summary>
+    public OutcomeRef? OpenOf(string uid) => _entries.TryGetValue(uid, out Entry? entry) && IsOpen(uid, entry) ? Reference(uid, entry) : null;
+
+    /// <summary>Pods that were given up for others, which the parent has by now: what is open of them.</summary>
+    public IEnumerable<OutcomeRef> Replaced()
+    {
+        foreach (string lost in _successors.Keys)
+            if (OpenOf(lost) is { } open)
+                yield return open;
     }
 
     /// <summary>All open outcomes, oldest first.</summary>
@@ -152,7 +163,12 @@ internal sealed class SiteOutbox
     private static OutcomeRef Reference(string uid, Entry entry) => new(entry.Sequence, uid, Yields: entry.Operation == "event");
 
     // A replacement is open until it has come down: whoever takes it away before that has nobody to tell so, and the answer to its being told again says so.
-    private bool IsOpen(string uid, Entry entry) => entry.Operation == "replace" || !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
+    private bool IsOpen(string uid, Entry entry) => entry.Operation == "replace" || (IsNews(uid, entry) && !(entry.IsGivenUp && SpokenForBy(uid) is not null));
+
+    private bool IsNews(string uid, Entry entry) => !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
+
+    // The pod in its place, as long as the parent does not have that.
+    private (string Uid, string Name, bool TakesName)? SpokenForBy(string uid) => _successors.TryGetValue(uid, out (string Uid, string Name, bool TakesName) next) && !_held.ContainsKey(next.Uid) ? next : null;
 
     private Entry? Derive(ResourceType type, string uid, KubeObject? now)
     {
@@ -163,9 +179,8 @@ internal sealed class SiteOutbox
             return held && type == Kinds.Pod && SuccessorOf(uid) is null && !ProtocolFaults.Is(ProtocolFault.StoppedUntold) ? Make(item!.Kind, item.Name, "stopped", s_empty) : null;
         if (type == Kinds.Event)
             return Make("events", now.Key, "event", now.Utf8);
-        if (type == Kinds.Pod && now.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true)
-            return null;
-        if (type == Kinds.Pod && !held && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
+        bool isGivenUp = type == Kinds.Pod && now.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true;
+        if (type == Kinds.Pod && !held && !isGivenUp && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
             return now.Metadata.Annotation(WellKnown.FencingAnnotation) is null ? Make("pods", now.Key, "replace", Replacement(lost, now)) : null;
         if (type == Kinds.Node && (!held || item!.Orphan))
             return Make("nodes", now.Key, "register", now.Utf8);
@@ -176,6 +191,7 @@ internal sealed class SiteOutbox
         Entry told = Make(item!.Kind, item.Name, "status", status);
         if (type == Kinds.Node)
             told.Node = now.Utf8;
+        told.IsGivenUp = isGivenUp;
         return told;
     }
 
@@ -183,17 +199,19 @@ internal sealed class SiteOutbox
     {
         if (now is null)
         {
-            foreach ((string lost, (string Uid, string Name) next) in _successors)
+            foreach ((string lost, (string Uid, string Name, bool) next) in _successors)
                 if (next.Uid == uid)
                     _successors.Remove(lost);
         }
-        else if (now.Metadata.HasIdentity() && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
+        else
         {
-            _successors[lost] = (uid, now.Key);
-            foreach (string earlier in Earlier(now))
-                _successors[earlier] = (uid, now.Key);
+            foreach (string lost in ReplacedBy(now))
+                _successors[lost] = (uid, now.Key, now.Metadata.HasIdentity());
         }
     }
+
+    /// <summary>The pods in whose place a pod was made here: the last first, none of a pod that is like any other.</summary>
+    public static IEnumerable<string> ReplacedBy(KubeObject pod) => pod.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost ? Earlier(pod).Prepend(lost) : [];
 
     private static string[] Earlier(KubeObject pod) => pod.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation)?.Split(',') ?? [];
 
@@ -242,6 +260,9 @@ internal sealed class SiteOutbox
         public required ulong Hash { get; init; }
 
         public long Sequence { get; set; }
+
+        /// <summary>The status of a pod that was given up for another.</summary>
+        public bool IsGivenUp { get; set; }
 
         /// <summary>A node's whole object, beside its status.</summary>
         public ReadOnlyMemory<byte>? Node { get; set; }

@@ -97,6 +97,7 @@ internal sealed class UplinkState
         foreach (string uid in batch.Orphans)
             if (Outbox.Orphaned(uid) is { } reference)
                 open.Add(reference);
+        open.AddRange(Outbox.Replaced());
         return open;
     }
 
@@ -137,8 +138,8 @@ internal sealed class UplinkState
         {
             replaced = Outbox.Update(type, old.Uid, null);
             // It was to tell of the one whose place it took, and is gone before it could.
-            if (replaced is null && old.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost && Outbox.Held.ContainsKey(lost) && !_typeOf.ContainsKey(lost))
-                replaced = Outbox.Update(Kinds.Pod, lost, null);
+            foreach (string lost in SiteOutbox.ReplacedBy(old))
+                replaced ??= Outbox.Held.ContainsKey(lost) && !_typeOf.ContainsKey(lost) ? Outbox.Update(Kinds.Pod, lost, null) : Outbox.OpenOf(lost);
         }
         if (old is not null && old.Uid != now?.Uid && replaced is null)
             _typeOf.Remove(old.Uid);

@@ -12,10 +12,13 @@ public sealed class DefragmentationPlan
     /// <summary>Annotation of a pod (or its owner's template) that keeps it where it is; any value but <c>false</c>.</summary>
     public const string DoNotMove = "edge.atoll.dev/do-not-move";
 
+    /// <summary>Annotation of a Job's pod (by its template) that lets it be moved when <c>true</c>: its work begins anew.</summary>
+    public const string MayRestart = "edge.atoll.dev/may-restart";
+
     /// <summary>Annotation of a pod that is made to take the place of another: that one's identity. Until it goes, both are one replica.</summary>
     public const string Replaces = "edge.atoll.dev/replaces";
 
-    /// <summary>Annotation of a replacement: the plan's identity and the step that made it.</summary>
+    /// <summary>Annotation of a replacement, or of the Reservation for one: the plan's identity and the step that made it.</summary>
     public const string StepAnnotation = "edge.atoll.dev/defragmentation-step";
 
     /// <summary>Finalizer of a plan with steps under way: they are taken back before it goes.</summary>
@@ -177,7 +180,13 @@ public sealed class DefragmentationMove
     /// <summary>Bytes of images that have to be pulled there.</summary>
     public long? Bytes { get; set; }
 
-    /// <summary><c>Pending</c>, <c>Placing</c> (the replacement is made), <c>Starting</c> (it has its room), <c>Evicting</c>, <c>Done</c>, <c>TakenBack</c>.</summary>
+    /// <summary>True when the pod goes before its owner makes it anew: a StatefulSet's, or a Job's that allows it. Absent for others.</summary>
+    public bool? Restarts { get; set; }
+
+    /// <summary>Name of the Reservation that keeps the room meanwhile.</summary>
+    public string? Reservation { get; set; }
+
+    /// <summary><c>Pending</c>, <c>Placing</c> (the replacement, or the Reservation, is made), <c>Starting</c> (it has its room), <c>Evicting</c>, <c>Done</c>, <c>TakenBack</c>.</summary>
     public string State { get; set; } = "Pending";
 
     /// <summary>Name of the replacement.</summary>

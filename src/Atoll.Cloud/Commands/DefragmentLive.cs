@@ -119,7 +119,7 @@ internal static class DefragmentLive
     private static void Print(KubeObject plan, string form)
     {
         DefragmentationPlanStatus status = plan.View(ApiJson.Default.DefragmentationPlan).Status ?? new DefragmentationPlanStatus();
-        Printer.Print(form, plan.ToNode(), s_headers, (status.Moves ?? []).Select(m => (string[])[m.Step.ToString(CultureInfo.InvariantCulture), m.State, $"{m.Namespace}/{m.Pod}", m.From, m.To, m.Message ?? ""]));
+        Printer.Print(form, plan.ToNode(), s_headers, (status.Moves ?? []).Select(m => (string[])[m.Step.ToString(CultureInfo.InvariantCulture), m.State, $"{m.Namespace}/{m.Pod}", m.From, m.To, m.Message ?? (m.Restarts == true ? "its pod goes before it is made anew" : "")]));
         if (form != "table")
             return;
         foreach (DefragmentationEffect effect in status.Effects ?? [])

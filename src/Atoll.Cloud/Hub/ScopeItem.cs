@@ -70,30 +70,21 @@ public sealed class ScopeItem
         bool statusIsTheSites = key.Type == Kinds.Pod || key.Type == Kinds.Node || key.Type == Kinds.Site;
         ReadOnlySpan<byte> document = value.Utf8.Span;
         bool marked = key.Type == Kinds.Node && document.IndexOf(s_unreachable) >= 0;
-        var reader = new Utf8JsonReader(document);
-        reader.Read();
         char before = '{';
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        for (var at = new Property(document, 0); at.Next();)
         {
-            int start = (int)reader.TokenStartIndex;
-            bool metadata = reader.ValueTextEquals("metadata"u8), spec = marked && reader.ValueTextEquals("spec"u8);
-            bool dropped = statusIsTheSites && reader.ValueTextEquals("status"u8);
-            reader.Read();
-            int at = (int)reader.TokenStartIndex;
-            if (metadata && reader.TokenType == JsonTokenType.StartObject)
+            if (at.Is("metadata"u8) && document[at.Value] == '{')
             {
-                Put(body, ref before, document[start..at]);
-                WriteMetadata(body, document, ref reader);
-                continue;
+                Put(body, ref before, document[at.Name..at.Value]);
+                WriteMetadata(body, document[at.Value..at.End]);
             }
-            reader.Skip();
-            if (spec)
+            else if (marked && at.Is("spec"u8))
             {
-                Put(body, ref before, document[start..at]);
-                WriteNodeSpec(body, value.Utf8[at..(int)reader.BytesConsumed]);
+                Put(body, ref before, document[at.Name..at.Value]);
+                WriteNodeSpec(body, value.Utf8[at.Value..at.End]);
             }
-            else if (!dropped || (withEnd && key.Type == Kinds.Pod && HasEnded(document[at..(int)reader.BytesConsumed])))
-                Put(body, ref before, document[start..(int)reader.BytesConsumed]);
+            else if (!statusIsTheSites || !at.Is("status"u8) || (withEnd && key.Type == Kinds.Pod && HasEnded(document[at.Value..at.End])))
+                Put(body, ref before, document[at.Name..at.End]);
         }
         if (before == '{')
             body.Write("{"u8);
@@ -103,18 +94,12 @@ public sealed class ScopeItem
 
     private static bool HasEnded(ReadOnlySpan<byte> status) => status.IndexOf("\"phase\":\"Succeeded\""u8) >= 0 || status.IndexOf("\"phase\":\"Failed\""u8) >= 0;
 
-    private static void WriteMetadata(ArrayBufferWriter<byte> body, ReadOnlySpan<byte> document, ref Utf8JsonReader reader)
+    private static void WriteMetadata(ArrayBufferWriter<byte> body, ReadOnlySpan<byte> metadata)
     {
         char before = '{';
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            int start = (int)reader.TokenStartIndex;
-            bool dropped = reader.ValueTextEquals("resourceVersion"u8) || reader.ValueTextEquals("managedFields"u8);
-            reader.Read();
-            reader.Skip();
-            if (!dropped)
-                Put(body, ref before, document[start..(int)reader.BytesConsumed]);
-        }
+        for (var at = new Property(metadata, 0); at.Next();)
+            if (!at.Is("resourceVersion"u8) && !at.Is("managedFields"u8))
+                Put(body, ref before, metadata[at.Name..at.End]);
         if (before == '{')
             body.Write("{"u8);
         body.Write("}"u8);
@@ -154,5 +139,74 @@ public sealed class ScopeItem
                 writer.WriteEndArray();
         }
         writer.WriteEndObject();
+    }
+
+    /// <summary>
+    /// One property after the other of an object in a document that was checked before. It only looks for where each ends, which is
+    /// several times as fast as to read every token: a centre that starts does this with everything that its sites hold.
+    /// </summary>
+    private ref struct Property(ReadOnlySpan<byte> document, int start)
+    {
+        private readonly ReadOnlySpan<byte> _document = document;
+        private int _nameEnd;
+
+        /// <summary>Where its name begins, with the quote.</summary>
+        public int Name { get; private set; } = start;
+
+        /// <summary>Where its value begins.</summary>
+        public int Value { get; private set; } = start;
+
+        /// <summary>Where its value has ended.</summary>
+        public int End { get; private set; } = start;
+
+        public readonly bool Is(ReadOnlySpan<byte> name) => _document[(Name + 1)..(_nameEnd - 1)].SequenceEqual(name);
+
+        /// <summary>Goes to the next; false when there is none.</summary>
+        public bool Next()
+        {
+            int at = End;
+            while (_document[at] != '"')
+                if (_document[at++] == '}')
+                    return false;
+            Name = at;
+            _nameEnd = AfterString(at);
+            at = _nameEnd;
+            while (_document[at] is (byte)':' or <= (byte)' ')
+                at++;
+            Value = at;
+            End = AfterValue(at);
+            return true;
+        }
+
+        private readonly int AfterString(int at)
+        {
+            while (true)
+            {
+                at += 1 + _document[(at + 1)..].IndexOfAny((byte)'"', (byte)'\\');
+                if (_document[at] == '"')
+                    return at + 1;
+                at++; // What is escaped is no end.
+            }
+        }
+
+        private readonly int AfterValue(int at)
+        {
+            for (int depth = 0; ; at++)
+            {
+                byte next = _document[at];
+                if (next == '"')
+                    at = AfterString(at) - 1;
+                else if (next is (byte)'{' or (byte)'[')
+                    depth++;
+                else if (next is (byte)'}' or (byte)']')
+                    depth--;
+                else
+                    // A number, true, false, null, or what stands between values.
+                    if (depth > 0 || (at + 1 < _document.Length && _document[at + 1] is not ((byte)',' or (byte)'}' or (byte)']' or <= (byte)' ')))
+                        continue;
+                if (depth == 0)
+                    return at + 1;
+            }
+        }
     }
 }

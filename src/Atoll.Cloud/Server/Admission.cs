@@ -5,8 +5,8 @@ namespace Atoll.Cloud.Server;
 
 /// <summary>
 /// Lets connections in one after the other: people's before sites', and of each the newest first. When thousands of sites return together, a
-/// person's call waits for one handshake and not for all of them; those that wait longest are hung up on before anything was computed for
-/// them, which a site takes for "busy": it comes again soon, with jitter.
+/// person's call waits for one handshake and not for all of them. Nothing is computed for those that left meanwhile, nor for those that
+/// waited too long: they are hung up on, which a site takes for "busy": it comes again soon, with jitter.
 /// <para>A turn is what follows <see cref="EnterAsync"/> up to its first wait: it runs on the thread that then calls the next one. So a
 /// turn is processor time (of a handshake, the server's flight) and never the time of a slow line.</para>
 /// <para>What a site's connection needs after its turn (its signature, its request, its session) goes through the same pool of threads as
@@ -28,8 +28,11 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
     private int _count, _isCalling;
     private long _lastSite = time.GetTimestamp();
 
-    /// <summary>To be awaited: goes on when it is the caller's turn; throws <see cref="IOException"/> when that did not come.</summary>
-    public Turn EnterAsync(bool isSite) => new(this, isSite ? _sites : _people);
+    /// <summary>
+    /// To be awaited: goes on when it is the caller's turn; throws <see cref="IOException"/> when that did not come, or when
+    /// <paramref name="left"/> was cancelled before it: nobody is there any more.
+    /// </summary>
+    public Turn EnterAsync(bool isSite, CancellationToken left) => new(this, isSite ? _sites : _people, left);
 
     /// <inheritdoc/>
     void IThreadPoolWorkItem.Execute()
@@ -40,7 +43,7 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
             if (next.Line == _sites)
                 _lastSite = time.GetTimestamp();
             Interlocked.Decrement(ref _count);
-            next.Begin(isLate: time.GetElapsedTime(next.Since) > patience);
+            next.Begin(isLate: next.HasLeft || time.GetElapsedTime(next.Since) > patience);
         }
         // Before the last look: whoever comes after it finds nobody calling.
         Interlocked.Exchange(ref _isCalling, 0);
@@ -76,7 +79,7 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
     }
 
     /// <summary>One turn. It waits only from when it is known what goes on with it: so it never goes on where it was asked for.</summary>
-    internal sealed class Turn(Admission door, ConcurrentStack<Turn> line) : ICriticalNotifyCompletion
+    internal sealed class Turn(Admission door, ConcurrentStack<Turn> line, CancellationToken left) : ICriticalNotifyCompletion
     {
         private Action? _goOn;
         private bool _isLate;
@@ -84,6 +87,8 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
         public ConcurrentStack<Turn> Line => line;
 
         public long Since { get; set; }
+
+        public bool HasLeft => left.IsCancellationRequested;
 
         public bool IsCompleted => false;
 

@@ -139,8 +139,8 @@ internal static class CentreServer
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddHttpForwarder();
-        // A site gives a dial five seconds; the last of those that get their turn need some for the handshake itself.
-        var door = new Door(new Admission(TimeProvider.System, TimeSpan.FromSeconds(3), MaxAtDoor, static () => ThreadPool.PendingWorkItemCount > MaxWaiting), TimeProvider.System);
+        // A site that has no other centre waits as long as this, and one that has hangs up long before, which costs nothing.
+        var door = new Door(new Admission(TimeProvider.System, LinkDialer.Patience, MaxAtDoor, static () => ThreadPool.PendingWorkItemCount > MaxWaiting), TimeProvider.System);
         // Thousands may dial in the same moment: what does not fit into the backlog is tried again by TCP a second later, at best.
         builder.WebHost.UseSockets(sockets => sockets.Backlog = MaxAtDoor).UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {

@@ -19,7 +19,7 @@ internal sealed class Door(Admission admission, TimeProvider time)
     {
         try
         {
-            await admission.EnterAsync(await IsSiteAsync(connection));
+            await admission.EnterAsync(await IsSiteAsync(connection), connection.ConnectionClosed);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {

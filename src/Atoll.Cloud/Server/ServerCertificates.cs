@@ -82,5 +82,7 @@ internal sealed class ServerCertificates
         // The chain that the TLS layer builds all the same is of no use: of nothing it is built soonest.
         CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true },
         EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        // Sites stay connected, and nobody resumes over a restart, whose keys are new: tickets would be made and sent for nothing.
+        AllowTlsResume = false,
     };
 }

@@ -136,28 +136,39 @@ internal sealed partial class Multiplexer
     /// <summary>Fills a burst by priority; a lower class gets in only when a higher one has nothing, and then only one frame of it.</summary>
     private int Fill(Span<byte> burst)
     {
-        int used = WriteReports(burst);
         long now = NowUs;
-        ArrivalWindow window = _windows[0];
+        int used = FillFromSession(LinkClass.Session, burst, WriteReports(burst), BurstBytes, now);
+        for (int of = 1; of < 4 && used < BurstBytes / 2; of++)
+        {
+            if (of == (int)LinkClass.Telemetry)
+                used = FillFromSession(LinkClass.Telemetry, burst, used, Math.Min(BurstBytes / 2, used + ArrivalWindow.Least / 2), now);
+            if (used < BurstBytes / 2)
+                used += FillFromStreams((LinkClass)of, burst[used..], now);
+        }
+        return used;
+    }
+
+    /// <summary>Appends session frames to what is used of a burst, until that much is; returns how much is used then.</summary>
+    private int FillFromSession(LinkClass of, Span<byte> burst, int used, int until, long now)
+    {
+        ArrivalWindow window = _windows[(int)of];
         Span<byte> header = stackalloc byte[MuxFrame.MaxHeader];
-        while (used < BurstBytes)
+        while (used < until)
         {
             int preferred;
             lock (_lock)
                 preferred = window.Open ? window.FrameBytes : 0;
-            int length = preferred > 0 ? _session.WriteFrame(burst.Slice(used + MuxFrame.MaxHeader, LinkLimits.MaxFrameBytes), preferred) : 0;
+            int length = preferred > 0 ? _session.WriteFrame(burst.Slice(used + MuxFrame.MaxHeader, LinkLimits.MaxFrameBytes), preferred, yielding: of == LinkClass.Telemetry) : 0;
             if (length == 0)
                 break;
             // The frame was written behind the longest header; now that its length is known it moves up to its own.
-            int headerLength = MuxFrame.WriteHeader(header, MuxFrameType.Session, LinkClass.Session, 0, length);
+            int headerLength = MuxFrame.WriteHeader(header, MuxFrameType.Session, of, 0, length);
             burst.Slice(used + MuxFrame.MaxHeader, length).CopyTo(burst[(used + headerLength)..]);
             header[..headerLength].CopyTo(burst[used..]);
             used += headerLength + length;
             lock (_lock)
-                Account(LinkClass.Session, headerLength + length, now);
+                Account(of, headerLength + length, now);
         }
-        for (int of = 1; of < 4 && used < BurstBytes / 2; of++)
-            used += FillFromStreams((LinkClass)of, burst[used..], now);
         return used;
     }
 

@@ -6,8 +6,8 @@ namespace Atoll.Link;
 /// <summary>What a multiplexer asks of the session that it carries. All calls are made outside its lock except where said.</summary>
 internal interface IMuxSession
 {
-    /// <summary>Writes the next session frame or returns 0.</summary>
-    int WriteFrame(Span<byte> destination, int preferredBytes);
+    /// <summary>Writes the next session frame or returns 0; one that yields (telemetry) only when asked for.</summary>
+    int WriteFrame(Span<byte> destination, int preferredBytes, bool yielding);
 
     /// <summary>True when the session is over: what it still has is sent, then the line is closed.</summary>
     bool Ended { get; }

@@ -92,7 +92,8 @@ public abstract class LinkSession
     /// <param name="destination">Where to write.</param>
     /// <param name="nowMs">The time.</param>
     /// <param name="preferredBytes">Parts of bodies are kept to about this size (at least 2,048): small on slow lines.</param>
-    public int WriteFrame(Span<byte> destination, long nowMs, int preferredBytes = LinkLimits.MaxFrameBytes)
+    /// <param name="yielding">False leaves out what yields to streams that people wait for: telemetry.</param>
+    public int WriteFrame(Span<byte> destination, long nowMs, int preferredBytes = LinkLimits.MaxFrameBytes, bool yielding = true)
     {
         destination = destination[..LinkLimits.MaxFrameBytes];
         if (State == LinkState.Closed)
@@ -116,14 +117,14 @@ public abstract class LinkSession
                 _pingDue = false;
             return 1;
         }
-        return WriteData(destination[..Math.Clamp(preferredBytes, 2048, destination.Length)], nowMs);
+        return WriteData(destination[..Math.Clamp(preferredBytes, 2048, destination.Length)], nowMs, yielding);
     }
 
     private protected abstract void Handle(LinkInput input, long nowMs);
 
     private protected abstract void HandleFrame(FrameType type, ReadOnlySpan<byte> frame, long nowMs);
 
-    private protected abstract int WriteData(Span<byte> destination, long nowMs);
+    private protected abstract int WriteData(Span<byte> destination, long nowMs, bool yielding);
 
     private protected void Output(LinkOutput output) => _outputs.Add(output);
 

@@ -33,7 +33,7 @@ public sealed partial class ParentSession
 
     private bool BatchFull => _batch.Bytes >= Options.BatchBytes || _batch.Raw >= BatchRawBytes || _batch.Items.Count >= LinkLimits.MaxBatchItems;
 
-    private protected override int WriteData(Span<byte> destination, long nowMs)
+    private protected override int WriteData(Span<byte> destination, long nowMs, bool yielding)
     {
         if (_body is not null)
             return WriteBody(destination);

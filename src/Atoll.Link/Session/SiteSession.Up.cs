@@ -17,6 +17,7 @@ public sealed partial class SiteSession
     private readonly List<string> _missing = [];
     private OutcomesInFlight _batch = new();
     private OutgoingBody? _outgoing;
+    private bool _outgoingYields;
     private long _inFlightBytes;
     private long _inFlightRaw;
     private long _nextOutcomeNumber = 1;
@@ -27,12 +28,13 @@ public sealed partial class SiteSession
 
     private bool BatchFull => _batch.Bytes >= Options.BatchBytes || _batch.Raw >= BatchRawBytes || _batch.Outcomes.Count >= LinkLimits.MaxBatchItems;
 
-    private protected override int WriteData(Span<byte> destination, long nowMs)
+    private protected override int WriteData(Span<byte> destination, long nowMs, bool yielding)
     {
         if (State == LinkState.Connecting || _adopting)
             return 0;
+        // What yields is finished at once when it stands in the way of something else.
         if (_outgoing is not null)
-            return WriteBody(destination);
+            return yielding || !_outgoingYields || _queue.Count > 0 ? WriteBody(destination) : 0;
         if (_orphansEndDue)
         {
             _orphansToTell.TryDequeue(out HeldItem? orphan);
@@ -41,14 +43,14 @@ public sealed partial class SiteSession
         }
         if (!BatchFull)
         {
-            while (WindowOpen && (_queue.TryDequeue(out OutcomeRef next) || _yielding.TryDequeue(out next)))
+            while (WindowOpen && (_queue.TryDequeue(out OutcomeRef next) || (yielding && _yielding.TryDequeue(out next))))
             {
                 int length = WriteOutcome(next, destination);
                 if (length > 0)
                     return length;
             }
         }
-        if (_batch.Outcomes.Count == 0)
+        if (_batch.Outcomes.Count == 0 || !(yielding || _batch.Urgent || _queue.Count > 0))
             return 0;
         _batch.Number = _nextOutcomeNumber++;
         _inFlight.Enqueue(_batch);
@@ -88,6 +90,8 @@ public sealed partial class SiteSession
         BodyHead identity = new(outcome.Uid, outcome.Kind, outcome.Name, outcome.Operation, outcome.Sequence, 0, 0, 0, 0, 0);
         (BodyHead head, ReadOnlyMemory<byte> payload) = BodyCodec.Encode(identity, outcome.Body, delta, from);
         _outgoing = new OutgoingBody(FrameType.Outcome, head, payload);
+        _outgoingYields = next.Yields;
+        _batch.Urgent |= !next.Yields;
         _batch.Outcomes.Add(outcome);
         _batch.Raw += outcome.Body.Length;
         _pending[next.Uid] = pending with { Sequence = Math.Max(pending.Sequence, outcome.Sequence), InFlight = true };
@@ -165,5 +169,6 @@ public sealed partial class SiteSession
         public long Number;
         public long Bytes;
         public long Raw;
+        public bool Urgent;
     }
 }

@@ -62,9 +62,16 @@ public sealed class LinkDialException : IOException
 /// <summary>Dials a parent: TCP, TLS 1.3 with a client certificate and pinned authorities, upgrade to a WebSocket at <see cref="LinkEndpoint.Path"/>.</summary>
 /// <param name="identity">Read at every dial, so that a renewed certificate is used from the next one on.</param>
 /// <param name="timeout">Limit for all of it; 5 s by default.</param>
-/// <param name="time">Clock of the limit.</param>
-public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, TimeSpan? timeout = null)
+/// <param name="time">Clock of the limits.</param>
+/// <param name="patience">Limit for what comes after the connection: <see cref="Patience"/> where there is no other parent; by default, what <paramref name="timeout"/> leaves.</param>
+public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, TimeSpan? timeout = null, TimeSpan? patience = null)
 {
+    /// <summary>
+    /// How long a site that has one parent only waits once that has taken its connection: a parent to which thousands return takes them in one
+    /// after the other, and to hang up and dial again costs both ends what they did, and the site its turn.
+    /// </summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
+
     /// <summary>What a dialler names beside HTTP/1.1: a parent that has many at its door knows by it who is a site.</summary>
     public static readonly SslApplicationProtocol Protocol = new("atoll-link/1");
 
@@ -89,11 +96,14 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         Socket socket = new(SocketType.Stream, ProtocolType.Tcp);
         Stream? stream = null;
-        bool isSecure = false;
+        bool isConnected = false, isSecure = false;
         try
         {
             SocketTuning.Apply(socket);
             await socket.ConnectAsync(address.IdnHost, address.Port, both.Token).ConfigureAwait(false);
+            isConnected = true;
+            if (patience is { } longer)
+                limit.CancelAfter(longer);
             LineBytes wire = new();
             stream = new CountedStream(new NetworkStream(socket, ownsSocket: true), wire);
             Wire = wire;
@@ -119,7 +129,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
                 AuthenticationException => new LinkDialException(LinkError.Unauthenticated, $"The parent at {address.Authority} and this site do not trust each other: {failure.Message}", failure),
                 IOException { InnerException: AuthenticationException } => new LinkDialException(LinkError.Unauthenticated, $"The parent at {address.Authority} refused this site's certificate.", failure),
                 // It proved who it is and then had no time: it is there, and takes in others first.
-                OperationCanceledException => new LinkDialException(isSecure ? LinkError.Busy : LinkError.Unreachable, $"The parent at {address.Authority} did not answer within {_timeout.TotalSeconds:0.#} s.", failure),
+                OperationCanceledException => new LinkDialException(isSecure ? LinkError.Busy : LinkError.Unreachable, $"The parent at {address.Authority} did not answer within {(isConnected ? patience ?? _timeout : _timeout).TotalSeconds:0.#} s.", failure),
                 _ => new LinkDialException(LinkError.Unreachable, $"The parent at {address.Authority} could not be reached: {failure.Message}", failure),
             };
         }

@@ -83,11 +83,11 @@ internal sealed class LinkPump : IMuxSession, IAsyncDisposable
         return _session.Error;
     }
 
-    int IMuxSession.WriteFrame(Span<byte> destination, int preferredBytes)
+    int IMuxSession.WriteFrame(Span<byte> destination, int preferredBytes, bool yielding)
     {
         int length;
         lock (_lock)
-            length = _session.WriteFrame(destination, NowMs, preferredBytes);
+            length = _session.WriteFrame(destination, NowMs, preferredBytes, yielding);
         TakePosted();
         return length;
     }

@@ -13,7 +13,7 @@ namespace Atoll.Orchestration.Defragmentation;
 /// <summary>
 /// Carries DefragmentationPlans: computes the moves, waits for approval (a person's, or the policy's in spec.autoApproveMoves), then
 /// does one step after another. A step makes the replacement on its node first, waits until it serves, and evicts the pod by the
-/// eviction API, so that disruption budgets hold. What a step needs to know is in the status before it is done, so that a centre
+/// eviction API, so that disruption budgets hold; what cannot be there twice has its room kept by a Reservation, and goes first. What a step needs to know is in the status before it is done, so that a centre
 /// that restarts goes on from there. When reality moved, the step is taken back, and what is left is planned anew or stops.
 /// </summary>
 internal sealed class DefragmentationController : Controller
@@ -36,11 +36,14 @@ internal sealed class DefragmentationController : Controller
                 if (plan.View(ApiJson.Default.DefragmentationPlan).Status?.Phase is null or "Pending")
                     Queue.Add(plan.Name);
         });
-        cluster.Pods.Listen((old, now) =>
-        {
-            if ((now ?? old!).Metadata.Annotation(DefragmentationPlan.StepAnnotation) is { } mark && mark.Split('/') is [var plan, ..])
-                Queue.Add(plan);
-        });
+        cluster.Pods.Listen((old, now) => Marked(now ?? old!));
+        cluster.Of(Kinds.Reservation).Listen((old, now) => Marked(now ?? old!));
+    }
+
+    private void Marked(KubeObject value)
+    {
+        if (value.Metadata.Annotation(DefragmentationPlan.StepAnnotation) is { } mark && mark.Split('/') is [var plan, ..])
+            Queue.Add(plan);
     }
 
     public override IEnumerable<string> Keys() => Cluster.Of(Kinds.DefragmentationPlan).Keys();
@@ -62,7 +65,7 @@ internal sealed class DefragmentationController : Controller
         if (status.Phase is "Completed" or "Failed")
             return Next.Done;
         if (ApprovedBy(view.Spec, status) is not { } approver)
-            return await WriteAsync(plan, PlanStatus.Phase(status, "WaitingForApproval", $"{status.Moves?.Count(m => m.State == "Pending") ?? 0} moves wait for approval", Cluster.Now, null), Next.Done, cancellation).ConfigureAwait(false);
+            return await WriteAsync(plan, PlanStatus.Phase(status, "WaitingForApproval", $"{PlanStatus.Waiting(status)} wait for approval", Cluster.Now, null), Next.Done, cancellation).ConfigureAwait(false);
         if (current is null)
             return await FinishAsync(plan, view.Spec, status, approver, cancellation).ConfigureAwait(false);
         if (view.Spec.Suspended == true)
@@ -88,10 +91,10 @@ internal sealed class DefragmentationController : Controller
             status.ComputedFor = failed ? PlanStatus.KeyOf(spec) : null;
             return await WriteAsync(plan, PlanStatus.Phase(status, failed ? "Failed" : "Pending", problem, Cluster.Now, null), Next.Done, cancellation).ConfigureAwait(false);
         }
-        int moves = status.Moves!.Count(m => m.State == "Pending");
+        string moves = PlanStatus.Waiting(status);
         string? approver = ApprovedBy(spec, status);
-        Cluster.Events.Normal(plan, "Computed", $"{moves} moves computed in {status.ComputeMilliseconds} ms");
-        PlanStatus.Phase(status, approver is null ? "WaitingForApproval" : "Executing", approver is null ? $"{moves} moves wait for approval" : $"{moves} moves to do", Cluster.Now, approver);
+        Cluster.Events.Normal(plan, "Computed", $"{moves} computed in {status.ComputeMilliseconds} ms");
+        PlanStatus.Phase(status, approver is null ? "WaitingForApproval" : "Executing", approver is null ? $"{moves} wait for approval" : $"{moves} to do", Cluster.Now, approver);
         return await WriteAsync(plan, status, Next.In(TimeSpan.Zero), cancellation).ConfigureAwait(false);
     }
 
@@ -113,7 +116,11 @@ internal sealed class DefragmentationController : Controller
                 if (!plan.Metadata.Finalizers?.Contains(DefragmentationPlan.Finalizer) ?? true)
                     return await MarkAsync(plan, add: true, cancellation).ConfigureAwait(false);
                 move.State = "Placing";
-                move.Replacement = StandIn.NameOf(view.Pod!.Metadata.Controller()!.Name, plan.Uid, status.Revision ?? 0, move);
+                string name = StandIn.NameOf(view.Pod!.Metadata.Controller()!.Name, plan.Uid, status.Revision ?? 0, move);
+                if (move.Restarts == true)
+                    move.Reservation = name;
+                else
+                    move.Replacement = name;
                 move.StartedAt = Cluster.Now;
                 break;
             case MoveAct.Create:
@@ -122,7 +129,7 @@ internal sealed class DefragmentationController : Controller
                 (act, why) = (MoveAct.TakeBack, refused);
                 break;
             case MoveAct.Placed:
-                move.State = "Starting";
+                move.State = move.Restarts == true ? "Evicting" : "Starting";
                 break;
             case MoveAct.Evict:
                 ApiStatus? denied = await EvictAsync(view.Pod!, cancellation).ConfigureAwait(false);
@@ -140,9 +147,13 @@ internal sealed class DefragmentationController : Controller
         }
         if (act == MoveAct.Finish)
         {
+            // What took the room keeps it.
+            if (!await ReleaseAsync(view, cancellation).ConfigureAwait(false))
+                return Next.Retry;
+            move.Replacement ??= view.Replacement?.Name;
             (move.State, move.Message, move.FinishedAt) = ("Done", why, Cluster.Now);
             _computer.Measure(spec, status);
-            Cluster.Events.Normal(plan, "Moved", $"Step {move.Step}: {move.Namespace}/{move.Pod} went from {move.From} to {move.To} as {move.Replacement}");
+            Cluster.Events.Normal(plan, "Moved", $"Step {move.Step}: {move.Namespace}/{move.Pod} went from {move.From} to {move.To} as {move.Replacement}{(why is null ? "" : $": {why}")}");
         }
         else if (act == MoveAct.TakeBack)
         {
@@ -165,24 +176,51 @@ internal sealed class DefragmentationController : Controller
     private MoveView See(KubeObject plan, DefragmentationPlanSpec spec, DefragmentationMove move)
     {
         KubeObject? pod = Cluster.Pods.ByUid(move.Uid), owner = pod is null ? null : OwnerOf(pod);
-        KubeObject? replacement = move.Replacement is null ? null : Cluster.Pods.Get($"{move.Namespace}/{move.Replacement}");
-        bool ours = replacement?.Metadata.Annotation(DefragmentationPlan.StepAnnotation) == StandIn.MarkOf(plan, move);
+        KubeObject? replacement = move.Restarts == true ? Successor(move) : move.Replacement is null ? null : Cluster.Pods.Get($"{move.Namespace}/{move.Replacement}");
+        KubeObject? reservation = move.Reservation is null ? null : Cluster.Of(Kinds.Reservation).Get(move.Reservation);
+        bool ours = (move.Restarts == true ? reservation : replacement)?.Metadata.Annotation(DefragmentationPlan.StepAnnotation) == StandIn.MarkOf(plan, move);
         TimeSpan timeout = spec.Limits?.StepTimeoutSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : s_defaultTimeout;
-        return new MoveView(move, pod, !NodeState.IsUnreachable(Cluster.Nodes.Get(move.From)), replacement, ours, owner is { IsDeleting: false }, Cluster.Nodes.Get(move.To), Cluster.Now, timeout);
+        return new MoveView(move, pod, !NodeState.IsUnreachable(Cluster.Nodes.Get(move.From)), replacement, ours, owner is { IsDeleting: false }, Cluster.Nodes.Get(move.To), Cluster.Now, timeout) { Reservation = reservation };
     }
 
-    private KubeObject? OwnerOf(KubeObject pod) =>
-        pod.Metadata.Controller() is { Kind: "ReplicaSet" } reference && Cluster.Of(Kinds.ReplicaSet).Get($"{pod.Namespace}/{reference.Name}") is { } set && set.Uid == reference.Uid ? set : null;
+    /// <summary>The pod that was made after a pod that had to go first: the one in the room that was kept, or of the same name elsewhere.</summary>
+    private KubeObject? Successor(DefragmentationMove move)
+    {
+        foreach (KubeObject pod in Cluster.Pods.In(Copy.OnNode(move.To)))
+            if (move.Reservation is not null && pod.Metadata.Annotation(Reservation.Annotation) == move.Reservation)
+                return pod;
+        return Cluster.Pods.Get($"{move.Namespace}/{move.Pod}") is { } named && named.Uid != move.Uid ? named : null;
+    }
 
-    /// <summary>Why the replacement cannot be made, or null.</summary>
+    private KubeObject? OwnerOf(KubeObject pod)
+    {
+        if (pod.Metadata.Controller() is not { } reference)
+            return null;
+        ResourceType? type = reference.Kind switch { "ReplicaSet" => Kinds.ReplicaSet, "StatefulSet" => Kinds.StatefulSet, "Job" => Kinds.Job, _ => null };
+        return type is not null && Cluster.Of(type).Get($"{pod.Namespace}/{reference.Name}") is { } owner && owner.Uid == reference.Uid ? owner : null;
+    }
+
+    /// <summary>Why the replacement, or the Reservation for it, cannot be made, or null.</summary>
     private async ValueTask<string?> CreateAsync(KubeObject plan, MoveView view, CancellationToken cancellation)
     {
-        KubeObject owner = OwnerOf(view.Pod!)!;
-        JsonObject document = StandIn.Document(owner, owner.View(ApiJson.Default.ReplicaSet), plan, view.Move);
-        ApiResult result = await Cluster.CreateAsync(Kinds.Pod, view.Move.Namespace, document, cancellation).ConfigureAwait(false);
+        ApiResult result;
+        if (view.Move.Restarts == true)
+        {
+            if (KeptRoom.Document(view.Pod!, plan, view.Move, view.Target!, view.Timeout) is not { } document)
+                return "the pod has none of the labels by which its successor would be known";
+            result = await Cluster.CreateAsync(Kinds.Reservation, null, document, cancellation).ConfigureAwait(false);
+        }
+        else
+        {
+            KubeObject owner = OwnerOf(view.Pod!)!;
+            result = await Cluster.CreateAsync(Kinds.Pod, view.Move.Namespace, StandIn.Document(owner, owner.View(ApiJson.Default.ReplicaSet), plan, view.Move), cancellation).ConfigureAwait(false);
+        }
         // Made before a restart, or by an answer that was lost: the next look finds it.
         return result.Ok || result.IsAlreadyExists ? null : $"the replacement cannot be made: {result.Error!.Message}";
     }
+
+    private async ValueTask<bool> ReleaseAsync(MoveView view, CancellationToken cancellation) =>
+        view.Reservation is null || !view.IsOurs || (await Cluster.DeleteAsync(Kinds.Reservation, view.Reservation, DeleteOptions.Default, cancellation).ConfigureAwait(false)).Ok;
 
     private async ValueTask<ApiStatus?> EvictAsync(KubeObject pod, CancellationToken cancellation)
     {
@@ -198,6 +236,8 @@ internal sealed class DefragmentationController : Controller
 
     private async ValueTask<bool> TakeBackAsync(KubeObject plan, MoveView view, CancellationToken cancellation)
     {
+        if (view.Move.Restarts == true)
+            return await ReleaseAsync(view, cancellation).ConfigureAwait(false);
         // Once the pod is gone or going, its replacement is the replica.
         if (view.Replacement is null || !view.IsOurs || view.Pod is null || view.Pod.IsDeleting)
             return true;

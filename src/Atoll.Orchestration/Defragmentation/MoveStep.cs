@@ -34,16 +34,21 @@ internal enum MoveAct
 /// <param name="Move">The move as the status has it.</param>
 /// <param name="Pod">The pod by its identity, or null.</param>
 /// <param name="PodReachable">False when the pod's node is silent.</param>
-/// <param name="Replacement">The pod with the replacement's name, or null.</param>
-/// <param name="IsOurs">Whether that pod was made by this step.</param>
-/// <param name="OwnerExists">Whether the ReplicaSet is there and not ending.</param>
+/// <param name="Replacement">The pod with the replacement's name, or the one that was made after a pod that went first; or null.</param>
+/// <param name="IsOurs">Whether that pod, or for a pod that goes first the Reservation, was made by this step.</param>
+/// <param name="OwnerExists">Whether the pod's owner is there and not ending.</param>
 /// <param name="Target">The node that the replacement goes to, or null.</param>
 /// <param name="Now">Now.</param>
 /// <param name="Timeout">How long a step may take.</param>
-internal sealed record MoveView(DefragmentationMove Move, KubeObject? Pod, bool PodReachable, KubeObject? Replacement, bool IsOurs, bool OwnerExists, KubeObject? Target, DateTimeOffset Now, TimeSpan Timeout);
+internal sealed record MoveView(DefragmentationMove Move, KubeObject? Pod, bool PodReachable, KubeObject? Replacement, bool IsOurs, bool OwnerExists, KubeObject? Target, DateTimeOffset Now, TimeSpan Timeout)
+{
+    /// <summary>What keeps the room for a pod that goes first, or null.</summary>
+    public KubeObject? Reservation { get; init; }
+}
 
 /// <summary>
 /// One move as a state machine: Pending → Placing → Starting → Evicting → Done, or TakenBack from anywhere before the pod has gone.
+/// A pod that goes before its successor is made (<c>Restarts</c>) has no Starting: its room is kept, it is evicted, its owner makes it anew.
 /// Every look verifies what the step stands on, so a restart, a lost answer or a change from outside is one path. Pure.
 /// </summary>
 internal static class MoveStep
@@ -56,6 +61,8 @@ internal static class MoveStep
         (MoveAct, string?) step = view.Move.State switch
         {
             "Pending" => Start(view),
+            "Placing" when view.Move.Restarts == true => Keep(view),
+            "Evicting" when view.Move.Restarts == true => Return(view),
             "Placing" => Place(view),
             "Starting" => Serve(view),
             "Evicting" => Leave(view),
@@ -122,13 +129,52 @@ internal static class MoveStep
         return Serve(view);
     }
 
+    private static (MoveAct, string?) Keep(MoveView view)
+    {
+        bool gone = Gone(view) is not null;
+        ReservationStatus? kept = view.Reservation?.View(ApiJson.Default.Reservation).Status;
+        if (view.IsOurs && kept is { Phase: "Available" })
+        {
+            if (kept.NodeName != view.Move.To)
+                return (MoveAct.TakeBack, $"the room that was found is on {kept.NodeName}");
+            // It goes already, by our eviction or somebody else's: the room is there for what comes.
+            if (gone && view.Pod is null or { IsDeleting: true })
+                return (MoveAct.Placed, null);
+        }
+        if (gone)
+            return (MoveAct.TakeBack, Gone(view));
+        if (Unfit(view) is { } unfit)
+            return (MoveAct.TakeBack, unfit);
+        if (view.Reservation is null)
+            return (MoveAct.Create, null);
+        if (!view.IsOurs)
+            return (MoveAct.TakeBack, $"another Reservation has the name {view.Reservation.Name}");
+        if (kept is { Phase: "Available" })
+            return (MoveAct.Evict, null);
+        if (kept?.Conditions?.Find(static c => c.Type == "Scheduled") is { Status: "False" } refused)
+            return (MoveAct.TakeBack, $"the room on {view.Move.To} is taken: {refused.Message}");
+        return view.Move.StartedAt is { } begun && view.Now - begun > s_placing ? (MoveAct.TakeBack, $"no room was kept within {s_placing.TotalSeconds} s") : (MoveAct.Wait, null);
+    }
+
+    private static (MoveAct, string?) Return(MoveView view)
+    {
+        if (view.Pod is { IsDeleting: false })
+            return (MoveAct.Evict, null);
+        if (view.Pod is not null || view.Replacement?.View(ApiJson.Default.Pod) is not { } made)
+            return (MoveAct.Wait, null);
+        if (made.Status?.Condition("Ready")?.Status != "True" && made.Status?.Phase != "Succeeded")
+            return (MoveAct.Wait, null);
+        return (MoveAct.Finish, made.Spec.NodeName == view.Move.To ? null : $"it was made anew on {made.Spec.NodeName}");
+    }
+
     private static (MoveAct, string?) Late(MoveView view) =>
-        view.Pod is null || view.Pod.IsDeleting
+        view.Move.Restarts == true && (view.Pod is null || view.Pod.IsDeleting) ? (MoveAct.Finish, $"the pod is not there again after {view.Timeout.TotalSeconds} s")
+        : view.Pod is null || view.Pod.IsDeleting
             ? view.Replacement is null ? (MoveAct.TakeBack, "the pod and its replacement are gone") : (MoveAct.Finish, "the pod takes long to end")
             : (MoveAct.TakeBack, view.Move.Message is { Length: > 0 } last ? $"it took longer than {view.Timeout.TotalSeconds} s: {last}" : $"it took longer than {view.Timeout.TotalSeconds} s");
 
     private static string? Gone(MoveView view) =>
-        view.Pod is null ? "the pod is gone" : view.Pod.IsDeleting ? "the pod ends" : view.Pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" or "Failed" ? "the pod has ended" : !view.OwnerExists ? "the pod's ReplicaSet is gone" : null;
+        view.Pod is null ? "the pod is gone" : view.Pod.IsDeleting ? "the pod ends" : view.Pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" or "Failed" ? "the pod has ended" : !view.OwnerExists ? $"the pod's {view.Pod.Metadata.Controller()?.Kind ?? "owner"} is gone" : null;
 
     private static string? Unfit(MoveView view) =>
         view.Target is null ? $"node {view.Move.To} is gone"

@@ -36,12 +36,13 @@ internal sealed class PlanComputer(Cluster cluster, Func<Snapshot> fleetNow)
             WithinSite = spec.MoveWithin == "Site",
             DoNotMove = spec.DoNotMove,
             Fixed = settled,
+            Now = cluster.Pods.ByUid,
             Seconds = Seconds,
         };
         FleetMovePlan plan = FleetDefragmenter.Plan(fleetNow(), goal, cluster.Time);
         int step = kept.Count == 0 ? 0 : kept.Max(m => m.Step);
         foreach (FleetMove move in plan.Moves)
-            kept.Add(new DefragmentationMove { Step = ++step, Namespace = move.Pod.Namespace, Pod = move.Pod.Name, Uid = move.Pod.Uid, From = move.From, To = move.To, ToSite = move.ToSite, Bytes = move.Bytes });
+            kept.Add(new DefragmentationMove { Step = ++step, Namespace = move.Pod.Namespace, Pod = move.Pod.Name, Uid = move.Pod.Uid, From = move.From, To = move.To, ToSite = move.ToSite, Bytes = move.Bytes, Restarts = move.Pod.Metadata.Controller()?.Kind == "ReplicaSet" ? null : true });
         bool first = status.Effects is null || !kept.Exists(m => m.State == "Done");
         status.Effects = [.. plan.Effects.Select(e => Effect(e, first ? null : status.Effects?.Find(k => k.Flavour == e.Flavour)))];
         status.Moves = kept;

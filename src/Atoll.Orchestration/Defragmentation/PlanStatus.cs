@@ -21,6 +21,14 @@ internal static class PlanStatus
     /// <summary>True while a replacement of a step may exist beside its pod.</summary>
     public static bool IsUnderWay(DefragmentationMove move) => move.State is "Placing" or "Starting" or "Evicting";
 
+    /// <summary>How many moves are still to be done, in words.</summary>
+    public static string Waiting(DefragmentationPlanStatus status)
+    {
+        List<DefragmentationMove> moves = (status.Moves ?? []).FindAll(static m => m.State == "Pending");
+        int restarts = moves.Count(static m => m.Restarts == true);
+        return restarts > 0 ? $"{moves.Count} moves ({restarts} with a restart of the pod)" : $"{moves.Count} moves";
+    }
+
     /// <summary>Counts moves and says how it stands.</summary>
     public static DefragmentationPlanStatus Phase(DefragmentationPlanStatus status, string phase, string message, DateTimeOffset now, string? approvedBy)
     {

@@ -30,7 +30,7 @@ public static class FleetMoveChecker
             PlainPod? there = fleet.Pods.Find(p => p.Object.Uid == move.Pod.Uid);
             string? problem = there is null || there.Node != move.From ? $"it is not on {move.From}"
                 : !moved.Add(move.Pod.Uid) ? "it is moved twice"
-                : move.Pod.Metadata.Controller()?.Kind != "ReplicaSet" ? "no ReplicaSet makes it anew"
+                : !IsMadeAnew(move.Pod) ? "nothing makes it anew elsewhere"
                 : move.Pod.Metadata.Annotation(DefragmentationPlan.DoNotMove) is not (null or "false") ? "it must not be moved"
                 : !fleet.Nodes.ContainsKey(move.To) ? $"there is no node {move.To}" : null;
             if (problem is null)
@@ -46,6 +46,13 @@ public static class FleetMoveChecker
         }
         return wrong;
     }
+
+    private static bool IsMadeAnew(KubeObject pod) => pod.Metadata.Controller()?.Kind switch
+    {
+        "ReplicaSet" or "StatefulSet" => true,
+        "Job" => pod.Metadata.Annotation(DefragmentationPlan.MayRestart) == "true",
+        _ => false,
+    };
 
     private static KubeObject Copy(KubeObject pod, string uid)
     {

@@ -36,7 +36,7 @@ public static class FleetDefragmenter
         var moves = ImmutableArray.CreateBuilder<FleetMove>();
         var pulled = new HashSet<(int, string)>();
         foreach ((MovablePod pod, int to) in search.Best)
-            moves.Add(new FleetMove(pod.Row.Pod, model.NameOf(pod.Node), model.NameOf(to), model.SiteOf(to), BytesOf(fleet, pod.Row, model.Rows[to], pulled)));
+            moves.Add(new FleetMove(goal.Now?.Invoke(pod.Row.Uid) ?? pod.Row.Pod, model.NameOf(pod.Node), model.NameOf(to), model.SiteOf(to), BytesOf(fleet, pod.Row, model.Rows[to], pulled)));
         // The search goes by amounts of nodes; what is promised is counted as the scheduler would place.
         Snapshot moved = fleet.Fork();
         foreach (FleetMove move in moves)

@@ -25,6 +25,9 @@ public sealed record FleetGoal(IReadOnlyList<(Flavour Flavour, int Weight)> Flav
     /// <summary>Identities of pods that stay where they are.</summary>
     public IReadOnlySet<string> Fixed { get; init; } = ImmutableHashSet<string>.Empty;
 
+    /// <summary>A pod as it is now, by identity: a fleet keeps the first document of a pod for as long as nothing changes that placement goes by, and annotations are not that. Null goes by the fleet.</summary>
+    public Func<string, KubeObject?>? Now { get; init; }
+
     /// <summary>Decides the search's draws.</summary>
     public ulong Seed { get; init; } = 1;
 
@@ -35,7 +38,7 @@ public sealed record FleetGoal(IReadOnlyList<(Flavour Flavour, int Weight)> Flav
     public int Effort { get; init; } = 400;
 }
 
-/// <summary>One move: a replacement of the pod is made on another node, then the pod goes.</summary>
+/// <summary>One move: a replacement of the pod is made on another node (or room for it is kept there), then the pod goes.</summary>
 /// <param name="Pod">The pod.</param>
 /// <param name="From">Its node.</param>
 /// <param name="To">The node of its replacement.</param>

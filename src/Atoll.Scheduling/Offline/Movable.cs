@@ -7,9 +7,9 @@ using PodGroup = Atoll.Scheduling.Online.PodGroup;
 namespace Atoll.Scheduling.Offline;
 
 /// <summary>
-/// Which pods may be moved at all: running ones whose ReplicaSet makes them anew, that keep nothing on their node and whose place
-/// depends on no other pod. Never a pod without an owner, of a DaemonSet, StatefulSet or Job, a mirror or site-owned pod, one
-/// with the annotation <c>edge.atoll.dev/do-not-move</c>, or one that two disruption budgets protect (it cannot be evicted).
+/// Which pods may be moved at all: running ones whose ReplicaSet, StatefulSet or (where its pods allow it) Job makes them anew, that keep
+/// nothing on their node and whose place depends on no other pod. Never a pod without an owner or of a DaemonSet, a mirror or site-owned
+/// pod, one with the annotation <c>edge.atoll.dev/do-not-move</c>, or one that two disruption budgets protect (it cannot be evicted).
 /// </summary>
 internal sealed class Movable
 {
@@ -40,19 +40,13 @@ internal sealed class Movable
     /// <summary>Why a pod stays where it is; null when it may be moved.</summary>
     public string? Reason(PodRow row)
     {
-        KubeObject pod = row.Pod;
+        KubeObject pod = _goal.Now?.Invoke(row.Uid) ?? row.Pod;
         if (row.Nominated || pod.IsDeleting)
             return "it is not placed, or ends";
         if (pod.Metadata.Controller() is not { } owner)
             return "nothing makes it anew";
-        if (owner.Kind != "ReplicaSet")
-            return owner.Kind switch
-            {
-                "Job" => "it is a Job's, whose work would be lost",
-                "StatefulSet" => "it is a StatefulSet's, whose identity cannot be in two places",
-                "DaemonSet" => "it is a DaemonSet's, and belongs to its node",
-                _ => $"it is a {owner.Kind}'s, and only a ReplicaSet's is made anew elsewhere",
-            };
+        if (owner.Kind != "ReplicaSet" && Stays(owner.Kind, pod, row) is { } stays)
+            return stays;
         if (pod.Metadata.Annotation(MirrorAnnotation) is not null || pod.Metadata.Label(WellKnown.OwnerLabel) == "site")
             return "its site owns it";
         if (pod.Metadata.Annotation(DefragmentationPlan.DoNotMove) is { } mark && mark != "false")
@@ -69,6 +63,17 @@ internal sealed class Movable
             _groups.Add(row.Group, together = Together(row.Group));
         return together;
     }
+
+    // These go first and are made anew then, in room that a Reservation keeps: it keeps sums, and is no second one for a pod.
+    private static string? Stays(string owner, KubeObject pod, PodRow row) => owner switch
+    {
+        "Job" when pod.Metadata.Annotation(DefragmentationPlan.MayRestart) != "true" => $"it is a Job's, whose work would be lost; the annotation {DefragmentationPlan.MayRestart}: \"true\" allows it",
+        "StatefulSet" or "Job" when row.IsDependent || row.Wants is not null => "it goes before it is made anew, and room of its kind cannot be kept meanwhile",
+        "StatefulSet" or "Job" when row.Reservation is not null => "it is in room that is reserved for it",
+        "StatefulSet" or "Job" => null,
+        "DaemonSet" => "it is a DaemonSet's, and belongs to its node",
+        _ => $"it is a {owner}'s, which is not known to make it anew elsewhere",
+    };
 
     private string? Together(PodGroup group)
     {

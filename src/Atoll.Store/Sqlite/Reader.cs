@@ -20,7 +20,7 @@ internal sealed class Reader : IDisposable
         _one = Command(Columns + "WHERE key = $start AND end_rev IS NULL", "$start");
         _range = Command(Columns + "WHERE key >= $start AND key < $end AND end_rev IS NULL ORDER BY key LIMIT $limit", "$start", "$end", "$limit");
         _rangeAt = Command(Columns + "WHERE key >= $start AND key < $end AND end_rev IS NULL AND rev <= $rev UNION ALL " + Columns + "WHERE end_rev > $rev AND rev <= $rev AND value IS NOT NULL AND key >= $start AND key < $end ORDER BY key LIMIT $limit", "$start", "$end", "$limit", "$rev");
-        _last = Command("SELECT coalesce(max(id), 0) FROM kv");
+        _last = Command("SELECT coalesce(max(id), 1) FROM kv");
         // In the order of the file: keys are all over it, and each page would be read once for every row in it.
         _scan = Command("SELECT key, value, rev FROM kv NOT INDEXED WHERE id >= $from AND id < $to AND rev <= $rev AND (end_rev IS NULL OR end_rev > $rev) AND value IS NOT NULL", "$from", "$to", "$rev");
         // In the order of the index, so that rows are read only as far as they are wanted.
@@ -70,7 +70,7 @@ internal sealed class Reader : IDisposable
         }
     }
 
-    /// <summary>The last row's number; what comes later is newer than any revision that was read before.</summary>
+    /// <summary>The last row's number, 1 where there is no row (one part is always looked at: it tells what was compacted); what comes later is newer than any revision that was read before.</summary>
     public long LastId() => (long)_last.ExecuteScalar()!;
 
     /// <summary>Gives the entries of rows in [from, to) that there were at a revision. False when it was compacted.</summary>

@@ -24,7 +24,7 @@ internal sealed class WeakSite : IAsyncDisposable
     internal static async Task<WeakSite> OpenAsync(LocalRig rig, RigSite site, WaySettings settings, bool second = false)
     {
         WeakLine line = await WeakLine.LayAsync(LocalRig.NamespaceOf(site), (rig.Instance * 4) + site.Index);
-        line.Set(settings);
+        line.Set(settings.Loss is > 0 and < 1 && await line.LoseAsync(settings.Loss) ? settings with { Loss = 0 } : settings);
         string enrolment = $"{rig.StateOf(site)}/identity/enrolment.json";
         var weak = new WeakSite(rig, site, line, await File.ReadAllTextAsync(enrolment));
         JsonObject changed = JsonNode.Parse(weak._enrolment)!.AsObject();

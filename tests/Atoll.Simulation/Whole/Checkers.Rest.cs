@@ -183,7 +183,9 @@ internal sealed partial class Checkers
         string? only = (string?)document["spec"]!["template"]!["spec"]!["nodeSelector"]?["edge.atoll.dev/site"];
         int replicas = type == Kinds.DaemonSet ? world.Nodes.Count(n => only is null || n.Site.Name == only) : (int)document["spec"]!["replicas"]!;
         string app = (string)document["spec"]!["selector"]!["matchLabels"]!["app"]!, image = (string)document["spec"]!["template"]!["spec"]!["containers"]![0]!["image"]!;
-        List<KubeObject> pods = world.Centre.Api.All(Kinds.Pod).FindAll(p => p.Metadata.Label("app") == app && p.Metadata.Controller() is not null && p.View(ApiJson.Default.Pod).Status?.IsGivenUp() != true);
+        // What ended without being asked to stays beside what was made in its place, as in Kubernetes: a lost pod, and one whose end was asked for after the copy.
+        List<KubeObject> pods = world.Centre.Api.All(Kinds.Pod).FindAll(p => p.Metadata.Label("app") == app && p.Metadata.Controller() is not null
+            && !(p.View(ApiJson.Default.Pod).Status is { } status && (status.IsGivenUp() || (type == Kinds.Deployment && status.Phase == "Failed" && _undone.Contains(p.Uid)))));
         world.Check(Claim.Agreement, pods.Count == replicas, $"{type.Kind} {app} has {pods.Count} pods ({string.Join(' ', pods.Select(p => p.Name))}) and should have {replicas}");
         foreach (KubeObject pod in pods)
         {

@@ -72,7 +72,7 @@ public sealed class SiteOutboxTests
         // What becomes of it until the parent knows it is told by the same outcome.
         Assert.Equal(told.Sequence, _outbox.Update(Kinds.Pod, "r", Replacement("Running"))!.Value.Sequence);
         _outbox.Hold(Held("p"));
-        Assert.Null(_outbox.Update(Kinds.Pod, "p", Object(Kinds.Pod, "p", """{"phase":"Failed","reason":"NodeLost"}""", 1)));
+        Assert.Null(_outbox.Update(Kinds.Pod, "p", GivenUp));
         // Somebody may take it away at the parent before it comes down, and then nothing comes: it is told again at the next connection.
         _outbox.Acknowledge("r", _outbox.HashOf(new OutcomeRef(told.Sequence, "r"))!.Value);
         Assert.Equal("replace", Assert.Single(_outbox.Open().Select(o => _outbox.Read(o.Uid)!.Operation)));
@@ -122,6 +122,48 @@ public sealed class SiteOutboxTests
         pod["spec"] = new JsonObject { ["nodeName"] = "n2" };
         return KubeObject.FromNode(pod);
     }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_parent_put_back_to_before_a_replacement_hears_that_the_lost_pod_has_failed(bool isStopped)
+    {
+        var state = new UplinkState();
+        state.Outbox.Hold(Held("p"));
+        // In the order in which a start reads them.
+        state.Changed(Kinds.Pod, null, GivenUp);
+        state.Changed(Kinds.Pod, null, Replacement("Running"));
+        Assert.Equal("replace", Assert.Single(state.Outbox.Open().Select(o => state.Outbox.Read(o.Uid)!.Operation)));
+        var adopted = new ScopeBatch(1, LinkSequence.None, [new LinkItem("pods", "default/r", "r", 9, Replacement("Pending").Utf8)], [], []);
+        state.Take(adopted, _ => { });
+        Assert.Equal(["r", "p"], state.Applied(adopted).Select(o => o.Uid));
+        state.Acknowledged(state.Outbox.Open());
+        Assert.Empty(state.Outbox.Open());
+        // The parent is another: it has the lost pod as it was, and of the replacement nothing.
+        state.ForgetAcknowledged();
+        state.Take(new ScopeBatch(2, LinkSequence.None, [], [], ["r"]), _ => { });
+        if (isStopped)
+        {
+            state.Take(new ScopeBatch(3, LinkSequence.None, [], ["r"], []), _ => { });
+            state.Changed(Kinds.Pod, Replacement("Running"), null);
+        }
+        Outcome told = state.Outbox.Read("p")!;
+        Assert.Equal(("status", "NodeLost"), (told.Operation, (string?)JsonNode.Parse(told.Body.Span)!["reason"]));
+    }
+
+    [Fact]
+    public void A_pod_whose_replacement_went_before_it_was_told_tells_of_itself()
+    {
+        var state = new UplinkState();
+        state.Outbox.Hold(Held("p"));
+        state.Changed(Kinds.Pod, null, GivenUp);
+        state.Changed(Kinds.Pod, null, Replacement("Running"));
+        Assert.Null(state.Outbox.Read("p"));
+        Assert.Equal("p", state.Changed(Kinds.Pod, Replacement("Running"), null).Replaced?.Uid);
+        Assert.Equal("status", Assert.Single(state.Outbox.Open().Select(o => state.Outbox.Read(o.Uid)!.Operation)));
+    }
+
+    private static KubeObject GivenUp => Object(Kinds.Pod, "p", """{"phase":"Failed","reason":"NodeLost"}""", 1);
 
     private static KubeObject Replacement(string phase)
     {

@@ -28,7 +28,7 @@ public sealed class AdmissionTests
 
         async Task SiteAsync()
         {
-            await door.EnterAsync(isSite: true);
+            await door.EnterAsync(isSite: true, CancellationToken.None);
             most = Math.Max(most, Interlocked.Increment(ref inside));
             Thread.SpinWait(200);
             Interlocked.Decrement(ref inside);
@@ -59,10 +59,35 @@ public sealed class AdmissionTests
 
         async Task EnterAsync(string name, Action? turn = null)
         {
-            await door.EnterAsync(isSite: true);
+            await door.EnterAsync(isSite: true, CancellationToken.None);
             order.Add(name);
             turn?.Invoke();
         }
+    }
+
+    [Fact]
+    public async Task Nothing_is_computed_for_whoever_has_left()
+    {
+        var door = new Admission(TimeProvider.System, TimeSpan.FromMinutes(5), most: 3, isBusy: () => false);
+        var called = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var go = new ManualResetEventSlim();
+        using var left = new CancellationTokenSource();
+        Task slow = SlowAsync();
+        await called.Task;
+        Task gone = EnterAsync(left.Token), there = EnterAsync(CancellationToken.None);
+        await left.CancelAsync();
+        go.Set();
+        await Task.WhenAll(slow, there);
+        await Assert.ThrowsAsync<IOException>(() => gone);
+
+        async Task SlowAsync()
+        {
+            await door.EnterAsync(isSite: true, CancellationToken.None);
+            called.SetResult();
+            go.Wait();
+        }
+
+        async Task EnterAsync(CancellationToken token) => await door.EnterAsync(isSite: true, token);
     }
 
     [Fact]
@@ -84,7 +109,7 @@ public sealed class AdmissionTests
         Volatile.Write(ref isBusy, false);
         await EnterAsync(isSite: true);
 
-        async Task EnterAsync(bool isSite) => await door.EnterAsync(isSite);
+        async Task EnterAsync(bool isSite) => await door.EnterAsync(isSite, CancellationToken.None);
     }
 
     [Theory]

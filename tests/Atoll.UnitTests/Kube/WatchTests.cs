@@ -175,7 +175,7 @@ public sealed class WatchTests : KubeTestBase
     [Fact]
     public async Task A_replayed_watch_is_the_list_at_each_revision()
     {
-        await Gen.Select(Gen.Int[0, 5], Gen.Int[0, 3], Gen.Int[0, 2]).Array[1, 40].SampleAsync(async writes =>
+        await Gen.Select(Gen.Int[0, 5], Gen.Int[0, 3], Gen.Int[0, 2]).Array[1, 40].EachAsync(15, async writes =>
         {
             string start = (await Admin.ListAsync(Kinds.ConfigMap, "default", new ListOptions { LabelSelector = "x=1" }, Cancel)).ResourceVersion;
             Dictionary<string, string> state = (await Admin.ListAsync(Kinds.ConfigMap, "default", new ListOptions { LabelSelector = "x=1" }, Cancel)).Items.ToDictionary(item => item.Name, item => item.ResourceVersion);
@@ -195,7 +195,7 @@ public sealed class WatchTests : KubeTestBase
                 if (e.Object.Metadata.Label("end") == "1")
                     break;
             }
-        }, iter: 15, threads: 1);
+        });
     }
 
     private async Task WriteAsync(string name, int verb, int label)

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Atoll.Link;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Atoll.UnitTests.Link;
 
@@ -43,6 +44,33 @@ public sealed class DialingTests
         }
         LinkDialException failure = await Assert.ThrowsAsync<LinkDialException>(() => dialling);
         Assert.Equal((LinkError.Busy, true), (failure.Error, failure.Refused));
+    }
+
+    [Fact]
+    public async Task An_only_parent_that_has_taken_the_connection_is_waited_for()
+    {
+        using TestCertificates certificates = new();
+        using Socket door = new(SocketType.Stream, ProtocolType.Tcp);
+        door.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        door.Listen();
+        FakeTimeProvider time = new();
+        LinkDialer dialer = new(() => new LinkIdentity(certificates.Client, [certificates.Authority]), time, patience: LinkDialer.Patience);
+        Uri address = new($"https://127.0.0.1:{((IPEndPoint)door.LocalEndPoint!).Port}");
+        // It hangs up long after a dial would have ended by itself: that is what the site sees.
+        Assert.IsNotAssignableFrom<OperationCanceledException>(await FailureAsync(LinkDialer.Patience / 2));
+        Assert.IsAssignableFrom<OperationCanceledException>(await FailureAsync(LinkDialer.Patience));
+
+        async Task<Exception?> FailureAsync(TimeSpan wait)
+        {
+            Task<Stream> dialling = dialer.DialAsync(address, TestContext.Current.CancellationToken).AsTask();
+            using Socket site = await door.AcceptAsync(TestContext.Current.CancellationToken);
+            await site.ReceiveAsync(new byte[4096], TestContext.Current.CancellationToken);
+            time.Advance(wait);
+            site.Close();
+            LinkDialException failure = await Assert.ThrowsAsync<LinkDialException>(() => dialling);
+            Assert.True(failure.Refused);
+            return failure.InnerException;
+        }
     }
 
     [Fact]

@@ -38,7 +38,7 @@ internal sealed class NoSession : IMuxSession
 {
     public bool Ended => false;
 
-    public int WriteFrame(Span<byte> destination, int preferredBytes) => 0;
+    public int WriteFrame(Span<byte> destination, int preferredBytes, bool yielding) => 0;
 
     public void OnFrame(ReadOnlyMemory<byte> frame)
     {

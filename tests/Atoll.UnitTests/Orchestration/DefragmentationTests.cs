@@ -167,6 +167,72 @@ public sealed class DefragmentationTests : IAsyncLifetime
         Assert.Equal(3, _world.Plan("p")!.Effects![0].Promised);
     }
 
+    [Fact]
+    public async Task A_StatefulSets_pod_goes_first_and_is_made_anew_in_room_that_is_kept()
+    {
+        await _world.NodeAsync("a", 4);
+        await _world.OwnedAsync(Kinds.StatefulSet, "db", "a", 1, Set);
+        await _world.AppAsync("one", "a", 1);
+        await _world.NodeAsync("b", 6);
+        string first = Assert.Single(_world.All(Kinds.Pod), p => p.Name == "db-0").Uid;
+        await _world.MakeAsync(Kinds.DefragmentationPlan, Fields + "}}");
+        await _world.UntilAsync(() => _world.Plan("p")?.Phase == "WaitingForApproval");
+        Assert.Equal("2 moves (1 with a restart of the pod) wait for approval", _world.Plan("p")!.Message);
+        // While its end takes long, the room is kept and nothing else has its name.
+        _world.Held = pod => pod.Uid == first && pod.IsDeleting;
+        await _world.PatchAsync(Kinds.DefragmentationPlan, "p", """{"spec":{"approved":true}}""");
+        await _world.UntilAsync(() => _world.All(Kinds.Pod).Any(p => p.Uid == first && p.IsDeleting));
+        Reservation kept = Assert.Single(_world.All(Kinds.Reservation)).View(ApiJson.Default.Reservation);
+        Assert.Equal(("b", "1"), (kept.Status!.NodeName, kept.Spec.Resources!["cpu"]));
+        await _world.ReleaseAsync();
+        await _world.UntilAsync(() => _world.Plan("p")?.Phase is "Completed" or "Failed");
+        DefragmentationPlanStatus done = _world.Plan("p")!;
+        Assert.Equal([null, null], done.Moves!.Select(m => m.Message));
+        Assert.Equal(("Completed", 2, 1, (long?)2), (done.Phase, done.MovesDone, done.Revision, done.Effects![0].Reached));
+        KubeObject anew = Assert.Single(_world.All(Kinds.Pod), p => p.Name == "db-0");
+        Assert.NotEqual(first, anew.Uid);
+        Assert.Equal(("b", "db-0"), (anew.View(ApiJson.Default.Pod).Spec.NodeName, done.Moves!.Find(m => m.Restarts == true)!.Replacement));
+        await _world.UntilAsync(() => !_world.All(Kinds.Reservation).Any());
+    }
+
+    [Fact]
+    public async Task A_StatefulSets_pod_that_may_not_be_evicted_stays_and_its_room_is_given_back()
+    {
+        await _world.NodeAsync("a", 4);
+        await _world.OwnedAsync(Kinds.StatefulSet, "db", "a", 1, Set);
+        await _world.NodeAsync("b", 6);
+        string first = Assert.Single(_world.All(Kinds.Pod)).Uid;
+        await _world.MakeAsync(Kinds.PodDisruptionBudget, """{"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"db"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"db"}}}}""");
+        await _world.MakeAsync(Kinds.DefragmentationPlan, Fields + ",\"approved\":true,\"limits\":{\"stepTimeoutSeconds\":10}}}");
+        await _world.UntilAsync(() => _world.Plan("p")?.Phase == "Completed");
+        Assert.Contains("disruption budget", Assert.Single(_world.Plan("p")!.Moves!).Message, StringComparison.Ordinal);
+        await _world.UntilAsync(() => !_world.All(Kinds.Reservation).Any());
+        Assert.Equal((first, "a"), (Assert.Single(_world.All(Kinds.Pod)).Uid, _world.Places("db").Single()));
+    }
+
+    [Fact]
+    public async Task A_Jobs_pod_moves_when_it_says_that_it_may_begin_anew()
+    {
+        await _world.NodeAsync("a", 4);
+        await _world.OwnedAsync(Kinds.Job, "work", "a", 1, "\"completions\":1");
+        await _world.NodeAsync("b", 6);
+        await _world.MakeAsync(Kinds.DefragmentationPlan, Fields + ",\"approved\":true}}");
+        await _world.UntilAsync(() => _world.Plan("p")?.Phase == "Completed");
+        Assert.Equal("no move would make more saleable", _world.Plan("p")!.Message);
+        Assert.Contains("1 (it is a Job's, whose work would be lost; the annotation edge.atoll.dev/may-restart: \"true\" allows it)", _world.Plan("p")!.Conditions!.Find(c => c.Type == "Computed")!.Message, StringComparison.Ordinal);
+        string name = Assert.Single(_world.All(Kinds.Pod)).Name;
+        await _world.PatchAsync(Kinds.Pod, name, """{"metadata":{"annotations":{"edge.atoll.dev/may-restart":"true"}}}""");
+        await _world.MakeAsync(Kinds.DefragmentationPlan, Fields.Replace("\"p\"", "\"q\"", StringComparison.Ordinal) + ",\"approved\":true}}");
+        await _world.UntilAsync(() => _world.Plan("q")?.Phase is "Completed" or "Failed");
+        Assert.Equal(["b"], _world.Places("work"));
+        Assert.Equal(_world.Plan("q")!.Moves!.Single().Replacement, _world.All(Kinds.Pod).Single(p => !p.IsDeleting).Name);
+        await _world.UntilAsync(() => !_world.All(Kinds.Reservation).Any());
+    }
+
+    private const string Set = """
+        "replicas":1,"serviceName":"db","selector":{"matchLabels":{"app":"db"}}
+        """;
+
     // Two pods of one core on a node of four, beside six free cores: moving both makes one 4c8g more.
     private async Task FragmentsAsync()
     {

@@ -16,13 +16,13 @@ namespace Atoll.UnitTests.Orchestration;
 public sealed class FaultTests
 {
     [Fact]
-    public void Deployment_converges_within_its_bounds() => Gen.Int[1, int.MaxValue].Sample(seed => RunAsync(seed, false).GetAwaiter().GetResult(), iter: 200, threads: 1);
+    public Task Deployment_converges_within_its_bounds() => Gen.Int[1, int.MaxValue].EachAsync(200, seed => RunAsync(seed, false));
 
     [Fact]
-    public void Deployment_converges_when_answers_are_lost() => Gen.Int[1, int.MaxValue].Sample(seed => RunAsync(seed, true).GetAwaiter().GetResult(), iter: 60, threads: 1);
+    public Task Deployment_converges_when_answers_are_lost() => Gen.Int[1, int.MaxValue].EachAsync(60, seed => RunAsync(seed, true));
 
     [Fact]
-    public void Job_counts_each_index_and_each_end_once() => Gen.Int[1, int.MaxValue].Sample(seed => RunJobAsync(seed).GetAwaiter().GetResult(), iter: 80, threads: 1);
+    public Task Job_counts_each_index_and_each_end_once() => Gen.Int[1, int.MaxValue].EachAsync(80, seed => RunJobAsync(seed));
 
     /// <summary>Found by the sampling above: scaled by a person while pods of an old set were still to be deleted.</summary>
     [Theory]

@@ -28,7 +28,7 @@ internal sealed class FragmentWorld : IAsyncDisposable
         (_store, _server) = (store, server);
         Api = server.As(Identity.Administrator("admin"));
         var tasks = new List<Task>();
-        foreach (ResourceType type in (ResourceType[])[Kinds.Pod, Kinds.Capacity, Kinds.DefragmentationPlan, Kinds.Site, Kinds.Event])
+        foreach (ResourceType type in (ResourceType[])[Kinds.Pod, Kinds.Capacity, Kinds.DefragmentationPlan, Kinds.Site, Kinds.Event, Kinds.Reservation])
         {
             _mirrors[type] = new ResourceMirror(Api, type, TimeProvider.System, (old, now) =>
             {
@@ -98,7 +98,7 @@ internal sealed class FragmentWorld : IAsyncDisposable
         Assert.Null((await Api.PatchAsync(type, type.Namespaced ? "default" : null, name, PatchType.Merge, JsonNode.Parse(json)!, _stop.Token, subresource)).Error);
 
     public Task NodeAsync(string name, int cores, string region = "east", string ready = "True") => MakeAsync(Kinds.Node, $$$"""
-        {"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{name}}}","labels":{"topology.kubernetes.io/region":"{{{region}}}","topology.kubernetes.io/zone":"{{{name}}}-site","edge.atoll.dev/site":"{{{name}}}-site"}},
+        {"apiVersion":"v1","kind":"Node","metadata":{"name":"{{{name}}}","labels":{"kubernetes.io/hostname":"{{{name}}}","topology.kubernetes.io/region":"{{{region}}}","topology.kubernetes.io/zone":"{{{name}}}-site","edge.atoll.dev/site":"{{{name}}}-site"}},
          "status":{"allocatable":{"cpu":"{{{cores}}}","memory":"64Gi","pods":"50"},"conditions":[{"type":"Ready","status":"{{{ready}}}"}]}}
         """);
 
@@ -108,6 +108,16 @@ internal sealed class FragmentWorld : IAsyncDisposable
         await MakeAsync(Kinds.ReplicaSet, $$$$$"""
             {"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"{{{{{name}}}}}"},"spec":{"replicas":1,"selector":{"matchLabels":{"app":"{{{{{name}}}}}"}},
              "template":{"metadata":{"labels":{"app":"{{{{{name}}}}}"}},"spec":{"containers":[{"name":"c","image":"i:1","resources":{"requests":{"cpu":"{{{{{cores}}}}}"}}}]}}}}
+            """);
+        await UntilAsync(() => Places(name) is [var place] && place == node && All(Kinds.Pod).Any(p => p.Metadata.Label("app") == name && IsReady(p)));
+    }
+
+    /// <summary>Pods of a StatefulSet or Job; <paramref name="more"/> is of its spec, <paramref name="annotations"/> of its template.</summary>
+    public async Task OwnedAsync(ResourceType type, string name, string node, int cores, string more, string annotations = "{}")
+    {
+        await MakeAsync(type, $$$$$"""
+            {"apiVersion":"{{{{{type.ApiVersion}}}}}","kind":"{{{{{type.Kind}}}}}","metadata":{"name":"{{{{{name}}}}}"},"spec":{{{{{{more}}}}},
+             "template":{"metadata":{"labels":{"app":"{{{{{name}}}}}"},"annotations":{{{{{annotations}}}}}},"spec":{"restartPolicy":"{{{{{(type == Kinds.Job ? "Never" : "Always")}}}}}","containers":[{"name":"c","image":"i:1","resources":{"requests":{"cpu":"{{{{{cores}}}}}"}}}]}}}}
             """);
         await UntilAsync(() => Places(name) is [var place] && place == node && All(Kinds.Pod).Any(p => p.Metadata.Label("app") == name && IsReady(p)));
     }

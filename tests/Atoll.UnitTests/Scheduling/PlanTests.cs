@@ -132,7 +132,7 @@ public sealed class PlanTests
     public void Any_plan_fits_every_node_and_is_the_same_twice()
     {
         var pod = Gen.Select(Gen.Int[0, 8], Gen.Int[0, 8], Gen.Int[0, 3]);
-        Gen.Select(Gen.Int[1, 6], pod.Array[1, 40], Gen.Int[0, 100]).Sample((nodes, pods, seed) =>
+        Gen.Select(Gen.Int[1, 6], pod.Array[1, 40], Gen.Int[0, 100]).Each(300, (nodes, pods, seed) =>
         {
             Snapshot fleet = Fleet([.. Enumerable.Range(0, nodes).Select(i => Node($"n{i}", cpu: "2", memory: "4Gi", pods: "6", labels: Zone($"z{i % 3}")))]);
             List<KubeObject> pending = [.. pods.Select((p, i) => Pod($"p{i}", cpu: $"{p.Item1 * 100}m", memory: $"{p.Item2 * 256}Mi", labels: new() { ["g"] = $"{p.Item3}" }))];
@@ -157,14 +157,14 @@ public sealed class PlanTests
                 int i = int.Parse(placement.Pod.Name[1..]);
                 return of == 0 ? pods[i].Item1 : pods[i].Item2;
             }
-        }, iter: 300);
+        });
     }
 
     [Fact]
     public void An_incremental_snapshot_plans_as_a_new_one()
     {
         var step = Gen.Select(Gen.Int[0, 3], Gen.Int[0, 3], Gen.Int[0, 9]);
-        step.Array[1, 50].Sample(steps =>
+        step.Array[1, 50].Each(500, steps =>
         {
             var kept = new Snapshot();
             var nodes = new Dictionary<string, KubeObject>();
@@ -180,7 +180,7 @@ public sealed class PlanTests
             Assert.Equal(
                 Scheduler.Plan(made, probes, 1).Placements.Select(p => p.Message),
                 Scheduler.Plan(kept, probes, 1).Placements.Select(p => p.Message));
-        }, iter: 500);
+        });
     }
 
     private static void Apply(Snapshot snapshot, Dictionary<string, KubeObject> nodes, Dictionary<string, KubeObject> pods, int kind, string node, string pod)

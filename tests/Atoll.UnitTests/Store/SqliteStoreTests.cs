@@ -15,7 +15,7 @@ public sealed class SqliteStoreTests
     {
         var write = Gen.Select(Gen.Int[0, 5], Gen.Int[0, 3], Gen.Bool);
         var step = Gen.Select(Gen.Int[0, 9], write.Array[1, 4], Gen.Int[0, 5], Gen.Int[0, 8]);
-        await step.Array[1, 40].SampleAsync(async steps =>
+        await step.Array[1, 40].EachAsync(60, async steps =>
         {
             await using SqliteStore store = await SqliteStore.OpenInMemoryAsync(new SqliteStoreOptions { TailBytes = 1500 });
             var model = new Model(store.CurrentRevision);
@@ -29,7 +29,7 @@ public sealed class SqliteStoreTests
                     await model.CheckAsync(store, back);
             }
             await model.CheckAsync(store, 0);
-        }, iter: 60, threads: 2);
+        });
     }
 
     [Fact]
@@ -122,6 +122,17 @@ public sealed class SqliteStoreTests
         await using (SqliteStore store = await SqliteStore.OpenAsync(path, new SqliteStoreOptions(), s_none))
             Assert.Equal(StoreError.None, (await Put(store, "a", "1")).Error);
         Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_scan_below_the_compaction_of_everything_says_so()
+    {
+        await using SqliteStore store = await SqliteStore.OpenInMemoryAsync();
+        long old = (await Put(store, "a", "1")).Revision;
+        long gone = (await store.TransactAsync(new StoreTransaction([], [new StoreWrite(Key("a"), null)]), s_none)).Revision;
+        await store.CompactAsync(gone, s_none);
+        Assert.Equal(StoreError.Compacted, (await store.ScanAsync(old, () => (_, _, _) => { }, s_none)).Error);
+        Assert.Equal((gone, StoreError.None), await store.ScanAsync(gone, () => (_, _, _) => Assert.Fail("nothing is left"), s_none));
     }
 
     [Fact]

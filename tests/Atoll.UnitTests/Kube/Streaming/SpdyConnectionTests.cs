@@ -187,8 +187,9 @@ public sealed class SpdyConnectionTests
 
     [Fact]
     public async Task Noise_ends_the_connection_and_nothing_else() =>
-        await Gen.Select(Gen.Byte.Array[1, 600], Gen.Bool).SampleAsync(async (noise, framed) =>
+        await Gen.Select(Gen.Byte.Array[1, 600], Gen.Bool).EachAsync(200, async drawn =>
         {
+            (byte[] noise, bool framed) = drawn;
             await using Raw raw = await Raw.StartAsync();
             // Framed noise gets past the head's checks and into every handler.
             if (framed)
@@ -201,7 +202,7 @@ public sealed class SpdyConnectionTests
             await raw.Running.WaitAsync(Limit);
             Assert.True(raw.Server.Closed.IsCancellationRequested);
             Assert.Equal(0, raw.Server.OpenStreams);
-        }, iter: 200, threads: 2);
+        });
 
     private static async Task SendAsync(SpdyStream stream, byte[] data)
     {
