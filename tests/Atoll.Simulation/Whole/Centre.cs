@@ -218,11 +218,11 @@ internal sealed class Centre : IScopeItems
     public void Offered(Site site, IReadOnlyList<HeldItem> items) => _orphans.Offer(site.Name, items);
 
     /// <summary>An operator decides about what a site keeps, and the hub carries out what was decided, as far as it can.</summary>
-    public void Decide(Site site, Func<IReadOnlyList<HeldItem>, JsonArray> operate)
+    public void Decide(Site site, Func<IReadOnlyList<HeldItem>, IReadOnlyList<OrphanDecision>, JsonArray> operate)
     {
         if (_orphans.Of(site.Name) is not { Count: > 0 } offered || Api.Find(Kinds.Site, site.Name) is not { } before)
             return;
-        if (before.View(ApiJson.Default.Site).Spec.Orphans is null && operate(offered) is { Count: > 0 } said)
+        if (operate(offered, before.View(ApiJson.Default.Site).Spec.Orphans ?? []) is { Count: > 0 } said)
             As("user", api => Done(api.PatchAsync(Kinds.Site, null, site.Name, PatchType.Merge, new JsonObject { ["spec"] = new JsonObject { ["orphans"] = said } }, s_never).AsTask()));
         As("operator", api => Done(_orphans.ReconcileAsync(api.Find(Kinds.Site, site.Name)!, _lines.GetValueOrDefault(site.Name), uid => Held(site, uid) is not null, s_never)));
     }

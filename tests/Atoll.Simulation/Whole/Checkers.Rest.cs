@@ -171,7 +171,9 @@ internal sealed partial class Checkers
     {
         JsonObject document = job.ToNode();
         bool complete = (document["status"]?["conditions"] as JsonArray)?.Any(c => (string?)c!["type"] == "Complete" && (string?)c["status"] == "True") == true;
-        world.Check(Claim.Agreement, complete && (int?)document["status"]!["succeeded"] == (int)document["spec"]!["completions"]!, $"Job {job.Name} is not complete at rest: {document["status"]?.ToJsonString()}");
+        int more = ((int?)document["status"]?["succeeded"] ?? 0) - (int)document["spec"]!["completions"]!;
+        int takenIn = world.Centre.Api.All(Kinds.Pod).Count(p => p.Metadata.Controller()?.Uid == job.Uid && _takenIn.Contains(p.Uid));
+        world.Check(Claim.Agreement, complete && more >= 0 && more <= takenIn, $"Job {job.Name} is not complete at rest: {document["status"]?.ToJsonString()}");
         foreach (KubeObject pod in world.Centre.Api.All(Kinds.Pod))
             if (pod.Metadata.Controller()?.Uid == job.Uid)
                 world.Check(Claim.Agreement, pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" or "Failed", $"{pod.Key} of the complete Job {job.Name} has not ended");

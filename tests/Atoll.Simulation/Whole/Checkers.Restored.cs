@@ -12,6 +12,9 @@ internal sealed partial class Checkers
     /// <summary>Pods that a copy does not know, or knows as something else than they became: about those an operator decides, and two may run meanwhile.</summary>
     private readonly HashSet<string> _undone = new(StringComparer.Ordinal);
 
+    /// <summary>Pods that an operator had taken in: a Job counts them beside those that were made in their place.</summary>
+    private readonly HashSet<string> _takenIn = new(StringComparer.Ordinal);
+
     /// <summary>Pods that ran somewhere when the centre forgot them: they run on until an operator, or their own site, ends them.</summary>
     private readonly HashSet<string> _kept = new(StringComparer.Ordinal);
 
@@ -22,7 +25,7 @@ internal sealed partial class Checkers
     public void Restored()
     {
         var known = world.Centre.Api.All(Kinds.Pod).Select(p => p.Uid).ToHashSet(StringComparer.Ordinal);
-        _removed.ExceptWith(known);
+        _removed.RemoveWhere(r => known.Contains(r.Uid));
         foreach (Site site in world.Sites)
             if (site.Leader is { } leader)
                 foreach (KubeObject pod in leader.Store.All(Kinds.Pod))

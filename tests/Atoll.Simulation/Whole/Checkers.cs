@@ -23,7 +23,8 @@ internal sealed partial class Checkers(World world)
     /// <summary>A start that was begun before is carried out so long after, ms.</summary>
     private const int LongestStartMs = 5000;
 
-    private readonly HashSet<string> _removed = new(StringComparer.Ordinal);
+    /// <summary>Pods whose object went by their site's word that they stopped. (A centre that was put back may have placed one at another site, which keeps it.)</summary>
+    private readonly HashSet<(string Site, string Uid)> _removed = [];
 
     /// <summary>One writer for each fact: sites write outcomes, the centre intent.</summary>
     public void Stored(string writer, ResourceType type, KubeObject? old, KubeObject? now)
@@ -92,7 +93,7 @@ internal sealed partial class Checkers(World world)
         string uid = instance.Labels[InstanceNames.PodUid], name = instance.Labels[InstanceNames.PodName];
         world.Trace($"{node.Name}: {name} ({uid}) runs as {instance.Id}");
         bool blurred = world.Users.Forced.Contains(uid) || _undone.Contains(uid);
-        world.Check(Claim.NothingWithdrawn, !_removed.Contains(uid), $"{name} ({uid}) starts after its object was removed by the word that it stopped");
+        world.Check(Claim.NothingWithdrawn, !_removed.Contains((node.Site.Name, uid)), $"{name} ({uid}) starts after its object was removed by the word that it stopped");
         world.Check(Claim.NothingWithdrawn, !_endedAt.TryGetValue((node, uid), out long ended) || world.Now - ended < LongestStartMs, $"{name} ({uid}) starts at {node.Name}, which has known since {ended} ms that it is not wanted there");
         foreach (Node at in world.Nodes)
             foreach (Instance other in at.Machine.Instances.Values)
@@ -115,7 +116,10 @@ internal sealed partial class Checkers(World world)
             if (isSite)
                 Adopted(writer, now!);
             else if (writer == "operator")
+            {
                 Decided([now!.Uid]);
+                _takenIn.Add(now!.Uid);
+            }
             return;
         }
         string? node = old.View(ApiJson.Default.Pod).Spec.NodeName;
@@ -128,7 +132,7 @@ internal sealed partial class Checkers(World world)
             // A pod without an identity that was given up may run on where nobody sees it: its site never said that it stopped.
             if (!isSite || (old.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true && !old.Metadata.HasIdentity()))
                 return;
-            _removed.Add(old.Uid);
+            _removed.Add((home!.Name, old.Uid));
             foreach (Instance instance in runs!.Machine.Instances.Values)
                 world.Check(Claim.OneIdentity, instance.Phase != InstancePhase.Running || instance.Labels[InstanceNames.PodUid] != old.Uid, $"{old.Key} ({old.Uid}) was said to have stopped and runs");
             return;

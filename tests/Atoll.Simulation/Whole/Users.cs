@@ -76,7 +76,10 @@ internal sealed class Users
                 Force((Kinds.Pod, pod));
     }
 
-    /// <summary>An operator looks, again and again, at what sites keep and the centre does not know, and decides: first about pods, then about what they needed.</summary>
+    /// <summary>
+    /// An operator looks, again and again, at what sites keep and the centre does not know, and decides: first about pods, then about what they needed.
+    /// What cannot be adopted, because another pod has got its name meanwhile, is to stop after all.
+    /// </summary>
     public void Operate()
     {
         if (_world.Centre.IsUp && (!_world.Faulty || _world.Chance(40)))
@@ -85,10 +88,16 @@ internal sealed class Users
         _world.At(3000 + _world.Below(4000), Operate);
     }
 
-    private JsonArray Decisions(IReadOnlyList<HeldItem> offered)
+    private JsonArray Decisions(IReadOnlyList<HeldItem> offered, IReadOnlyList<OrphanDecision> before)
     {
         bool IsPod(HeldItem item) => item.Kind == Kinds.Pod.GroupResource;
+        bool IsTaken(OrphanDecision word) => word.Action == "Adopt" && offered.Any(i => i.Uid == word.Uid && IsPod(i) && _world.Centre.Api.Find(Kinds.Pod, i.Name) is { } other && other.Uid != i.Uid);
         var said = new JsonArray();
+        if (before.Any(IsTaken))
+            foreach (OrphanDecision word in before)
+                said.Add(new JsonObject { ["uid"] = word.Uid, ["action"] = IsTaken(word) ? "Stop" : word.Action });
+        if (before.Count > 0)
+            return said;
         foreach (HeldItem item in offered)
         {
             // A node registers anew by itself.
