@@ -129,6 +129,8 @@ internal sealed class PlacementQueue(Func<KubeObject, string> tenantOf)
         if (!Awaits(pod))
             return false;
         Unpend(pod.Uid);
+        // Nothing that happens until the copy shows its binding makes it wait again.
+        _answered.Remove(pod.Uid);
         Leave(pod);
         return true;
     }

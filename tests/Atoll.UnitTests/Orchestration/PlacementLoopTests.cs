@@ -169,6 +169,25 @@ public sealed class PlacementLoopTests
     }
 
     [Fact]
+    public async Task A_pod_that_fitted_nowhere_at_first_does_not_wait_again_before_its_binding_is_seen()
+    {
+        await NodeAsync("n", taint: "k");
+        await PodAsync("p");
+        await StepAsync();
+        int told = _answers;
+        await _api.PatchAsync(Kinds.Node, null, "n", PatchType.Merge, JsonNode.Parse("""{"spec":{"taints":null}}""")!, default);
+        _mirrors.Pump();
+        Assert.True(await _loop.StepAsync(default));
+        Assert.Equal("n", NodeOf("p"));
+        // The mirror of the nodes is ahead of that of the pods.
+        await NodeAsync("m", taint: "k");
+        _cluster.Nodes.Seen(null, _api.Find(Kinds.Node, "m"));
+        Assert.Empty(Pending());
+        await StepAsync();
+        Assert.Equal(told, _answers);
+    }
+
+    [Fact]
     public async Task Room_that_a_finished_pod_left_wakes_who_waits_for_room()
     {
         await NodeAsync("n", cpu: "1");
