@@ -145,6 +145,17 @@ internal sealed class SiteOutbox
                 yield return open;
     }
 
+    /// <summary>The parent has learned of a node: replacements, which it refuses while it does not know theirs, are told once more.</summary>
+    public IEnumerable<OutcomeRef> Retold()
+    {
+        foreach ((string uid, Entry entry) in _entries)
+            if (entry.Operation == "replace")
+            {
+                entry.Sequence = ++_sequence;
+                yield return Reference(uid, entry);
+            }
+    }
+
     /// <summary>All open outcomes, oldest first.</summary>
     public IReadOnlyList<OutcomeRef> Open()
     {

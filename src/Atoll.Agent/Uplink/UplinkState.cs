@@ -98,6 +98,8 @@ internal sealed class UplinkState
             if (Outbox.Orphaned(uid) is { } reference)
                 open.Add(reference);
         open.AddRange(Outbox.Replaced());
+        if (batch.Upserts.Any(static i => i.Kind == Kinds.Node.GroupResource))
+            open.AddRange(Outbox.Retold());
         return open;
     }
 

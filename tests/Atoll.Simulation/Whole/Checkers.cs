@@ -29,7 +29,8 @@ internal sealed partial class Checkers(World world)
     /// <summary>One writer for each fact: sites write outcomes, the centre intent.</summary>
     public void Stored(string writer, ResourceType type, KubeObject? old, KubeObject? now)
     {
-        world.Trace($"centre: {writer} {(now is null ? "removes" : old is null ? "creates" : "writes")} {type.Kind} {(now ?? old)!.Key} ({(now ?? old)!.Uid})");
+        if (world.IsTraced)
+            world.Trace($"centre: {writer} {(now is null ? "removes" : old is null ? "creates" : "writes")} {type.Kind} {(now ?? old)!.Key} ({(now ?? old)!.Uid}){Told(old, now)}");
         if (type == Kinds.Pod)
             Pod(writer, old, now);
         if (type == Kinds.Node && old is not null && now is not null)
@@ -41,6 +42,23 @@ internal sealed partial class Checkers(World world)
             world.Check(Claim.SingleWriter, !writer.StartsWith("site ", StringComparison.Ordinal) || writer == "site " + now.Metadata.Label(WellKnown.SiteLabel), $"{writer} wrote about node {now.Name} of another site");
         }
     }
+
+    // For the trace: the fields of the first two levels that a write changed, with what a reader asks for first.
+    private static string Told(KubeObject? old, KubeObject? now)
+    {
+        if (old is null || now is null)
+            return "";
+        JsonObject before = old.ToNode(), after = now.ToNode();
+        var changed = new List<string>();
+        foreach (string part in before.Select(f => f.Key).Union(after.Select(f => f.Key)).Where(p => !JsonNode.DeepEquals(before[p], after[p])).ToArray())
+            if (before[part] is JsonObject left && after[part] is JsonObject right)
+                changed.AddRange(left.Select(f => f.Key).Union(right.Select(f => f.Key)).Where(f => f is not ("resourceVersion" or "managedFields") && !JsonNode.DeepEquals(left[f], right[f])).Select(f => Said($"{part}.{f}", right[f])));
+            else
+                changed.Add(part);
+        return changed.Count == 0 ? "" : ": " + string.Join(", ", changed);
+    }
+
+    private static string Said(string field, JsonNode? value) => value is null ? "no " + field : value is JsonValue ? $"{field}={value.ToJsonString()}" : field;
 
     /// <summary>The scope of a site changed at the centre.</summary>
     public void ScopeChanged(string site, ScopeChange change)

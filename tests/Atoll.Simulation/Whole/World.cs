@@ -67,6 +67,9 @@ internal sealed class World
 
     public void At(long delayMs, Action action) => _events.Enqueue(action, (Now + Math.Max(0, delayMs), _order++));
 
+    /// <summary>True when what happens is written down.</summary>
+    public bool IsTraced => _traced;
+
     public void Trace(string line)
     {
         if (_traced)

@@ -152,6 +152,21 @@ public sealed class SiteOutboxTests
     }
 
     [Fact]
+    public void A_replacement_is_told_once_more_when_the_parent_has_learned_of_a_node()
+    {
+        var state = new UplinkState();
+        state.Changed(Kinds.Pod, null, Replacement("Running"));
+        OutcomeRef told = Assert.Single(state.Outbox.Open());
+        state.Acknowledged([told]);
+        var registered = new ScopeBatch(1, LinkSequence.None, [new LinkItem("nodes", "n2", "n", 9, "{}"u8.ToArray())], [], []);
+        state.Take(registered, _ => { });
+        OutcomeRef again = Assert.Single(state.Applied(registered));
+        Assert.Equal("r", again.Uid);
+        Assert.True(again.Sequence > told.Sequence);
+        Assert.Equal("replace", state.Outbox.Read("r")!.Operation);
+    }
+
+    [Fact]
     public void A_pod_whose_replacement_went_before_it_was_told_tells_of_itself()
     {
         var state = new UplinkState();
