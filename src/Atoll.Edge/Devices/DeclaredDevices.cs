@@ -17,6 +17,13 @@ public sealed record DeclaredDevice
 
     /// <summary>Environment of its containers; values of several devices are joined by commas.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>
+    /// More of it for containers that get a share of a GPU, for whatever enforces shares there: <c>$(percent)</c>, <c>$(milli)</c>,
+    /// <c>$(memoryMi)</c> and <c>$(memoryBytes)</c> stand for what the container asked for; a variable that stands for what it did not ask
+    /// for is left out.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> ShareEnvironment { get; init; } = new Dictionary<string, string>();
 }
 
 /// <summary>
@@ -64,11 +71,16 @@ public static class DeclaredDevices
             var attributes = Map(item["attributes"], at, "attributes");
             if (attributes.TryGetValue("memory", out string? memory) && !Quantity.TryParse(memory, out _))
                 throw new InvalidDataException($"{at}.attributes.memory: \"{memory}\" is no amount, such as 16Gi.");
+            Dictionary<string, string> share = Map(item["shareEnvironment"], at, "shareEnvironment");
+            foreach ((string name, string value) in share)
+                if (resource != WellKnown.Gpu || GivenParts.Share(value, 1000, 1) is not { } whole || whole.Contains("$(", StringComparison.Ordinal))
+                    throw new InvalidDataException($"{at}.shareEnvironment.{name}: only {WellKnown.Gpu} has shares, told by $(percent), $(milli), $(memoryMi) and $(memoryBytes).");
             devices.Add(new DeclaredDevice
             {
                 Device = new NodeDevice { Resource = resource, Id = id, Numa = item["numa"] is JsonValue numa && numa.TryGetValue(out int number) ? number : null, Attributes = attributes.Count > 0 ? attributes : null },
                 Paths = [.. (item["paths"] as JsonArray ?? []).Select((p, n) => Text(p, at, $"paths[{n}]"))],
                 Environment = Map(item["environment"], at, "environment"),
+                ShareEnvironment = share,
             });
         }
         return devices;

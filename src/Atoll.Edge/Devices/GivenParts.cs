@@ -52,6 +52,7 @@ internal static class GivenParts
         {
             if (!(resource == WellKnown.Gpu ? s_gpu : [resource]).Any(r => PodResources.Request(container, r) > Quantity.Zero))
                 continue;
+            (long milli, long bytes) = resource == WellKnown.Gpu ? (PodResources.Request(container, WellKnown.GpuMilli).Value, PodResources.Request(container, WellKnown.GpuMemory).Value) : default;
             List<string> ids = Of(pod)?.Devices?.GetValueOrDefault(resource) ?? throw new UnresolvedException($"no {resource} was given to the pod: its annotation {Allocation.Annotation} names none");
             foreach (string id in ids)
             {
@@ -59,14 +60,31 @@ internal static class GivenParts
                 paths.AddRange(device.Paths.Except(paths));
                 foreach (KeyValuePair<string, string> pair in device.Environment)
                     environment[pair.Key] = environment.TryGetValue(pair.Key, out string? before) ? $"{before},{pair.Value}" : pair.Value;
+                if (milli > 0 || bytes > 0)
+                    foreach (KeyValuePair<string, string> pair in device.ShareEnvironment)
+                        if (Share(pair.Value, milli, bytes) is { } value)
+                            environment[pair.Key] = value;
             }
             environment[Name(resource)] = string.Join(',', ids);
-            if (resource == WellKnown.Gpu && PodResources.Request(container, WellKnown.GpuMilli).Value is > 0 and long milli)
+            if (milli > 0)
                 environment[Name(WellKnown.GpuMilli)] = milli.ToString(CultureInfo.InvariantCulture);
-            if (resource == WellKnown.Gpu && PodResources.Request(container, WellKnown.GpuMemory).Value is > 0 and long bytes)
+            if (bytes > 0)
                 environment[Name(WellKnown.GpuMemory)] = bytes.ToString(CultureInfo.InvariantCulture);
         }
         return (paths, environment);
+    }
+
+    /// <summary>A value with what was asked for in its places; null when it has a place for what was not. Percent of a GPU is at least 1, MiB are rounded down.</summary>
+    internal static string? Share(string value, long milli, long bytes)
+    {
+        foreach ((string place, long amount, bool asked) in ((string, long, bool)[])[
+            ("$(percent)", Math.Max(1, milli / 10), milli > 0), ("$(milli)", milli, milli > 0), ("$(memoryMi)", bytes >> 20, bytes > 0), ("$(memoryBytes)", bytes, bytes > 0)])
+        {
+            if (!asked && value.Contains(place, StringComparison.Ordinal))
+                return null;
+            value = value.Replace(place, amount.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+        }
+        return value;
     }
 
     /// <summary>Name of the variable that names a container's devices: EDGE_ATOLL_DEV_GPU for edge.atoll.dev/gpu.</summary>

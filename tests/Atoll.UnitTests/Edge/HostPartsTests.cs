@@ -54,8 +54,35 @@ public sealed class HostPartsTests : IDisposable
     [InlineData("""{"devices":[{"resource":"a.b/c","id":"x y"}]}""", "devices[0].id")]
     [InlineData("""{"devices":[{"resource":"a.b/c","id":"x"},{"resource":"a.b/c","id":"x"}]}""", "twice")]
     [InlineData("""{"devices":[{"resource":"a.b/c","id":"x","attributes":{"memory":"much"}}]}""", "no amount")]
+    [InlineData("""{"devices":[{"resource":"a.b/c","id":"x","shareEnvironment":{"A":"1"}}]}""", "shareEnvironment.A")]
+    [InlineData("""{"devices":[{"resource":"edge.atoll.dev/gpu","id":"x","shareEnvironment":{"A":"$(cores)"}}]}""", "shareEnvironment.A")]
     public void A_wrong_declaration_is_named(string json, string words) =>
         Assert.Contains(words, Assert.Throws<InvalidDataException>(() => DeclaredDevices.Parse(JsonNode.Parse(json), "f")).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("255", "8Gi", "25", "0=8192M")]
+    [InlineData("5", null, "1", null)]
+    [InlineData(null, "1500Mi", null, "0=1500M")]
+    public void A_share_of_a_GPU_is_told_to_what_enforces_it(string? milli, string? memory, string? percent, string? limit)
+    {
+        IReadOnlyList<DeclaredDevice> devices = DeclaredDevices.Parse(JsonNode.Parse("""
+            {"devices":[{"resource":"edge.atoll.dev/gpu","id":"g0","attributes":{"memory":"16Gi"},"paths":["/dev/null"],"environment":{"VISIBLE":"0"},
+              "shareEnvironment":{"PERCENT":"$(percent)","LIMIT":"0=$(memoryMi)M"}},
+             {"resource":"edge.atoll.dev/gpu","id":"g1","paths":["/dev/zero"],"environment":{"VISIBLE":"1"}}]}
+            """), "f");
+        var requests = new Dictionary<string, string>();
+        if (milli is not null)
+            requests[WellKnown.GpuMilli] = milli;
+        if (memory is not null)
+            requests[WellKnown.GpuMemory] = memory;
+        var pod = new Pod { Spec = new PodSpec { Containers = [new Container { Name = "c", Resources = new ResourceRequirements { Requests = requests } }, new Container { Name = "whole", Resources = new ResourceRequirements { Requests = new() { [WellKnown.Gpu] = "1" } } }] } };
+        pod.Metadata.Annotations = new() { [Allocation.Annotation] = new Allocation { Devices = new() { [WellKnown.Gpu] = ["g0"] } }.ToString() };
+        (IReadOnlyList<string> paths, IReadOnlyDictionary<string, string> env) = GivenParts.Devices(pod, pod.Spec.Containers[0], devices);
+        // Of the one GPU alone, and of the share as it was asked for.
+        Assert.Equal(["/dev/null"], paths);
+        Assert.Equal(("0", percent, limit), (env["VISIBLE"], env.GetValueOrDefault("PERCENT"), env.GetValueOrDefault("LIMIT")));
+        Assert.DoesNotContain("PERCENT", GivenParts.Devices(pod, pod.Spec.Containers[1], devices).Environment.Keys);
+    }
 
     [Fact]
     public void A_container_gets_the_devices_NUMA_nodes_and_cores_that_its_pod_was_given()
