@@ -27,6 +27,8 @@ internal sealed class Reader(IStore store, CacheFeed feed, Func<ResourceType, Re
         if (await WaitForAsync(resourceVersion, cancellation).ConfigureAwait(false) is { } error)
             return error;
         CachedObject? found = cacheOf(type).Get(Keys.Local(ns, name));
+        if (found is null && type == Kinds.Lease && ns == NodeLease.Namespace && cacheOf(Kinds.Node).Get(Keys.Local(null, name)) is { } node)
+            return NodeLease.Of(node, Keys.Local(ns, name), time.GetUtcNow());
         return found is null ? ApiStatus.NotFound(type, name) : found;
     }
 

@@ -39,6 +39,25 @@ public sealed class HttpReadTests : HttpTestBase
     }
 
     [Fact]
+    public async Task A_node_has_a_lease_without_beats_that_are_stored()
+    {
+        const string Lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n";
+        await Expect(404, "GET", Lease);
+        KubeObject node = await Make(Kinds.Node, Json("""{"apiVersion":"v1","kind":"Node","metadata":{"name":"n"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}"""));
+        long before = Store.CurrentRevision;
+        JsonObject lease = await Expect(200, "GET", Lease);
+        Assert.Equal(("n", node.ResourceVersion), ((string?)lease["spec"]!["holderIdentity"], (string?)lease["metadata"]!["resourceVersion"]));
+        Assert.True(Atoll.Api.KubeTime.TryParse((string?)lease["spec"]!["renewTime"], out DateTimeOffset renewed) && renewed >= node.Metadata.CreationTimestamp);
+        Assert.Equal(before, Store.CurrentRevision);
+        // Once it is silent, since when.
+        await Expect(200, "PATCH", "/api/v1/nodes/n/status", """{"status":{"conditions":[{"type":"Ready","status":"Unknown","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}""", "application/merge-patch+json");
+        Assert.Equal("2026-01-02T03:04:05.000000Z", (string?)(await Expect(200, "GET", Lease))["spec"]!["renewTime"]);
+        await Expect(404, "GET", Lease.Replace("kube-node-lease", "default", StringComparison.Ordinal));
+        await Expect(200, "DELETE", "/api/v1/nodes/n");
+        await Expect(404, "GET", Lease);
+    }
+
+    [Fact]
     public async Task A_version_asks_for_a_moment()
     {
         await Make(Kinds.ConfigMap, ConfigMap("a"));
