@@ -223,9 +223,10 @@ namespace Atoll.Bench.Scheduling
             - Preemption: every node is filled with four pods of 900m of priority 0; pods of 3 cores and priority 10 come. Victims go at once.
             - Time is what the process had of its core (CLOCK_PROCESS_CPUTIME_ID, all its threads), so a busy machine does not count.
             - Start of a centre: store file with 5,000 nodes and 100,000 bound pods; the server, every mirror and controller start, and one
-              pod waits. What costs is one pass over each pod's bytes, and its place in the snapshot. The process has filled the store before,
-              so its code is compiled, as the centre's is ahead; its settings of the compiler are the centre's. As there, the collector
-              begins when half a GiB is allocated.
+              pod waits. What costs is one pass over each pod's bytes, and its place in the snapshot. As with every case, one start goes
+              before and does not count; what the first start of a process costs above that is the runtime's: compiling, loading
+              types (`--fill=FILE`, then `--start=FILE`). Settings of the compiler are the centre's; as there, the collector begins when
+              half a GiB is allocated.
             - One decision: a plan of a single pod from a new fork, with one pod on each node; 2,500 sites at 100,000 nodes, 3 at 5,000.
 
             """;
