@@ -49,6 +49,9 @@ internal static class FirstPlan
         {
             foreach (string part in (string[])["", ".epoch"])
                 File.Copy(file + part, Path.Combine(path, "store.db" + part));
+            // A store that was closed is on its disk; a checkpoint would wait for what was copied a moment ago.
+            using (FileStream copied = File.Open(Path.Combine(path, "store.db"), FileMode.Open, FileAccess.ReadWrite))
+                copied.Flush(flushToDisk: true);
             GC.Collect();
             return await MeasureAsync(Path.Combine(path, "store.db")).ConfigureAwait(false);
         }
