@@ -15,7 +15,7 @@ namespace Atoll.Cloud.Server;
 /// </summary>
 /// <param name="time">Clock of the patience.</param>
 /// <param name="patience">Whoever waited longer than this is hung up on.</param>
-/// <param name="most">So many wait; whoever comes then is hung up on at once.</param>
+/// <param name="most">So many sites wait, and as many others; whoever comes then is hung up on at once.</param>
 /// <param name="isBusy">True while so much waits for a thread that no site is called in.</param>
 internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, Func<bool> isBusy) : IThreadPoolWorkItem
 {
@@ -24,8 +24,8 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
     /// <summary>However busy it is, a site is called in so often: a centre that is busy for long is not to lose its sites.</summary>
     private static readonly TimeSpan s_atLeast = TimeSpan.FromMilliseconds(25);
 
-    private readonly ConcurrentStack<Turn> _people = new(), _sites = new();
-    private int _count, _isCalling;
+    private readonly Line _people = new(), _sites = new();
+    private int _isCalling;
     private long _lastSite = time.GetTimestamp();
 
     /// <summary>
@@ -40,10 +40,12 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
         bool isHeld = false;
         while (_people.TryPop(out Turn? next) || (!_sites.IsEmpty && !(isHeld = isBusy() && time.GetElapsedTime(_lastSite) < s_atLeast) && _sites.TryPop(out next)))
         {
-            if (next.Line == _sites)
+            Interlocked.Decrement(ref next.Line.Count);
+            bool isLate = next.HasLeft || time.GetElapsedTime(next.Since) > patience;
+            // Who has left takes nobody's turn: thousands of them would keep those that are there waiting, and out.
+            if (next.Line == _sites && !isLate)
                 _lastSite = time.GetTimestamp();
-            Interlocked.Decrement(ref _count);
-            next.Begin(isLate: next.HasLeft || time.GetElapsedTime(next.Since) > patience);
+            next.Begin(isLate);
         }
         // Before the last look: whoever comes after it finds nobody calling.
         Interlocked.Exchange(ref _isCalling, 0);
@@ -67,9 +69,9 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
 
     private void Wait(Turn turn)
     {
-        if (Interlocked.Increment(ref _count) > most)
+        if (Interlocked.Increment(ref turn.Line.Count) > most)
         {
-            Interlocked.Decrement(ref _count);
+            Interlocked.Decrement(ref turn.Line.Count);
             ThreadPool.UnsafeQueueUserWorkItem(static turn => turn.Begin(isLate: true), turn, preferLocal: false);
             return;
         }
@@ -78,13 +80,19 @@ internal sealed class Admission(TimeProvider time, TimeSpan patience, int most, 
         Call();
     }
 
+    /// <summary>Those that wait, and how many they are, which the stack itself would have to count.</summary>
+    internal sealed class Line : ConcurrentStack<Turn>
+    {
+        public new int Count;
+    }
+
     /// <summary>One turn. It waits only from when it is known what goes on with it: so it never goes on where it was asked for.</summary>
-    internal sealed class Turn(Admission door, ConcurrentStack<Turn> line, CancellationToken left) : ICriticalNotifyCompletion
+    internal sealed class Turn(Admission door, Line line, CancellationToken left) : ICriticalNotifyCompletion
     {
         private Action? _goOn;
         private bool _isLate;
 
-        public ConcurrentStack<Turn> Line => line;
+        public Line Line => line;
 
         public long Since { get; set; }
 

@@ -91,6 +91,30 @@ public sealed class AdmissionTests
     }
 
     [Fact]
+    public async Task A_door_full_of_sites_is_open_for_people_and_those_that_left_take_no_turn()
+    {
+        // It stands still: while it is busy, one site is called in at first and no other.
+        var time = new FakeTimeProvider();
+        var door = new Admission(time, TimeSpan.FromDays(1), most: 4, isBusy: () => true);
+        time.Advance(TimeSpan.FromSeconds(1));
+        using var left = new CancellationTokenSource();
+        await EnterAsync(isSite: true);
+        Task there = EnterAsync(isSite: true);
+        Task[] gone = [EnterAsync(isSite: true, left.Token), EnterAsync(isSite: true, left.Token), EnterAsync(isSite: true, left.Token)];
+        await Assert.ThrowsAsync<IOException>(() => EnterAsync(isSite: true));
+        await EnterAsync(isSite: false);
+        await left.CancelAsync();
+        // The next and only one that is called in is the one that is there, though three who left came after it.
+        time.Advance(TimeSpan.FromMilliseconds(25));
+        await EnterAsync(isSite: false);
+        await there.WaitAsync(TestContext.Current.CancellationToken);
+        foreach (Task one in gone)
+            await Assert.ThrowsAsync<IOException>(() => one);
+
+        async Task EnterAsync(bool isSite, CancellationToken token = default) => await door.EnterAsync(isSite, token);
+    }
+
+    [Fact]
     public async Task People_come_before_sites_and_sites_only_while_little_waits_for_a_thread()
     {
         var time = new FakeTimeProvider();
