@@ -79,6 +79,11 @@ internal sealed class UplinkState
         foreach (string uid in batch.Orphans)
             if (Outbox.Held.TryGetValue(uid, out HeldItem? held))
                 writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), LinkRecords.Write(held with { Orphan = true })));
+        foreach (string uid in Overwritten(batch))
+        {
+            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), null));
+            Outbox.Release(uid);
+        }
         if (batch.Sequence != Sequence)
             writes.Add(new StoreWrite(LinkRecords.SequenceKey, LinkRecords.Write(batch.Sequence)));
         Remember(batch);
@@ -173,6 +178,22 @@ internal sealed class UplinkState
                 writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
             }
         return writes;
+    }
+
+    // What has no status of its own and whose name another one has now is not here any more, whether its removal was told or not: to be held for having
+    // it would mean never to get it again, from a parent that is put back to when it was there.
+    private List<string> Overwritten(ScopeBatch batch)
+    {
+        var names = new Dictionary<(string Kind, string Name), string>();
+        foreach (LinkItem item in batch.Upserts)
+            if (TypeOf(item.Kind) is { } type && type != Kinds.Pod && type != Kinds.Node && type != Kinds.Site)
+                names[(item.Kind, item.Name)] = item.Uid;
+        var gone = new List<string>();
+        if (names.Count > 0)
+            foreach (HeldItem held in Outbox.Held.Values)
+                if (names.TryGetValue((held.Kind, held.Name), out string? uid) && uid != held.Uid)
+                    gone.Add(held.Uid);
+        return gone;
     }
 
     private void Remember(ScopeBatch batch)

@@ -81,6 +81,17 @@ public sealed class SiteOutboxTests
         Assert.Equal("status", _outbox.Read("r")!.Operation);
     }
 
+    /// <summary>Seed 14769 of the simulation: a parent that was put back to the older one would have believed that the site has it.</summary>
+    [Fact]
+    public void What_another_of_its_name_has_overwritten_is_held_no_more()
+    {
+        var state = new UplinkState();
+        state.Take(Batch(new LinkItem("secrets", "default/s", "old", 1, "{}"u8.ToArray()), new LinkItem("configmaps", "default/s", "other", 1, "{}"u8.ToArray())), _ => { });
+        ImportBatch import = state.Take(Batch(new LinkItem("secrets", "default/s", "new", 2, "{}"u8.ToArray())), _ => { });
+        Assert.Equal(["new", "other"], state.Outbox.Held.Keys.Order());
+        Assert.Contains(import.Writes, w => w.Value is null && w.Key.Span.SequenceEqual(LinkRecords.Key(LinkRecords.HeldPrefix, "old").Span));
+    }
+
     [Fact]
     public void What_took_a_lost_pods_name_speaks_for_it_and_only_once_a_majority_knows_of_it()
     {
@@ -104,9 +115,9 @@ public sealed class SiteOutboxTests
         // The parent has forced the lost one away: only that is removed, and the answer to the replacement says what becomes of this one.
         state.Changed(Kinds.Pod, null, Identity("r", "p", null));
         Assert.Equal("p", Assert.Single(state.Take(Batch() with { Removals = ["p"] }, _ => { }).Deletes).Uid);
-
-        static ScopeBatch Batch(params LinkItem[] upserts) => new(1, LinkSequence.None, upserts, [], []);
     }
+
+    private static ScopeBatch Batch(params LinkItem[] upserts) => new(1, LinkSequence.None, upserts, [], []);
 
     private static KubeObject Identity(string uid, string? replaces, string? fencing)
     {
