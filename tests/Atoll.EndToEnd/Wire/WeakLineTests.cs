@@ -48,7 +48,7 @@ public sealed class WeakLineTests(LocalRig rig, ITestOutputHelper output)
                 output.WriteLine($"exec echo p50 {p50:0} ms, p95 {p95:0} ms; ConfigMap change {change:0.0} s; {lines} log lines in order, the latest {late:0.0} s old; meanwhile {content} bytes of the download; lost packets up {weak.Line.Up.Lost} by the line, {lostUp?.ToString(CultureInfo.InvariantCulture) ?? "none"} by the kernel, of {weak.Line.Up.Lost + weak.Line.Up.Passed}, down {weak.Line.Down.Lost}, {lostDown?.ToString(CultureInfo.InvariantCulture) ?? "none"}, of {weak.Line.Down.Lost + weak.Line.Down.Passed}");
                 Assert.True(p95 < 1500, $"exec echo p95 {p95} ms");
                 Assert.True(change < 5, $"a ConfigMap change took {change} s");
-                Assert.True(late < 5, $"the log is {late} s behind");
+                Assert.True(late < 10, $"the log is {late} s behind");
                 Assert.True(content > 50_000, $"the download got only {content} bytes");
                 Assert.Equal(downs, await weak.CountAsync("is down"));
                 Assert.True((lostUp ?? weak.Line.Up.Lost) > 0 && (lostDown ?? weak.Line.Down.Lost) > 0, "nothing was lost");
