@@ -68,7 +68,7 @@ internal static class FirstPlan
         // Both as a centre does.
         RecentForms.SetCapacity(16_384);
         if (GCSettings.LatencyMode != GCLatencyMode.NoGCRegion)
-            GC.TryStartNoGCRegion(512 << 20, 128 << 20);
+            GC.TryStartNoGCRegion(1 << 30, 256 << 20);
         long begin = Stopwatch.GetTimestamp();
         TimeSpan processor = Processor.Time;
         await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true }).ConfigureAwait(false);

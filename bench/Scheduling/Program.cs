@@ -226,7 +226,7 @@ namespace Atoll.Bench.Scheduling
               pod waits. What costs is one pass over each pod's bytes, and its place in the snapshot. As with every case, one start goes
               before and does not count; what the first start of a process costs above that is the runtime's: compiling, loading
               types (`--fill=FILE`, then `--start=FILE`). Settings of the compiler are the centre's; as there, the collector begins when
-              half a GiB is allocated.
+              a GiB is allocated.
             - One decision: a plan of a single pod from a new fork, with one pod on each node; 2,500 sites at 100,000 nodes, 3 at 5,000.
 
             """;

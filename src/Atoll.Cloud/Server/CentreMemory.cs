@@ -9,7 +9,7 @@ namespace Atoll.Cloud.Server;
 /// </summary>
 internal static class CentreMemory
 {
-    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 30, Start = 512 << 20;
+    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 30, Start = 1L << 30;
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5), s_pause = TimeSpan.FromMinutes(2);
     private static volatile bool s_settled;
 
@@ -17,7 +17,7 @@ internal static class CentreMemory
     public static bool IsSettled => s_settled;
 
     /// <summary>
-    /// Before the store is read: lets the collector begin when half a GiB is allocated, or a quarter of the memory that there is. Nearly
+    /// Before the store is read: lets the collector begin when a GiB is allocated, or a quarter of the memory that there is. Nearly
     /// all that a start reads stays, and each collection would walk through it while everybody waits. Ended by the first collection.
     /// </summary>
     public static void SpareStart()
