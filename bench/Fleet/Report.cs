@@ -125,7 +125,7 @@ internal static class Report
         - Steady is measured once the centre is calm after the first sync and has given back what that needed (`atoll_memory_settled`). Bytes are
           those that TCP carries (payload, TLS included, without IP and TCP headers). Processor time is that of the centre's process, all threads.
         - Restart: SIGKILL, start again at once. The clock runs from the start of the new process; sites dial with their ordinary back-off (full
-          jitter, up to 8 s while nobody listens), and wait up to 25 s for their turn. Meanwhile a process of its own calls the API from the first moment that it answers: each
+          jitter, up to 8 s while nobody listens), and wait up to 45 s for their turn. Meanwhile a process of its own calls the API from the first moment that it answers: each
           100 ms, whether those before are answered or not, it reads one pod, lists 500, reads one pod over a new connection, or writes.
         - Pods a second: one client process with 64 callers over HTTP/2 connections that are kept alive, after one run of the same to warm up;
           until a watch has shown each pod with its node.

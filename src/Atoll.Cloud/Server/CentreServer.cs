@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
@@ -19,6 +20,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Yarp.ReverseProxy.Forwarder;
@@ -51,6 +53,9 @@ internal static class CentreServer
         CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
         var tokens = new AccessTokens(options.State);
         await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "atoll.db"), time, cancellation);
+        // Whoever comes while the store is read waits in the backlog, and a site has its turn as soon as there are any: refused, it would come again
+        // and again, and at last some seconds late.
+        using Socket listening = Listen(options.Listen);
 
         PodTunnel? tunnel = null;
         Enrolment? enrolment = null;
@@ -71,7 +76,7 @@ internal static class CentreServer
         var witness = new Witness(enrolment, hub, time);
 
         var orchestration = new OrchestrationHost(api.As(Identity.Trusted("system:controllers")), time, Random.Shared, loggers);
-        await using WebApplication app = Build(options, certificates, loggers, context => RouteAsync(context, api, requests, hub, enrolment, witness, relay, orchestration.Placement, loggers));
+        await using WebApplication app = Build(options, listening, certificates, loggers, context => RouteAsync(context, api, requests, hub, enrolment, witness, relay, orchestration.Placement, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Task hubTask = hub.RunAsync(stop.Token);
@@ -95,6 +100,20 @@ internal static class CentreServer
         {
             await stop.CancelAsync();
             await app.StopAsync(CancellationToken.None);
+        }
+    }
+
+    private static Socket Listen(IPEndPoint address)
+    {
+        try
+        {
+            Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(address);
+            socket.Listen(MaxAtDoor);
+            return socket;
+        }
+        catch (SocketException e)
+        {
+            throw new IOException($"cannot listen at {address}: {e.Message}; stop what does, or give another --listen", e);
         }
     }
 
@@ -134,7 +153,7 @@ internal static class CentreServer
         await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub")), hub.SessionOptions, hub.TrafficOf(site.Name), relay, TimeProvider.System, Random.Shared, hub.Stopping);
     }
 
-    private static WebApplication Build(CentreOptions options, ServerCertificates certificates, ILoggerFactory loggers, RequestDelegate handle)
+    private static WebApplication Build(CentreOptions options, Socket listening, ServerCertificates certificates, ILoggerFactory loggers, RequestDelegate handle)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
@@ -142,7 +161,7 @@ internal static class CentreServer
         // A site that has no other centre waits as long as this, and one that has hangs up long before, which costs nothing.
         var door = new Door(new Admission(TimeProvider.System, LinkDialer.Patience, MaxAtDoor, static () => ThreadPool.PendingWorkItemCount > MaxWaiting), TimeProvider.System);
         // Thousands may dial in the same moment: what does not fit into the backlog is tried again by TCP a second later, at best.
-        builder.WebHost.UseSockets(sockets => sockets.Backlog = MaxAtDoor).UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
+        builder.WebHost.UseSockets(sockets => (sockets.Backlog, sockets.CreateBoundListenSocket) = (MaxAtDoor, _ => listening)).UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = null; // The API limits bodies itself, with a Status.

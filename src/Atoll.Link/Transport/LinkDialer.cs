@@ -70,7 +70,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
     /// How long a site that has one parent only waits once that has taken its connection: a parent to which thousands return takes them in one
     /// after the other, and to hang up and dial again costs both ends what they did, and the site its turn.
     /// </summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(45);
 
     /// <summary>What a dialler names beside HTTP/1.1: a parent that has many at its door knows by it who is a site.</summary>
     public static readonly SslApplicationProtocol Protocol = new("atoll-link/1");
