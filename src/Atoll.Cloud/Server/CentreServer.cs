@@ -37,7 +37,7 @@ internal sealed record CentreOptions(string State, IPEndPoint Listen, IReadOnlyL
 /// </summary>
 internal static class CentreServer
 {
-    /// <summary>Connections that wait for their turn, and as many more that wait for us to take them in.</summary>
+    /// <summary>Sites that wait for their turn, as many others, and as many more that wait for us to take them in.</summary>
     private const int MaxAtDoor = 4096;
 
     /// <summary>While more pieces of work than these wait for a thread, no site is called in.</summary>
@@ -103,7 +103,8 @@ internal static class CentreServer
         }
     }
 
-    private static Socket Listen(IPEndPoint address)
+    /// <summary>Takes connections at an address; nobody accepts them yet. Throws <see cref="IOException"/> that says what to do.</summary>
+    internal static Socket Listen(IPEndPoint address)
     {
         try
         {

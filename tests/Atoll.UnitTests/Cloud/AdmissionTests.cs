@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
 using Atoll.Cloud.Server;
 using Atoll.Link;
 using Microsoft.Extensions.Time.Testing;
@@ -35,6 +37,24 @@ public sealed class AdmissionTests
             Interlocked.Increment(ref waiting);
             await line.Task;
         }
+    }
+
+    /// <summary>While a centre reads its store: whoever dials has a connection, which waits for the server to take it from the same socket.</summary>
+    [Fact]
+    public async Task Connections_are_taken_before_anybody_accepts_them_and_an_address_in_use_is_named()
+    {
+        using Socket listening = CentreServer.Listen(new IPEndPoint(IPAddress.Loopback, 0));
+        var address = (IPEndPoint)listening.LocalEndPoint!;
+        using var site = new TcpClient();
+        await site.ConnectAsync(address, TestContext.Current.CancellationToken);
+        await site.GetStream().WriteAsync("early"u8.ToArray(), TestContext.Current.CancellationToken);
+        IOException refused = Assert.Throws<IOException>(() => CentreServer.Listen(address));
+        Assert.Contains($"cannot listen at {address}", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("--listen", refused.Message, StringComparison.Ordinal);
+        using Socket taken = await listening.AcceptAsync(TestContext.Current.CancellationToken);
+        byte[] said = new byte[5];
+        Assert.Equal(5, await taken.ReceiveAsync(said, TestContext.Current.CancellationToken));
+        Assert.Equal("early"u8.ToArray(), said);
     }
 
     [Fact]
