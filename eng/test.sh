@@ -1,7 +1,8 @@
 #!/bin/bash
 # Builds everything and runs every test project; ends with "N passed, N failed, N skipped". The end-to-end tests wait more than
 # they work, so they run as three processes: the longest waits beside everything from the start, the tests of sites and the rest
-# beside each other at the end. Each has installations of its own. Kept going after a failure, so that one run tells everything.
+# beside each other at the end, with the simulation, whose time is virtual. Each has installations of its own. Kept going after a
+# failure, so that one run tells everything.
 # ATOLL_SOAK=1 asks for the long forms.
 set -u
 cd "$(dirname "$0")/.."
@@ -34,16 +35,21 @@ begin() { as=$root run Atoll.EndToEnd "${@:2}" >"$out/$1.log" 2>&1 & }
 # Those that wait long, or burn cpu: nothing that is timed runs beside them.
 begin Waits --filter-class '*.SoakTests' '*.BudgetTests' '*.CentreKillTests' '*.ColocationTests'
 waits=$!
-for name in Atoll.UnitTests Atoll.Simulation Atoll.Conformance; do
+for name in Atoll.UnitTests Atoll.Conformance; do
   echo "running $name"
   run "$name" >"$out/$name.log" 2>&1
   tally "$name" $?
 done
 echo "running the end-to-end tests"
+# It takes what processor time the others leave.
+as="nice -n 19" run Atoll.Simulation >"$out/Atoll.Simulation.log" 2>&1 &
+simulation=$!
 begin Sites --filter-namespace Atoll.EndToEnd.Sites --filter-not-class '*.CentreKillTests'
 sites=$!
 begin Others --filter-not-namespace Atoll.EndToEnd.Sites --filter-not-class '*.SoakTests' '*.BudgetTests' '*.ColocationTests'
 others=$!
+wait $simulation
+tally Atoll.Simulation $?
 wait $waits
 tally Waits $?
 wait $others
