@@ -153,6 +153,9 @@ public sealed class SiteOrphan
 
     /// <summary>Identity.</summary>
     public string Uid { get; set; } = "";
+
+    /// <summary>Why the operator's word on it could not be carried out, or null.</summary>
+    public string? Message { get; set; }
 }
 
 /// <summary>The address through which a site reaches its parent.</summary>

@@ -21,7 +21,7 @@ internal static class OrphanCommand
         var command = new Command("orphans", """
             List what a site keeps that this centre does not know, as after the centre was put back to an older state, and decide
             about it. Nothing is stopped or taken in without a decision. A decision waits for a site that is not connected. What
-            an adopted pod refers to is adopted with it.
+            an adopted pod refers to is adopted with it. What cannot be adopted is shown with the reason, and tried again.
 
             Examples:
               atoll site orphans lyon-1
@@ -84,9 +84,9 @@ internal static class OrphanCommand
         }
         var list = new JsonArray();
         foreach (SiteOrphan orphan in orphans)
-            list.Add(new JsonObject { ["resource"] = orphan.Resource, ["name"] = orphan.Name, ["uid"] = orphan.Uid, ["decision"] = decisions.GetValueOrDefault(orphan.Uid) });
-        Printer.Print(form, new JsonObject { ["site"] = value.Name, ["orphans"] = list }, ["ORPHAN", "UID", "DECISION"],
-            orphans.Select(o => (IReadOnlyList<string>)[$"{o.Resource}/{o.Name}", o.Uid, decisions.GetValueOrDefault(o.Uid) ?? "-"]));
+            list.Add(new JsonObject { ["resource"] = orphan.Resource, ["name"] = orphan.Name, ["uid"] = orphan.Uid, ["decision"] = decisions.GetValueOrDefault(orphan.Uid), ["message"] = orphan.Message });
+        Printer.Print(form, new JsonObject { ["site"] = value.Name, ["orphans"] = list }, ["ORPHAN", "UID", "DECISION", "WHY NOT YET"],
+            orphans.Select(o => (IReadOnlyList<string>)[$"{o.Resource}/{o.Name}", o.Uid, decisions.GetValueOrDefault(o.Uid) ?? "-", o.Message ?? "-"]));
         if (form == "table" && decided > 0)
             Console.WriteLine(site.Status?.Phase == "Connected" ? "\nThis is carried out now." : $"\nThis is carried out when site {value.Name} is connected.");
     }

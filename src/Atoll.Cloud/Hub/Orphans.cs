@@ -34,6 +34,9 @@ internal sealed class Orphans(IResources resources, ILogger logger)
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Dictionary<string, HeldItem>> _offered = new(StringComparer.Ordinal);
 
+    // By the UID of what is kept.
+    private readonly Dictionary<string, string> _refused = new(StringComparer.Ordinal);
+
     /// <summary>A site told all that it keeps.</summary>
     public void Offer(string site, IReadOnlyList<HeldItem> items)
     {
@@ -48,6 +51,13 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             return _offered.TryGetValue(site, out Dictionary<string, HeldItem>? items) ? [.. items.Values.OrderBy(i => i.Kind, StringComparer.Ordinal).ThenBy(i => i.Name, StringComparer.Ordinal)] : null;
     }
 
+    /// <summary>Why the operator's word on an orphan could not be carried out when it was last tried, or null.</summary>
+    public string? WhyNot(string uid)
+    {
+        lock (_lock)
+            return _refused.GetValueOrDefault(uid);
+    }
+
     /// <summary>Carries out the operator's word as far as the site can be reached, and forgets what has become known here.</summary>
     public async Task ReconcileAsync(KubeObject site, IOrphanSite? session, Func<string, bool> isInScope, CancellationToken cancellation)
     {
@@ -56,6 +66,9 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             if (isInScope(item.Uid))
                 Forget(site.Name, item.Uid);
         List<OrphanDecision> decisions = site.View(ApiJson.Default.Site).Spec.Orphans ?? [];
+        foreach (HeldItem item in offered)
+            if (!decisions.Exists(d => d.Uid == item.Uid && d.Action == "Adopt"))
+                Refuse(item.Uid, null);
         if (decisions.Count == 0 || session is null || Of(site.Name) is null)
             return;
         Dictionary<string, HeldItem> open = Of(site.Name)!.ToDictionary(i => i.Uid, StringComparer.Ordinal);
@@ -91,7 +104,10 @@ internal sealed class Orphans(IResources resources, ILogger logger)
         while (waiting.TryDequeue(out HeldItem? item))
         {
             if (Array.Find(s_order, t => t.GroupResource == item.Kind) is not { } type)
+            {
+                Refuse(item.Uid, $"{item.Kind} are not adopted; stop it, or make it here");
                 continue;
+            }
             (string? ns, string name) = Split(item.Name);
             ApiResult found = await there.GetAsync(type, ns, name, cancellation);
             // A deletion that has begun is not taken back: the pod is being stopped already.
@@ -99,6 +115,8 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             {
                 if (found.Ok || found.IsNotFound)
                     ended.Add(item);
+                else
+                    Refuse(item.Uid, $"the site's API: {found.Error!.Message ?? found.Error.Reason}");
                 continue;
             }
             documents.Add((item, type, value));
@@ -113,6 +131,7 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             if (await TakeAsync(site, type, value, cancellation) is { } error)
             {
                 logger.LogWarning("Site {Site}: orphan {Kind} {Name} cannot be adopted: {Error}", site.Name, item.Kind, item.Name, error);
+                Refuse(item.Uid, error);
                 continue;
             }
             logger.LogInformation("Site {Site}: orphan {Kind} {Name} is adopted, as an operator said", site.Name, item.Kind, item.Name);
@@ -203,9 +222,19 @@ internal sealed class Orphans(IResources resources, ILogger logger)
 
     private void Forget(string site, string uid)
     {
+        Refuse(uid, null);
         lock (_lock)
             if (_offered.TryGetValue(site, out Dictionary<string, HeldItem>? items))
                 items.Remove(uid);
+    }
+
+    private void Refuse(string uid, string? why)
+    {
+        lock (_lock)
+            if (why is null)
+                _refused.Remove(uid);
+            else
+                _refused[uid] = why;
     }
 
     private static (string? Namespace, string Name) Split(string key)

@@ -114,7 +114,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         bool sameFacts = (facts?.Via is not { } via || (site.Status?.Parent is { } shown && shown.Address == via.Address && shown.Reason == via.Reason.ToString() && (shown.Message ?? "") == via.Detail))
             && clock?.Status == site.Status?.Conditions?.Find(c => c.Type == ClockSkewed)?.Status;
         IReadOnlyList<HeldItem>? kept = orphans.Of(value.Name);
-        bool sameOrphans = kept is null || kept.Take(MaxOrphans).Select(o => o.Uid).SequenceEqual((site.Status?.Orphans ?? []).Select(o => o.Uid));
+        bool sameOrphans = kept is null || kept.Take(MaxOrphans).Select(o => (o.Uid, orphans.WhyNot(o.Uid))).SequenceEqual((site.Status?.Orphans ?? []).Select(o => (o.Uid, o.Message)));
         if (site.Status?.Phase == phase && site.Status.Nodes == nodes && site.Status.AgentVersion == software && sameOrphans && sameFacts)
             return;
         bool moved = site.Status?.Phase != phase;
@@ -182,7 +182,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         }
         var list = new JsonArray();
         foreach (HeldItem item in kept.Take(MaxOrphans))
-            list.Add(new JsonObject { ["resource"] = item.Kind, ["name"] = item.Name, ["uid"] = item.Uid });
+            list.Add(new JsonObject { ["resource"] = item.Kind, ["name"] = item.Name, ["uid"] = item.Uid, ["message"] = orphans.WhyNot(item.Uid) });
         status["orphans"] = list.Count > 0 ? list : null;
         if (kept.Count == 0 && before is null)
             return;

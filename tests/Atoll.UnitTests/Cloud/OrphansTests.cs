@@ -84,7 +84,24 @@ public sealed class OrphansTests : IOrphanSite
         await DecideAsync("Adopt", ("pods", "p", "p1"));
         Assert.Single(_orphans.Of("s")!);
         Assert.NotNull(Decisions());
+        Assert.Equal("this centre has it on node n2; stop the one at the site", _orphans.WhyNot("p1"));
         Assert.Equal("n2", _centre.Find(Kinds.Pod, "default/p")!.View(ApiJson.Default.Pod).Spec.NodeName);
+    }
+
+    [Fact]
+    public async Task Each_that_cannot_be_adopted_says_why_until_it_can_or_the_word_is_taken_back()
+    {
+        Pod(_site, "p", "p1", "n1");
+        Pod(_site, "q", "q1", "elsewhere");
+        Pod(_centre, "p", "another", "n1");
+        await DecideAsync("Adopt", ("pods", "p", "p1"), ("pods", "q", "q1"));
+        Assert.Equal(("another object has its name here", "it is not on a node of this site"), (_orphans.WhyNot("p1"), _orphans.WhyNot("q1")));
+        Assert.Equal(2, Decisions()!.Count);
+        await _centre.DeleteAsync(Kinds.Pod, "default", "p", new DeleteOptions { GracePeriodSeconds = 0 }, default);
+        await DecideAsync("Adopt", ("pods", "p", "p1"), ("pods", "q", "q1"));
+        Assert.Equal((null, "it is not on a node of this site"), (_orphans.WhyNot("p1"), _orphans.WhyNot("q1")));
+        await DecideAsync("Stop", ("pods", "q", "q1"));
+        Assert.Null(_orphans.WhyNot("q1"));
     }
 
     private async Task DecideAsync(string action, params (string Kind, string Name, string Uid)[] kept)
