@@ -7,8 +7,17 @@ namespace Atoll.Scheduling.Offline;
 /// <param name="Gain">Value won.</param>
 internal sealed record MoveGroup(List<(MovablePod Pod, int To)> Moves, long Gain)
 {
-    /// <summary>Value won by each move; of equals the one with fewer moves first.</summary>
-    public double Score => (double)Gain / Moves.Count + 1e-6 * (64 - Moves.Count);
+    /// <summary>Value won by each move; of equals the one with fewer moves first, then the one with fewer restarts.</summary>
+    public double Score => (double)Gain / Moves.Count + 1e-6 * (64 - Moves.Count) - 1e-8 * RestartsIn(Moves);
+
+    /// <summary>How many of some moves restart the pod.</summary>
+    public static int RestartsIn(List<(MovablePod Pod, int To)> moves)
+    {
+        int restarts = 0;
+        foreach ((MovablePod pod, _) in moves)
+            restarts += pod.Restarts ? 1 : 0;
+        return restarts;
+    }
 }
 
 /// <summary>

@@ -10,7 +10,8 @@ namespace Atoll.Scheduling.Offline;
 /// <param name="Row">The pod.</param>
 /// <param name="Node">Number of its node.</param>
 /// <param name="Class">Pods of one class take the same and may go to the same nodes.</param>
-internal sealed record MovablePod(PodRow Row, int Node, PodKind Class);
+/// <param name="Restarts">It has to go before its owner makes it anew, so it is away for a while and may lose work: of pods that serve alike another moves.</param>
+internal sealed record MovablePod(PodRow Row, int Node, PodKind Class, bool Restarts);
 
 /// <summary>What pods of one class take and where they may go.</summary>
 internal sealed class PodKind(int number, long[] requests, PodSpec spec, Snapshot fleet)
@@ -93,9 +94,9 @@ internal sealed class FleetModel
                 if (movable.Reason(pod) is { } reason)
                     _staying[reason] = _staying.GetValueOrDefault(reason) + 1;
                 else
-                    Pods[n].Add(new MovablePod(pod, n, KindOf(pod)));
-            // Snapshots keep pods in no order; a plan must not depend on it.
-            Pods[n].Sort(static (a, b) => string.CompareOrdinal(a.Row.Uid, b.Row.Uid));
+                    Pods[n].Add(new MovablePod(pod, n, KindOf(pod), pod.Pod.Metadata.Controller()?.Kind != "ReplicaSet"));
+            // Snapshots keep pods in no order; a plan must not depend on it. Of one class those that move without a restart are found first.
+            Pods[n].Sort(static (a, b) => a.Restarts != b.Restarts ? a.Restarts.CompareTo(b.Restarts) : string.CompareOrdinal(a.Row.Uid, b.Row.Uid));
         }
     }
 

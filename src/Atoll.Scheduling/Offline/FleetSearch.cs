@@ -6,7 +6,7 @@ namespace Atoll.Scheduling.Offline;
 /// The search: a list of moves, each of which had room when it was put at the end, so that every list it ever holds can be
 /// carried out. It is grown greedily by groups that raise a node's value (<see cref="Emptying"/>), then, round by round, a part of
 /// it is taken out, what no longer fits goes too, a random move is tried in between, and it is grown again; a list that is
-/// worth as much with fewer moves, or more, is kept.
+/// worth as much with fewer moves, or as many and fewer restarts, or more, is kept.
 /// </summary>
 internal sealed class FleetSearch
 {
@@ -159,7 +159,7 @@ internal sealed class FleetSearch
 
     private void Keep()
     {
-        if (_room.Value < _bestValue || (_room.Value == _bestValue && _moves.Count >= Best.Count))
+        if (_room.Value < _bestValue || (_room.Value == _bestValue && (_moves.Count > Best.Count || (_moves.Count == Best.Count && MoveGroup.RestartsIn(_moves) >= MoveGroup.RestartsIn(Best)))))
             return;
         if (_room.Value == 0 && _moves.Count > 0)
             return;

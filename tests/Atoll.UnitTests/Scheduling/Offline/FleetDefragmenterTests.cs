@@ -79,6 +79,24 @@ public sealed class FleetDefragmenterTests
         Assert.Empty(Plan(nodes, [Pod("p", "a", 1, more), Pod("q", "a", 0, """{"spec":{"containers":[{"name":"c","resources":{"requests":{"edge.atoll.dev/compute":"1"}}}]},""" + more[1..])], new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 }).Moves);
     }
 
+    [Theory]
+    [InlineData("""{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"StatefulSet","name":"o","uid":"o","controller":true}]}}""")]
+    [InlineData("""{"metadata":{"ownerReferences":[{"apiVersion":"batch/v1","kind":"Job","name":"o","uid":"o","controller":true}],"annotations":{"edge.atoll.dev/may-restart":"true"}}}""")]
+    public void Of_pods_that_serve_alike_one_moves_that_needs_no_restart(string restarts)
+    {
+        var goal = new FleetGoal([(s_4c8g, 1)], 10) { Seconds = 3600 };
+        // On one node, of one class: a and z must not decide.
+        foreach ((string steady, string restarted) in ((string, string)[])[("a", "z"), ("z", "a")])
+            Assert.Equal([steady], Plan([Node("n", 5, 32, "east"), Node("m", 1, 32, "east")], [Pod(steady, "n", 1), Pod(restarted, "n", 1, restarts)], goal).Moves.Select(m => m.Pod.Name));
+        // Of another class.
+        foreach ((string steady, string restarted, int cores) in ((string, string, int)[])[("a", "z", 1), ("z", "a", 1), ("a", "z", 2), ("z", "a", 2)])
+            Assert.Equal([steady], Plan([Node("n", 6, 32, "east"), Node("m", 2, 32, "east")], [Pod(steady, "n", cores), Pod(restarted, "n", 3 - cores, restarts)], goal).Moves.Select(m => m.Pod.Name));
+        // On another node, when one alone may move.
+        foreach ((string first, string second) in ((string, string)[])[("a", restarts), (restarts, "a")])
+            Assert.Equal(["steady"], Plan([Node("n", 4, 32, "east"), Node("o", 4, 32, "east"), Node("m", 1, 32, "east")],
+                [first == "a" ? Pod("steady", "n", 1) : Pod("other", "n", 1, first), second == "a" ? Pod("steady", "o", 1) : Pod("other", "o", 1, second)], goal).Moves.Select(m => m.Pod.Name));
+    }
+
     [Fact]
     public void Normalised_cores_are_moved_for_and_with()
     {
