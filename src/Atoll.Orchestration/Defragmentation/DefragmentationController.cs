@@ -4,8 +4,10 @@ using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Orchestration.Jobs;
 using Atoll.Orchestration.Loop;
 using Atoll.Orchestration.Pods;
+using Atoll.Orchestration.StatefulSets;
 using Atoll.Scheduling.Online;
 
 namespace Atoll.Orchestration.Defragmentation;
@@ -153,7 +155,7 @@ internal sealed class DefragmentationController : Controller
             move.Replacement ??= view.Replacement?.Name;
             (move.State, move.Message, move.FinishedAt) = ("Done", why, Cluster.Now);
             _computer.Measure(spec, status);
-            Cluster.Events.Normal(plan, "Moved", $"Step {move.Step}: {move.Namespace}/{move.Pod} went from {move.From} to {move.To} as {move.Replacement}{(why is null ? "" : $": {why}")}");
+            Cluster.Events.Normal(plan, "Moved", $"Step {move.Step}: {move.Namespace}/{move.Pod} {(move.Replacement is null ? $"left {move.From}" : $"went from {move.From} to {move.To} as {move.Replacement}")}{(why is null ? "" : $": {why}")}");
         }
         else if (act == MoveAct.TakeBack)
         {
@@ -180,7 +182,22 @@ internal sealed class DefragmentationController : Controller
         KubeObject? reservation = move.Reservation is null ? null : Cluster.Of(Kinds.Reservation).Get(move.Reservation);
         bool ours = (move.Restarts == true ? reservation : replacement)?.Metadata.Annotation(DefragmentationPlan.StepAnnotation) == StandIn.MarkOf(plan, move);
         TimeSpan timeout = spec.Limits?.StepTimeoutSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : s_defaultTimeout;
-        return new MoveView(move, pod, !NodeState.IsUnreachable(Cluster.Nodes.Get(move.From)), replacement, ours, owner is { IsDeleting: false }, Cluster.Nodes.Get(move.To), Cluster.Now, timeout) { Reservation = reservation };
+        return new MoveView(move, pod, !NodeState.IsUnreachable(Cluster.Nodes.Get(move.From)), replacement, ours, owner is { IsDeleting: false }, Cluster.Nodes.Get(move.To), Cluster.Now, timeout) { Reservation = reservation, IsWanted = pod is not null || replacement is not null || reservation is null || IsWanted(move, reservation) };
+    }
+
+    /// <summary>Whether the owner of a pod that went first makes it anew; the labels for which the room is kept tell who that is.</summary>
+    private bool IsWanted(DefragmentationMove move, KubeObject reservation)
+    {
+        Dictionary<string, string>? labels = reservation.View(ApiJson.Default.Reservation).Spec.Owners?[0].Selector?.MatchLabels;
+        if (labels?.GetValueOrDefault(StatefulPods.NameLabel) is { } identity && identity.LastIndexOf('-') is > 0 and int dash)
+            return Cluster.Of(Kinds.StatefulSet).Get($"{move.Namespace}/{identity[..dash]}") is { IsDeleting: false } set && StatefulSetView.Wants(set.View(ApiJson.Default.StatefulSet), identity);
+        if (labels?.GetValueOrDefault(KeptRoom.JobLabel) is not { } uid)
+            return true;
+        if (Cluster.Of(Kinds.Job).ByUid(uid) is not { } job)
+            return false;
+        var view = new JobView(job, job.View(ApiJson.Default.Job), [.. Cluster.Pods.In(Copy.OwnedBy(uid)).Select(p => PodState.Of(Cluster, p))], Cluster.Now);
+        // One that has no node yet may be the successor.
+        return JobPlan.WantsMore(view) || view.Active.Exists(static p => string.IsNullOrEmpty(p.View.Spec.NodeName));
     }
 
     /// <summary>The pod that was made after a pod that had to go first: the one in the room that was kept, or of the same name elsewhere.</summary>

@@ -15,7 +15,8 @@ namespace Atoll.Orchestration.Defragmentation;
 /// </summary>
 internal static class KeptRoom
 {
-    private const string JobLabel = "batch.kubernetes.io/controller-uid";
+    /// <summary>Label of a Job's pods with the Job's UID.</summary>
+    public const string JobLabel = "batch.kubernetes.io/controller-uid";
 
     /// <summary>Its document; null when no label tells the pod's successor from others.</summary>
     /// <param name="pod">The pod.</param>

@@ -44,6 +44,9 @@ internal sealed record MoveView(DefragmentationMove Move, KubeObject? Pod, bool 
 {
     /// <summary>What keeps the room for a pod that goes first, or null.</summary>
     public KubeObject? Reservation { get; init; }
+
+    /// <summary>False when the owner of a pod that went first wants no successor of it any more: it was scaled down, or has ended.</summary>
+    public bool IsWanted { get; init; } = true;
 }
 
 /// <summary>
@@ -160,6 +163,8 @@ internal static class MoveStep
     {
         if (view.Pod is { IsDeleting: false })
             return (MoveAct.Evict, null);
+        if (view.Pod is null && view.Replacement is null && !view.IsWanted)
+            return (MoveAct.Finish, "its owner wants it no more");
         if (view.Pod is not null || view.Replacement?.View(ApiJson.Default.Pod) is not { } made)
             return (MoveAct.Wait, null);
         if (made.Status?.Condition("Ready")?.Status != "True" && made.Status?.Phase != "Succeeded")

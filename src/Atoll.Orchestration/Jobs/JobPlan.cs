@@ -69,6 +69,10 @@ internal sealed record JobPlan(Condition? Finish, List<int> Create, List<PodStat
         return limit == 0 ? restarts > 0 : restarts >= limit;
     }
 
+    /// <summary>True while the Job has fewer pods than it is to have now.</summary>
+    public static bool WantsMore(JobView view) =>
+        view.Finished is null && !view.Object.IsDeleting && !view.IsSuspended && Ending(view) is null && view.Active.Count is var active && Wanted(view, active) > active;
+
     private static int Wanted(JobView view, int active) => view.Completions is { } completions
         ? Math.Max(0, Math.Min(view.Parallelism, completions - view.Succeeded))
         : view.Succeeded > 0 ? Math.Min(active, view.Parallelism) : view.Parallelism;

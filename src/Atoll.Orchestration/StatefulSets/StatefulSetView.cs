@@ -45,6 +45,11 @@ internal sealed record StatefulSetView(KubeObject Object, StatefulSet Set, strin
         && int.TryParse(pod.Name.AsSpan(set.Name.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int ordinal)
         && ordinal.ToString(CultureInfo.InvariantCulture).Length == pod.Name.Length - set.Name.Length - 1 ? ordinal : -1;
 
+    /// <summary>True when an identity, such as db-0, is one of those that the set is to have.</summary>
+    public static bool Wants(StatefulSet set, string identity) =>
+        int.TryParse(identity.AsSpan(identity.LastIndexOf('-') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int ordinal)
+        && ordinal - (set.Spec.Ordinals?.Start ?? 0) is >= 0 and int slot && slot < (set.Spec.Replicas ?? 1);
+
     /// <summary>The ordinal of one of the set's pods.</summary>
     public int Ordinal(PodState pod) => Ordinal(Object, pod.Object);
 

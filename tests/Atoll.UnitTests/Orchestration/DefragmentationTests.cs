@@ -196,6 +196,33 @@ public sealed class DefragmentationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_owner_that_wants_no_successor_any_more_ends_the_step_at_once()
+    {
+        await _world.NodeAsync("a", 4);
+        await _world.OwnedAsync(Kinds.StatefulSet, "db", "a", 1, Set);
+        await _world.OwnedAsync(Kinds.Job, "work", "a", 1, "\"completions\":1", """{"edge.atoll.dev/may-restart":"true"}""");
+        await _world.NodeAsync("b", 6);
+        // Scaled down while the evicted pod ends: nothing comes into the room that is kept. A step may take ten minutes.
+        _world.Held = static pod => pod.IsDeleting;
+        await _world.MakeAsync(Kinds.DefragmentationPlan, Fields + ",\"approved\":true}}");
+        for (int step = 0; step < 2; step++)
+        {
+            await _world.UntilAsync(() => _world.All(Kinds.Pod).Any(p => p.IsDeleting));
+            KubeObject ending = _world.All(Kinds.Pod).Single(p => p.IsDeleting);
+            bool job = ending.Metadata.Label("app") == "work";
+            await _world.PatchAsync(job ? Kinds.Job : Kinds.StatefulSet, job ? "work" : "db", job ? """{"spec":{"parallelism":0}}""" : """{"spec":{"replicas":0}}""");
+            await _world.ReleaseAsync();
+            await _world.UntilAsync(() => _world.All(Kinds.Pod).All(p => p.Uid != ending.Uid));
+            _world.Held = static pod => pod.IsDeleting;
+        }
+        await _world.UntilAsync(() => _world.Plan("p")?.Phase is "Completed" or "Failed");
+        DefragmentationPlanStatus done = _world.Plan("p")!;
+        Assert.Equal(["its owner wants it no more", "its owner wants it no more"], done.Moves!.Select(m => m.Message));
+        Assert.Equal(("Completed", (long?)2), (done.Phase, done.Effects![0].Reached));
+        await _world.UntilAsync(() => !_world.All(Kinds.Reservation).Any());
+    }
+
+    [Fact]
     public async Task A_StatefulSets_pod_that_may_not_be_evicted_stays_and_its_room_is_given_back()
     {
         await _world.NodeAsync("a", 4);
