@@ -44,12 +44,13 @@ heal: ## heal it: make heal SITE=alpha
 built:
 	@[ -x $(ATOLL) ] || { echo "error: nothing is built yet; start with: make up" >&2; exit 1; }
 
-build: $(ATOLL) $(AGENT) ## the operator's program and the native agent, in artifacts/
+build: $(ATOLL) $(AGENT) ## the operator's program and the agent, native, in artifacts/
 	@! pgrep -u "$$(id -u)" -f "[V]BCSCompiler" >/dev/null || dotnet build-server shutdown --vbcscompiler >/dev/null
 
 $(ATOLL): $(SOURCES)
-	@echo "building atoll (the centre and the operator's commands)"
-	@dotnet publish src/Atoll.Cloud -c Release -r $(RID) --self-contained false -p:PublishReadyToRun=true -p:RunAnalyzers=false -o $(OUT)/atoll -v q --nologo
+	@eng/install.sh build
+	@echo "building atoll (the centre and the operator's commands; native, takes a minute or two)"
+	@dotnet publish src/Atoll.Cloud -c Release -r $(RID) -p:RunAnalyzers=false -o $(OUT)/atoll -v q --nologo
 	@touch $@
 
 $(AGENT): $(SOURCES)

@@ -87,7 +87,7 @@ internal static class Report
             processor time grows with sites. Memory grows with objects: a pod is kept once as its bytes (about 2 KB here), with entries in the watch
             cache, the controllers' copy, the scopes and the scheduler's snapshot that share them; a connection adds its buffers. A resume costs a site
             a handshake and a digest, whatever it holds; the centre reads its store first, which grows with objects and is most of the processor
-            time of a restart, beside what the compiler takes at every start. A change of one object that every site uses is encoded once as a
+            time of a restart. A change of one object that every site uses is encoded once as a
             delta and sent once to each. A Deployment costs its pods: each is made, placed, bound, sent and reported on.
 
 

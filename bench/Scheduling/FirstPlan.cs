@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
@@ -19,6 +21,8 @@ namespace Atoll.Bench.Scheduling;
 /// </summary>
 internal static class FirstPlan
 {
+    private static readonly Regex s_told = new("First plan was carried out ([0-9]+) ms after the store was open");
+
     /// <summary>Since the store was open: the API answers, the waiting pod has its node; processor time until then, and the most memory that the process ever had.</summary>
     public readonly record struct Started(TimeSpan Served, TimeSpan Bound, TimeSpan Processor, long PeakMib);
 
@@ -83,6 +87,47 @@ internal static class FirstPlan
         await stop.CancelAsync().ConfigureAwait(false);
         await running.ConfigureAwait(false);
         return new Started(served, bound, processor, Process.GetCurrentProcess().PeakWorkingSet64 >> 20);
+    }
+
+    /// <summary>
+    /// The published centre in a process of its own, over a copy of a file that <see cref="FillAsync"/> made; the time is the centre's
+    /// own, from its log. Served is when it takes its first call, from the start of the process.
+    /// </summary>
+    public static async Task<Started> MeasureProgramAsync(string program, string file)
+    {
+        string path = Directory.CreateTempSubdirectory("atoll-first-plan-").FullName;
+        try
+        {
+            foreach (string part in (string[])["", ".epoch"])
+                File.Copy(file + part, Path.Combine(path, "atoll.db" + part));
+            using (FileStream copied = File.Open(Path.Combine(path, "atoll.db"), FileMode.Open, FileAccess.ReadWrite))
+                copied.Flush(flushToDisk: true);
+            long begin = Stopwatch.GetTimestamp();
+            using Process centre = Process.Start(new ProcessStartInfo(program, ["server", "--state", path, "--listen", "127.0.0.1:0", "--advertise", "https://127.0.0.1"]) { RedirectStandardOutput = true })!;
+            try
+            {
+                TimeSpan? served = null, bound = null;
+                while (served is null || bound is null)
+                {
+                    string line = await centre.StandardOutput.ReadLineAsync().ConfigureAwait(false) ?? throw new InvalidOperationException("the centre ended");
+                    if (line.Contains("Centre is up", StringComparison.Ordinal))
+                        served = Stopwatch.GetElapsedTime(begin);
+                    if (s_told.Match(line) is { Success: true } told)
+                        bound = TimeSpan.FromMilliseconds(int.Parse(told.Groups[1].ValueSpan, CultureInfo.InvariantCulture));
+                }
+                centre.Refresh();
+                return new Started(served.Value, bound.Value, centre.TotalProcessorTime, centre.PeakWorkingSet64 >> 20);
+            }
+            finally
+            {
+                centre.Kill();
+                await centre.WaitForExitAsync().ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            Directory.Delete(path, recursive: true);
+        }
     }
 
     public static async Task FillAsync(string file, int nodes, int pods, string more = "")

@@ -10,7 +10,8 @@ using Atoll.Scheduling.Online;
 string start = "";
 if (Value("--fill") is { } made)
 {
-    // For looking at a start by itself: `--fill=FILE --pods=250000`, then `--start=FILE --times=3` in a process that has not filled it.
+    // For looking at a start by itself: `--fill=FILE --pods=250000`, then `--start=FILE --times=3` in a process that has not filled it;
+    // with `--centre=PATH` it is the published program that starts, a process each time.
     await FirstPlan.FillAsync(made, 5_000, int.Parse(Value("--pods") ?? "100000", CultureInfo.InvariantCulture), args.Contains("--large") ? Documents.Large : "").ConfigureAwait(false);
     return;
 }
@@ -18,6 +19,12 @@ if (Value("--start") is { } kept)
 {
     for (int i = 0; i < int.Parse(Value("--times") ?? "1", CultureInfo.InvariantCulture); i++)
     {
+        if (Value("--centre") is { } centre)
+        {
+            FirstPlan.Started fresh = await FirstPlan.MeasureProgramAsync(centre, kept).ConfigureAwait(false);
+            Console.WriteLine($"first plan after {fresh.Bound.TotalMilliseconds:N0} ms, up {fresh.Served.TotalMilliseconds:N0} ms after the process's start, {fresh.Processor.TotalMilliseconds:N0} ms of all cores until then, {fresh.PeakMib} MiB at most");
+            continue;
+        }
         FirstPlan.Started began = await FirstPlan.MeasureCopyAsync(kept).ConfigureAwait(false);
         Console.WriteLine($"served {began.Served.TotalMilliseconds:N0} ms, bound {began.Bound.TotalMilliseconds:N0} ms, {began.Processor.TotalMilliseconds:N0} ms of all cores, {began.PeakMib} MiB at most; so far {GC.CollectionCount(0)}/{GC.CollectionCount(1)}/{GC.CollectionCount(2)} collections, {GC.GetTotalPauseDuration().TotalMilliseconds:N0} ms");
     }
@@ -225,7 +232,7 @@ namespace Atoll.Bench.Scheduling
             - Start of a centre: store file with 5,000 nodes and 100,000 bound pods; the server, every mirror and controller start, and one
               pod waits. What costs is one pass over each pod's bytes, and its place in the snapshot. As with every case, one start goes
               before and does not count; what the first start of a process costs above that is the runtime's: compiling, loading
-              types (`--fill=FILE`, then `--start=FILE`). Settings of the compiler are the centre's; as there, the collector begins when
+              types (`--fill=FILE`, then `--start=FILE`). As in a centre, the collector begins when
               a GiB is allocated.
             - One decision: a plan of a single pod from a new fork, with one pod on each node; 2,500 sites at 100,000 nodes, 3 at 5,000.
 

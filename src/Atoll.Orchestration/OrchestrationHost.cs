@@ -40,6 +40,7 @@ public sealed class OrchestrationHost
     private const int MaxPlanners = 4;
 
     private readonly Cluster _cluster;
+    private readonly PlacementLoop _placement;
 
     /// <summary>Prepares the controllers; nothing is read until <see cref="RunAsync"/>.</summary>
     /// <param name="resources">The API, as an identity that may do everything.</param>
@@ -50,27 +51,30 @@ public sealed class OrchestrationHost
     {
         ArgumentNullException.ThrowIfNull(resources);
         _cluster = new Cluster(resources, time, random, loggers);
+        _placement = new PlacementLoop(_cluster, Placement, planners: Math.Clamp(Environment.ProcessorCount, 1, MaxPlanners));
     }
 
     /// <summary>What placement has done so far.</summary>
     public PlacementStatistics Placement { get; } = new();
 
+    /// <summary>Ends when the first plan is carried out, or nothing waited for one, or it was asked to stop before.</summary>
+    public Task FirstPlan => _placement.Begun;
+
     /// <summary>Runs every controller until cancelled, which ends it without an exception.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        var placement = new PlacementLoop(_cluster, Placement, planners: Math.Clamp(Environment.ProcessorCount, 1, MaxPlanners));
-        List<Controller> controllers = Controllers(_cluster, placement.Fleet);
+        List<Controller> controllers = Controllers(_cluster, _placement.Fleet);
         try
         {
             // Pods wait for nodes and nobody for controllers: placement begins before they have read everything, and they read on when
             // its first plan is carried out.
             var listed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            Task mirrors = _cluster.RunAsync(() => listed.TrySetResult(), () => started.TrySetResult(), placement.Begun, cancellation);
+            Task mirrors = _cluster.RunAsync(() => listed.TrySetResult(), () => started.TrySetResult(), _placement.Begun, cancellation);
             var tasks = new List<Task> { mirrors };
             await Task.WhenAny(listed.Task, mirrors).ConfigureAwait(false);
             if (listed.Task.IsCompleted)
-                tasks.Add(Task.Run(() => placement.RunAsync(cancellation), CancellationToken.None));
+                tasks.Add(Task.Run(() => _placement.RunAsync(cancellation), CancellationToken.None));
             await Task.WhenAny(started.Task, mirrors).ConfigureAwait(false);
             if (started.Task.IsCompleted)
                 foreach (Controller controller in controllers)

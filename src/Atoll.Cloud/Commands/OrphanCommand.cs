@@ -65,9 +65,9 @@ internal static class OrphanCommand
         var all = new JsonArray();
         foreach (OrphanDecision before in site.View(ApiJson.Default.Site).Spec.Orphans ?? [])
             if (!wanted.ContainsKey(before.Uid))
-                all.Add(new JsonObject { ["uid"] = before.Uid, ["action"] = before.Action });
+                all.Add((JsonNode)new JsonObject { ["uid"] = before.Uid, ["action"] = before.Action });
         foreach ((string uid, string action) in wanted)
-            all.Add(new JsonObject { ["uid"] = uid, ["action"] = action });
+            all.Add((JsonNode)new JsonObject { ["uid"] = uid, ["action"] = action });
         // Against the version that was read: what another operator decides at the same time is not lost.
         return new JsonObject { ["metadata"] = new JsonObject { ["resourceVersion"] = site.ResourceVersion }, ["spec"] = new JsonObject { ["orphans"] = all } };
     }
@@ -84,7 +84,7 @@ internal static class OrphanCommand
         }
         var list = new JsonArray();
         foreach (SiteOrphan orphan in orphans)
-            list.Add(new JsonObject { ["resource"] = orphan.Resource, ["name"] = orphan.Name, ["uid"] = orphan.Uid, ["decision"] = decisions.GetValueOrDefault(orphan.Uid), ["message"] = orphan.Message });
+            list.Add((JsonNode)new JsonObject { ["resource"] = orphan.Resource, ["name"] = orphan.Name, ["uid"] = orphan.Uid, ["decision"] = decisions.GetValueOrDefault(orphan.Uid), ["message"] = orphan.Message });
         Printer.Print(form, new JsonObject { ["site"] = value.Name, ["orphans"] = list }, ["ORPHAN", "UID", "DECISION", "WHY NOT YET"],
             orphans.Select(o => (IReadOnlyList<string>)[$"{o.Resource}/{o.Name}", o.Uid, decisions.GetValueOrDefault(o.Uid) ?? "-", o.Message ?? "-"]));
         if (form == "table" && decided > 0)

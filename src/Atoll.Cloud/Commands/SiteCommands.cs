@@ -140,7 +140,7 @@ internal static class SiteCommands
                 throw new CommandException(error.Message ?? "the list failed");
             var items = new JsonArray();
             foreach (KubeObject item in list.Items)
-                items.Add(item.ToNode());
+                items.Add((JsonNode)item.ToNode());
             Printer.Print(parsed.GetRequiredValue(Cli.Output), new JsonObject { ["apiVersion"] = "v1", ["kind"] = "List", ["items"] = items }, s_headers, list.Items.Select(Row));
             return ExitCodes.Success;
         });

@@ -22,7 +22,7 @@ public static class NodeLiveness
             return null;
         var shown = new JsonArray();
         foreach (JsonNode? condition in reported)
-            shown.Add(new JsonObject
+            shown.Add((JsonNode)new JsonObject
             {
                 ["type"] = condition?["type"]?.DeepClone(),
                 ["status"] = "Unknown",

@@ -211,7 +211,7 @@ internal sealed class Orphans(IResources resources, ILogger logger)
         var left = new JsonArray();
         foreach (OrphanDecision decision in decisions)
             if (!done.Contains(decision.Uid))
-                left.Add(new JsonObject { ["uid"] = decision.Uid, ["action"] = decision.Action });
+                left.Add((JsonNode)new JsonObject { ["uid"] = decision.Uid, ["action"] = decision.Action });
         // Against the version that was read: a word given meanwhile is not lost, and this is done again.
         await resources.PatchAsync(Kinds.Site, null, site.Name, PatchType.Merge, new JsonObject
         {

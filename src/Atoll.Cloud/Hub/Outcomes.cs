@@ -93,12 +93,10 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         ApiResult current = await resources.GetAsync(Kinds.PersistentVolume, null, outcome.Name, cancellation);
         if (current.Object is not { IsDeleting: true } volume || volume.Uid != outcome.Uid || volume.Metadata.Finalizers?.IndexOf(StorageNames.ErasedByNode) is not (>= 0 and int index))
             return current.Error;
-        var patch = new JsonArray
-        {
+        var patch = new JsonArray(
             new JsonObject { ["op"] = "test", ["path"] = "/metadata/uid", ["value"] = volume.Uid },
             new JsonObject { ["op"] = "test", ["path"] = $"/metadata/finalizers/{index}", ["value"] = StorageNames.ErasedByNode },
-            new JsonObject { ["op"] = "remove", ["path"] = $"/metadata/finalizers/{index}" },
-        };
+            new JsonObject { ["op"] = "remove", ["path"] = $"/metadata/finalizers/{index}" });
         return (await resources.PatchAsync(Kinds.PersistentVolume, null, volume.Name, PatchType.Json, patch, cancellation)).Error;
     }
 
@@ -174,11 +172,9 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         return (await resources.UpdateAsync(Kinds.Event, ns, name, document, cancellation)).Error;
     }
 
-    private static JsonArray Replace(string uid, JsonObject status) =>
-    [
+    private static JsonArray Replace(string uid, JsonObject status) => new(
         new JsonObject { ["op"] = "test", ["path"] = "/metadata/uid", ["value"] = uid },
-        new JsonObject { ["op"] = "add", ["path"] = "/status", ["value"] = status.DeepClone() },
-    ];
+        new JsonObject { ["op"] = "add", ["path"] = "/status", ["value"] = status.DeepClone() });
 
     private static JsonObject? Parse(Outcome outcome)
     {

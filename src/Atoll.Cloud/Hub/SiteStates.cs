@@ -137,7 +137,7 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         if (facts?.Via is { } choice)
             status["parent"] = new JsonObject { ["address"] = choice.Address, ["reason"] = choice.Reason.ToString(), ["message"] = choice.Detail.Length > 0 ? choice.Detail : null };
         if (clock is not null)
-            status["conditions"]!.AsArray().Add(new JsonObject { ["type"] = clock.Type, ["status"] = clock.Status, ["reason"] = clock.Reason, ["message"] = clock.Message, ["lastTransitionTime"] = KubeTime.Format(clock.LastTransitionTime!.Value) });
+            status["conditions"]!.AsArray().Add((JsonNode)new JsonObject { ["type"] = clock.Type, ["status"] = clock.Status, ["reason"] = clock.Reason, ["message"] = clock.Message, ["lastTransitionTime"] = KubeTime.Format(clock.LastTransitionTime!.Value) });
         if (LineHistory.After(site.Status?.Line, phase, time.GetUtcNow()) is { } line)
             status["line"] = line;
         if (kept is not null || site.Status?.Orphans is { Count: > 0 })
@@ -177,17 +177,17 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         if (kept is null)
         {
             // Not told since this centre started: what was known stays.
-            status["conditions"]!.AsArray().Add(new JsonObject { ["type"] = "Orphans", ["status"] = before?.Status, ["reason"] = before?.Reason, ["message"] = before?.Message, ["lastTransitionTime"] = before?.LastTransitionTime is { } at ? KubeTime.Format(at) : null });
+            status["conditions"]!.AsArray().Add((JsonNode)new JsonObject { ["type"] = "Orphans", ["status"] = before?.Status, ["reason"] = before?.Reason, ["message"] = before?.Message, ["lastTransitionTime"] = before?.LastTransitionTime is { } at ? KubeTime.Format(at) : null });
             return;
         }
         var list = new JsonArray();
         foreach (HeldItem item in kept.Take(MaxOrphans))
-            list.Add(new JsonObject { ["resource"] = item.Kind, ["name"] = item.Name, ["uid"] = item.Uid, ["message"] = orphans.WhyNot(item.Uid) });
+            list.Add((JsonNode)new JsonObject { ["resource"] = item.Kind, ["name"] = item.Name, ["uid"] = item.Uid, ["message"] = orphans.WhyNot(item.Uid) });
         status["orphans"] = list.Count > 0 ? list : null;
         if (kept.Count == 0 && before is null)
             return;
         string state = kept.Count > 0 ? "True" : "False";
-        status["conditions"]!.AsArray().Add(new JsonObject
+        status["conditions"]!.AsArray().Add((JsonNode)new JsonObject
         {
             ["type"] = "Orphans",
             ["status"] = state,

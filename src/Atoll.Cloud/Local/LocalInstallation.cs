@@ -121,7 +121,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             string phase = sites.Items.FirstOrDefault(s => s.Name == site.Name)?.View(ApiJson.Default.Site).Status?.Phase ?? "Pending";
             int running = pods.Items.Count(p => p.View(ApiJson.Default.Pod) is { Spec.NodeName: { } node, Status.Phase: "Running" } && node == site.Name);
             rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{running}", PageOf(site)]);
-            list.Add(new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running, ["page"] = PageOf(site) });
+            list.Add((JsonNode)new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running, ["page"] = PageOf(site) });
         }
         if (form == "table")
             Console.WriteLine($"centre   https://{_network.CentreAddress}:{Port}   pid {centre}   kubeconfig {Kubeconfig}\n");

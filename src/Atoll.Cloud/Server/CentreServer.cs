@@ -53,6 +53,7 @@ internal static class CentreServer
         CertificateAuthority authority = CertificateAuthority.Open(options.State, time);
         var tokens = new AccessTokens(options.State);
         await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "atoll.db"), time, cancellation);
+        long opened = time.GetTimestamp();
         // Whoever comes while the store is read waits in the backlog, and a site has its turn as soon as there are any: refused, it would come again
         // and again, and at last some seconds late.
         using Socket listening = Listen(options.Listen);
@@ -79,10 +80,12 @@ internal static class CentreServer
         await using WebApplication app = Build(options, listening, certificates, loggers, context => RouteAsync(context, api, requests, hub, enrolment, witness, relay, orchestration.Placement, loggers));
         using var forwarding = tunnel = new PodTunnel(hub, app.Services.GetRequiredService<IHttpForwarder>());
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        Task hubTask = hub.RunAsync(stop.Token);
         Task memory = CentreMemory.RunAsync(time, stop.Token);
         // Each reads the longest list one by one, so they read beside each other: what is left for later is read while thousands of sites return.
+        // But for the first plan: pods wait for it, and sites cannot be told of it before.
         Task controllers = Task.Run(() => orchestration.RunAsync(stop.Token), CancellationToken.None);
+        Task hubTask = HubAsync();
+        Task placing = TellOfPlacementAsync(orchestration, opened, time, loggers.CreateLogger("Atoll"), stop.Token);
         // Sites would wait for the hub, and people's calls beside what it reads are slow and slow it down.
         await Task.WhenAny(hub.ReadyAsync(), hubTask);
         await app.StartAsync(cancellation);
@@ -99,7 +102,14 @@ internal static class CentreServer
         finally
         {
             await stop.CancelAsync();
+            await placing;
             await app.StopAsync(CancellationToken.None);
+        }
+
+        async Task HubAsync()
+        {
+            await Task.WhenAny(orchestration.FirstPlan, controllers);
+            await hub.RunAsync(stop.Token);
         }
     }
 
@@ -128,6 +138,19 @@ internal static class CentreServer
         catch (StoreCorruptException e)
         {
             throw new InvalidDataException(e.Message, e);
+        }
+    }
+
+    private static async Task TellOfPlacementAsync(OrchestrationHost orchestration, long opened, TimeProvider time, ILogger log, CancellationToken stopped)
+    {
+        try
+        {
+            await orchestration.FirstPlan.WaitAsync(stopped);
+            log.LogInformation("First plan was carried out {Milliseconds} ms after the store was open", (long)time.GetElapsedTime(opened).TotalMilliseconds);
+        }
+        catch (OperationCanceledException) when (stopped.IsCancellationRequested)
+        {
+            // Stopped before anything could be placed.
         }
     }
 

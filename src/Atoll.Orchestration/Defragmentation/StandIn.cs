@@ -32,7 +32,7 @@ internal static class StandIn
         annotations[DefragmentationPlan.StepAnnotation] = MarkOf(plan, move);
         JsonObject required = PodDocuments.Child(PodDocuments.Child(PodDocuments.Child(PodDocuments.Child(pod, "spec"), "affinity"), "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution");
         if (required["nodeSelectorTerms"] is not JsonArray { Count: > 0 } terms)
-            required["nodeSelectorTerms"] = terms = [new JsonObject()];
+            required["nodeSelectorTerms"] = terms = new JsonArray(new JsonObject());
         foreach (JsonNode? term in terms)
         {
             // Terms are alternatives: each of them must name the node.

@@ -113,17 +113,14 @@ internal sealed class DisruptionController : Controller
     {
         Condition? shown = budget.Status?.Conditions?.Find(c => c.Type == "DisruptionAllowed");
         string status = allowed > 0 ? "True" : "False";
-        return
-        [
-            new JsonObject
-            {
-                ["type"] = "DisruptionAllowed",
-                ["status"] = status,
-                ["observedGeneration"] = budget.Metadata.Generation ?? 0,
-                ["lastTransitionTime"] = KubeTime.Format(shown?.Status == status && shown.LastTransitionTime is { } since ? since : Cluster.Now),
-                ["reason"] = allowed > 0 ? "SufficientPods" : "InsufficientPods",
-                ["message"] = "",
-            },
-        ];
+        return new JsonArray(new JsonObject
+        {
+            ["type"] = "DisruptionAllowed",
+            ["status"] = status,
+            ["observedGeneration"] = budget.Metadata.Generation ?? 0,
+            ["lastTransitionTime"] = KubeTime.Format(shown?.Status == status && shown.LastTransitionTime is { } since ? since : Cluster.Now),
+            ["reason"] = allowed > 0 ? "SufficientPods" : "InsufficientPods",
+            ["message"] = "",
+        });
     }
 }
