@@ -20,7 +20,8 @@ internal static class ExplainCommand
     {
         var pod = new Argument<string>("pod") { Description = "the pod: NAME, NAMESPACE/NAME or pod/NAME" };
         var ns = new Option<string?>("--namespace", "-n") { Description = "the pod's namespace (default: default)" };
-        pod.CompletionSources.Add(context => PodsAsync(context.ParseResult, context.ParseResult.GetValue(ns)).GetAwaiter().GetResult());
+        // The help of every command asks too, without a command line: it must not wait for a centre, nor need one.
+        pod.CompletionSources.Add(context => context.ParseResult.CommandResult.Command.Arguments.Contains(pod) ? PodsAsync(context.ParseResult, context.ParseResult.GetValue(ns)).GetAwaiter().GetResult() : []);
         var limit = new Option<int>("--limit") { Description = "how many nodes to show, the best first; 0 for all", DefaultValueFactory = _ => 20 };
         var command = new Command("explain", """
             Show what the scheduler thinks of each node for a pod: its scores where the pod fits, the reasons where it does not. A pod
@@ -70,7 +71,7 @@ internal static class ExplainCommand
             ApiList list = await client.ListAsync(Kinds.Pod, ns, ListOptions.Default, patience.Token);
             return [.. list.Items.Select(p => new CompletionItem(p.Namespace == (ns ?? "default") ? p.Name : p.Key))];
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or CommandException or IOException)
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or CommandException or IOException or InvalidDataException)
         {
             return [];
         }

@@ -1,3 +1,5 @@
+using System.CommandLine;
+using System.CommandLine.Completions;
 using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
 using Atoll.Cloud.Commands;
@@ -30,6 +32,14 @@ public sealed class ExplainTests : KubeTestBase
         Assert.Equal("Insufficient cpu", (string?)small["reasons"]![0]);
         CommandException none = await Assert.ThrowsAsync<CommandException>(() => ExplainCommand.ExplainAsync(Admin, "default", "nobody", 0, Cancel));
         Assert.Equal(ExitCodes.NotFound, none.ExitCode);
+    }
+
+    [Fact]
+    public void Help_asks_no_centre_for_pods()
+    {
+        Argument pod = ExplainCommand.Create().Arguments[0];
+        // A kubeconfig that is not there, or a centre that does not answer, would be told here.
+        Assert.Empty(pod.GetCompletions(CompletionContext.Empty));
     }
 
     [Theory]
