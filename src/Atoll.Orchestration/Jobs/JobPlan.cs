@@ -43,6 +43,9 @@ internal sealed record JobPlan(Condition? Finish, List<int> Create, List<PodStat
 
     private static Condition? Ending(JobView view)
     {
+        // Once said, it is said: what ends with the Job must not change why it ended.
+        if (view.Target is { } target)
+            return Make(view, target.Type == "SuccessCriteriaMet" ? "Complete" : "Failed", target.Reason ?? "", target.Message ?? "");
         if (view.Job.Spec.PodFailurePolicy is not null)
             foreach (PodState pod in view.Pods)
                 if (JobFailurePolicy.Fails(view.Job, pod) is { } why)

@@ -14,7 +14,7 @@ internal sealed record JobStatusPlan(JsonObject Status, List<PodState> Release, 
 
     /// <summary>
     /// Raises the counts by the noted pods whose finalizer is gone, notes those that ended since, and ends the Job when
-    /// <paramref name="finish"/> says so and every pod is counted.
+    /// <paramref name="finish"/> says so and every pod has ended and is counted; until then the status says how it will end.
     /// </summary>
     public static JobStatusPlan Make(JobView view, Condition? finish)
     {
@@ -35,8 +35,10 @@ internal sealed record JobStatusPlan(JsonObject Status, List<PodState> Release, 
             if (!JobFailurePolicy.Ignores(view.Job, pod))
                 failedLeft.Add(pod.Object.Uid);
         }
-        bool final = finish is not null && release.Count == 0 && succeededLeft.Count == 0 && failedLeft.Count == 0 && view.Active.Count == 0;
+        bool final = finish is not null && release.Count == 0 && succeededLeft.Count == 0 && failedLeft.Count == 0 && view.Active.Count == 0 && view.Terminating.Count == 0;
         List<Condition> conditions = Suspension(view, [.. view.Status.Conditions ?? []], finish is null);
+        if (finish is not null)
+            conditions = Conditions.With(conditions, Target(finish));
         if (final)
             conditions = Conditions.With(conditions, finish!);
         var uncounted = new JsonObject();
@@ -84,6 +86,16 @@ internal sealed record JobStatusPlan(JsonObject Status, List<PodState> Release, 
             LastTransitionTime = view.Now,
         });
     }
+
+    private static Condition Target(Condition finish) => new()
+    {
+        Type = finish.Type == "Complete" ? "SuccessCriteriaMet" : "FailureTarget",
+        Status = "True",
+        Reason = finish.Reason,
+        Message = finish.Message,
+        LastProbeTime = finish.LastProbeTime,
+        LastTransitionTime = finish.LastTransitionTime,
+    };
 
     private static JsonArray Array(List<string> values)
     {

@@ -33,6 +33,9 @@ internal sealed record JobView(KubeObject Object, Job Job, IReadOnlyList<PodStat
     /// <summary>Complete or Failed; null while the Job goes on.</summary>
     public Condition? Finished => Status.Conditions?.Find(c => c is { Type: "Complete" or "Failed", Status: "True" });
 
+    /// <summary>SuccessCriteriaMet or FailureTarget: how the Job ends when its pods have; null while that is open.</summary>
+    public Condition? Target => Status.Conditions?.Find(c => c is { Type: "SuccessCriteriaMet" or "FailureTarget", Status: "True" });
+
     public List<PodState> Active => [.. Pods.Where(p => p.IsActive)];
 
     /// <summary>On their way out and not finished.</summary>

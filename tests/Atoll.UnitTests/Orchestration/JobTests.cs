@@ -167,6 +167,31 @@ public sealed class JobTests
     }
 
     [Fact]
+    public async Task A_job_is_complete_only_when_its_last_pod_has_ended_and_does_not_change_its_mind_meanwhile()
+    {
+        using var world = new World();
+        await world.CreateAsync(Kinds.Job, Manifest("\"completions\":2,\"parallelism\":2,\"backoffLimit\":0"));
+        await world.SettleAsync();
+        KubeObject last = world.ActivePods()[0];
+        string node = last.View(ApiJson.Default.Pod).Spec.NodeName!;
+        await world.PhaseAsync(world.ActivePods()[1], "Succeeded");
+        await world.SettleAsync();
+        // Fewer are enough, and the pod that is not needed any more takes its time.
+        world.Silent.Add(node);
+        await world.PatchAsync(Kinds.Job, "work", """{"spec":{"completions":1}}""");
+        await world.SettleAsync();
+        JobStatus status = Status(world);
+        Assert.True(Conditions.IsTrue(status.Conditions, "SuccessCriteriaMet"));
+        Assert.Equal((false, 1, (DateTimeOffset?)null), (Conditions.IsTrue(status.Conditions, "Complete"), status.Terminating, status.CompletionTime));
+        world.Silent.Remove(node);
+        await world.SettleAsync();
+        status = Status(world);
+        Assert.Equal((true, 0, 1), (Conditions.IsTrue(status.Conditions, "Complete"), status.Terminating, status.Failed));
+        Assert.NotNull(status.CompletionTime);
+        Assert.False(Conditions.IsTrue(status.Conditions, "Failed"));
+    }
+
+    [Fact]
     public async Task A_finished_job_goes_after_its_time_with_its_pods()
     {
         using var world = new World();
