@@ -6,6 +6,10 @@ namespace Atoll.Api.Objects;
 /// </summary>
 public sealed record ResourceType
 {
+    // Asked for at every look-up of an object.
+    private string? _groupResource;
+    private int _hash;
+
     /// <summary>API group; empty for the core group.</summary>
     public required string Group { get; init; }
 
@@ -44,7 +48,7 @@ public sealed record ResourceType
     public string ApiVersion => Group.Length == 0 ? Version : $"{Group}/{Version}";
 
     /// <summary><c>pods</c> or <c>deployments.apps</c>, as error messages name a resource.</summary>
-    public string GroupResource => Group.Length == 0 ? Plural : $"{Plural}.{Group}";
+    public string GroupResource => _groupResource ??= Group.Length == 0 ? Plural : $"{Plural}.{Group}";
 
     /// <summary>True when <paramref name="subresource"/> is served.</summary>
     public bool Has(string subresource)
@@ -56,10 +60,10 @@ public sealed record ResourceType
     }
 
     /// <inheritdoc/>
-    public bool Equals(ResourceType? other) => other is not null && Group == other.Group && Version == other.Version && Plural == other.Plural;
+    public bool Equals(ResourceType? other) => ReferenceEquals(this, other) || (other is not null && Group == other.Group && Version == other.Version && Plural == other.Plural);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Group, Plural);
+    public override int GetHashCode() => _hash != 0 ? _hash : _hash = HashCode.Combine(Group, Plural);
 
     /// <inheritdoc/>
     public override string ToString() => $"{Plural}.{Version}.{Group}";

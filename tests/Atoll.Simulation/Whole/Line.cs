@@ -145,11 +145,10 @@ internal sealed class Line : IOrphanSite
     {
         if (way.Busy)
             return;
-        byte[] buffer = new byte[LinkLimits.MaxFrameBytes];
-        int length = session.WriteFrame(buffer, _world.Now, way.BytesPerMs < 100 ? 2048 : LinkLimits.MaxFrameBytes);
+        int length = session.WriteFrame(_world.Frame, _world.Now, way.BytesPerMs < 100 ? 2048 : LinkLimits.MaxFrameBytes);
         if (length == 0)
             return;
-        byte[] frame = buffer[..length];
+        byte[] frame = _world.Frame[..length];
         Sent(session, frame);
         way.Busy = true;
         long wire = length / way.BytesPerMs;

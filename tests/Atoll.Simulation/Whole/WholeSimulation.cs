@@ -50,8 +50,8 @@ public sealed class WholeSimulation(ITestOutputHelper output)
                 }
             }
         });
-        Assert.True(failures.Count == 0, $"{string.Join('\n', failures.Values.Select(f => f.Split('\n')[0]))}\n\n{failures.Values.FirstOrDefault()}");
         output.WriteLine($"{next - Environment.ProcessorCount - Asked.From + 1} seeds and {corpus.Length} of the corpus, {steps} steps in {watch.Elapsed.TotalSeconds:F0} s");
+        Assert.True(failures.Count == 0, $"{string.Join('\n', failures.Values.Select(f => f.Split('\n')[0]))}\n\n{failures.Values.FirstOrDefault()}");
     }
 
     // Some of each kind of world.

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using Atoll.Link;
 using Microsoft.Extensions.Time.Testing;
 
@@ -58,6 +59,9 @@ internal sealed class World
 
     public Users Users { get; }
 
+    /// <summary>For one frame, of whichever line.</summary>
+    public byte[] Frame { get; } = new byte[LinkLimits.MaxFrameBytes];
+
     /// <summary>Steps taken.</summary>
     public long Steps { get; private set; }
 
@@ -76,10 +80,16 @@ internal sealed class World
             _trace.Add((Now, line));
     }
 
-    public void Check(Claim claim, bool holds, string message)
+    public void Trace([InterpolatedStringHandlerArgument("")] ref Text line)
+    {
+        if (_traced)
+            _trace.Add((Now, line.ToString()));
+    }
+
+    public void Check(Claim claim, bool holds, [InterpolatedStringHandlerArgument(nameof(holds))] ref Text message)
     {
         if (!holds)
-            throw new SimFailure($"seed {Seed}, at {Now} ms: {claim}: {message}", claim: claim);
+            throw new SimFailure($"seed {Seed}, at {Now} ms: {claim}: {message.ToString()}", claim: claim);
     }
 
     /// <summary>Runs faults and users for a while, then quiet, then asks whether all came to rest. A failure is run again with its trace.</summary>

@@ -232,20 +232,20 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         string? version = (string?)wanted["metadata"]?["resourceVersion"];
         if (version is not null && version != old.ResourceVersion)
             return ApiStatus.Conflict(type, old.Name, "the object has been modified");
-        JsonObject now = subresource is null ? wanted : old.ToNode();
+        JsonObject before = old.ToNode(), now = subresource is null ? wanted : old.ToNode();
         if (subresource == "status")
             now["status"] = wanted["status"]?.DeepClone();
         else if (subresource == "finalize")
             now["spec"] = wanted["spec"]?.DeepClone();
-        else if (old.ToNode()["status"] is { } status)
+        else if (before["status"] is { } status)
             now["status"] = status.DeepClone();
         else
             now.Remove("status");
         if (type == Kinds.Pod)
-            PodAdmission.KeepGivenUp(old.ToNode(), now);
-        if (JsonNode.DeepEquals(now, old.ToNode()))
+            PodAdmission.KeepGivenUp(before, now);
+        if (JsonNode.DeepEquals(now, before))
             return old;
-        if (subresource is null && type != Kinds.Node && !JsonNode.DeepEquals(now["spec"], old.ToNode()["spec"]))
+        if (subresource is null && type != Kinds.Node && !JsonNode.DeepEquals(now["spec"], before["spec"]))
             now["metadata"]!["generation"] = (old.Metadata.Generation ?? 1) + 1;
         bool held = now["metadata"]!["finalizers"] is JsonArray { Count: > 0 } || now["spec"]?["finalizers"] is JsonArray { Count: > 0 };
         bool bound = type == Kinds.Pod && !string.IsNullOrEmpty((string?)now["spec"]?["nodeName"]) && (string?)now["status"]?["phase"] is not ("Succeeded" or "Failed") && (long?)now["metadata"]!["deletionGracePeriodSeconds"] != 0;
