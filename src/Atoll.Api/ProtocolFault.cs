@@ -65,6 +65,9 @@ internal enum ProtocolFault
 
     /// <summary>The hub takes changes that came while a scope was on its way for a part of it, by their revision: once a defect of the product.</summary>
     EarlyChangesDropped,
+
+    /// <summary>A node forgets that a pod has ended when the pod leaves it: once a defect of the product, of pods without an identity.</summary>
+    EndedForgotten,
 }
 
 /// <summary>Which fault is planted in this thread.</summary>

@@ -4,7 +4,7 @@ namespace Atoll.Simulation;
 
 /// <summary>
 /// What a run was asked for. <c>--seed N</c> (or ATOLL_SEED) replays one seed; ATOLL_SEEDS is a number of seeds, from ATOLL_FROM on;
-/// ATOLL_SIM_SECONDS is the time for seeds beyond the fixed ones; ATOLL_SOAK=1 is the long form.
+/// ATOLL_FAULT is the planted fault that seeds are looked for; ATOLL_SIM_SECONDS is the time for seeds beyond the fixed ones; ATOLL_SOAK=1 is the long form.
 /// </summary>
 internal static class Asked
 {
@@ -19,6 +19,9 @@ internal static class Asked
 
     /// <summary>The first seed: so a long run can be made in parts.</summary>
     public static int From { get; } = Read("ATOLL_FROM") ?? 1;
+
+    /// <summary>The one planted fault to look for, or null for every one.</summary>
+    public static string? Fault { get; } = Environment.GetEnvironmentVariable("ATOLL_FAULT");
 
     /// <summary>Seconds for seeds beyond the fixed ones, or null.</summary>
     public static int? Seconds { get; } = Read("ATOLL_SIM_SECONDS");

@@ -257,8 +257,13 @@ public sealed partial class NodeControl
         if (_workers.TryGetValue(pod.Uid, out PodWorker? have))
             return have;
         PodRecord? file = PodRecordFile.Read(Path.Combine(PodFolders.All(_options.StateFolder), InstanceNames.PodPart(pod.Uid)));
-        bool ended = !gone && file is null && instances.Count == 0 && pod.Metadata.HasIdentity() && PodRecordFile.HasEnded(_options.StateFolder, pod.Uid);
-        var worker = new PodWorker(_services, pod, ended ? PodRecovery.Ended(pod, _time.GetUtcNow()) : PodRecovery.Recover(pod, file, instances), instances);
+        // It ended here before, and whoever leads the site now has not heard of that: its end is told once more.
+        if (!gone && file is null && instances.Count == 0)
+            file = PodRecordFile.ReadEnded(_options.StateFolder, pod.Uid);
+        // An agent died while it stopped this as a pod that nobody wanted: that is brought to its end first.
+        bool again = !gone && file?.Deletion is { Reason: not StopRecord.Deleted };
+        gone |= again;
+        var worker = new PodWorker(_services, pod, PodRecovery.Recover(pod, file, instances), instances);
         var before = new List<Task>();
         foreach (PodWorker other in _workers.Values)
             if (other.Object.Key == pod.Key && !gone) // What is only to be stopped waits for nobody: its successor may run already.
@@ -268,6 +273,8 @@ public sealed partial class NodeControl
         // Before its first step: nothing is told any more of a pod that is to leave no trace.
         if (gone)
             worker.Gone();
+        if (again)
+            worker.Update(pod);
         worker.Start(Task.WhenAll(before), _stop);
         _ = ForgetAsync(worker);
         return worker;

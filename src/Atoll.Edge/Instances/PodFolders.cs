@@ -15,6 +15,6 @@ internal sealed class PodFolders(string state, string ns, string name, string ui
 
     public static string All(string state) => Path.Combine(state, "pods");
 
-    /// <summary>Where it is marked which pods have ended here for good.</summary>
+    /// <summary>Where it is kept how pods ended that have left this node for good.</summary>
     public static string Ended(string state) => Path.Combine(state, "ended");
 }

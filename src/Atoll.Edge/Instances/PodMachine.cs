@@ -167,8 +167,9 @@ internal sealed partial class PodMachine
         if (_facts.Object.IsDeleting || _facts.Gone)
         {
             double grace = Math.Max(1, _facts.Object.IsDeleting ? _facts.Object.Metadata.DeletionGracePeriodSeconds ?? PodGrace : PodGrace);
-            if (_record.Deletion is null || grace < _record.Deletion.GraceSeconds)
-                _record = _record with { Deletion = new StopRecord("Deleted", "", _record.Deletion?.Since ?? Now, grace) };
+            string why = _facts.Object.IsDeleting ? StopRecord.Deleted : _record.Deletion?.Reason ?? (_record.FinalPhase is null && _record.Failure is null ? StopRecord.Unwanted : StopRecord.Ended);
+            if (_record.Deletion is not { } known || grace < known.GraceSeconds || why != known.Reason)
+                _record = _record with { Deletion = new StopRecord(why, "", _record.Deletion?.Since ?? Now, Math.Min(grace, _record.Deletion?.GraceSeconds ?? grace)) };
         }
         if (_record.FinalPhase is not null || _record.Failure is not null || _record.Deletion is not null)
             return;

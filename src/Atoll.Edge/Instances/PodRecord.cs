@@ -8,7 +8,11 @@ namespace Atoll.Edge.Instances;
 internal sealed record EndRecord(int ExitCode, string Reason, string? Message, DateTimeOffset? StartedAt, DateTimeOffset FinishedAt, string InstanceId);
 
 /// <summary>Why and until when a container (or the pod) is being stopped.</summary>
-internal sealed record StopRecord(string Reason, string Message, DateTimeOffset Since, double GraceSeconds);
+internal sealed record StopRecord(string Reason, string Message, DateTimeOffset Since, double GraceSeconds)
+{
+    /// <summary>Why a pod leaves this node: its deletion was asked for; its object is gone after it had come to its end by itself; its object is gone.</summary>
+    public const string Deleted = "Deleted", Ended = "Ended", Unwanted = "Unwanted";
+}
 
 /// <summary>
 /// What node control must remember of a container besides what the runtime tells. An attempt is written down before it
@@ -71,6 +75,17 @@ internal sealed record PodRecord
     public IReadOnlyList<ContainerRecord> Containers { get; init; } = [];
     public IReadOnlyList<ConditionRecord> Conditions { get; init; } = [];
 
+    /// <summary>
+    /// What is kept of a pod that has left this node and never begins again, whoever leads the site and knows less: it came to its end by
+    /// itself, or its deletion was asked for. Null for one that was only stopped because nobody wanted it here: that may be wanted again.
+    /// </summary>
+    public PodRecord? Kept() => ProtocolFaults.Is(ProtocolFault.EndedForgotten) ? null : Deletion?.Reason switch
+    {
+        StopRecord.Deleted => this,
+        StopRecord.Ended => this with { Deletion = null },
+        _ => null,
+    };
+
     public ContainerRecord? Find(string name)
     {
         foreach (ContainerRecord container in Containers)
@@ -109,9 +124,13 @@ internal static class PodRecordFile
     public static string PathOf(string podFolder) => Path.Combine(podFolder, "record.json");
 
     /// <summary>The record, or null when there is none or it is unreadable (then labels of instances are the source).</summary>
-    public static PodRecord? Read(string podFolder)
+    public static PodRecord? Read(string podFolder) => ReadFile(PathOf(podFolder));
+
+    /// <summary>The record of a pod that ended here and was kept by <see cref="KeepEnded"/>, or null.</summary>
+    public static PodRecord? ReadEnded(string stateFolder, string uid) => ReadFile(Path.Combine(PodFolders.Ended(stateFolder), InstanceNames.PodPart(uid)));
+
+    private static PodRecord? ReadFile(string path)
     {
-        string path = PathOf(podFolder);
         try
         {
             if (!File.Exists(path) || new FileInfo(path).Length > MaxBytes)
@@ -124,20 +143,20 @@ internal static class PodRecordFile
         }
     }
 
-    /// <summary>Marks durably that a pod ended here at its own object's word; of the newest this is known.</summary>
-    public static void MarkEnded(string stateFolder, string uid)
+    /// <summary>Keeps durably how a pod ended here, beyond its folder and its object; of the newest 256.</summary>
+    public static void KeepEnded(string stateFolder, PodRecord record)
     {
         DirectoryInfo folder = Directory.CreateDirectory(PodFolders.Ended(stateFolder));
-        using (var file = new FileStream(Path.Combine(folder.FullName, InstanceNames.PodPart(uid)), FileMode.Create, FileAccess.Write, FileShare.None))
+        using (var file = new FileStream(Path.Combine(folder.FullName, InstanceNames.PodPart(record.Uid)), FileMode.Create, FileAccess.Write, FileShare.None))
+        {
+            JsonSerializer.Serialize(file, record, PodRecordJson.Default.PodRecord);
             file.Flush(flushToDisk: true);
+        }
         FileInfo[] all = folder.GetFiles();
         Array.Sort(all, static (a, b) => b.LastWriteTimeUtc.CompareTo(a.LastWriteTimeUtc));
         for (int i = MaxEnded; i < all.Length; i++)
             all[i].Delete();
     }
-
-    /// <summary>True for a pod that is marked as ended here.</summary>
-    public static bool HasEnded(string stateFolder, string uid) => File.Exists(Path.Combine(PodFolders.Ended(stateFolder), InstanceNames.PodPart(uid)));
 
     public static void Write(string podFolder, PodRecord record)
     {

@@ -71,19 +71,6 @@ internal static class PodRecovery
         return record with { FinalPhase = pod.Status.Phase, Released = true, Failure = reason is null ? null : new StopRecord(reason, pod.Status.Message ?? "", DateTimeOffset.UnixEpoch, 0) };
     }
 
-    /// <summary>
-    /// A pod that ended here and was told so, and is there again: whoever leads the site now has not heard of it. Its name may be another's
-    /// somewhere else by now, so it does not begin again; its end is told once more.
-    /// </summary>
-    public static PodRecord Ended(KubeObject pod, DateTimeOffset now) => FromStatus(pod) with
-    {
-        Admitted = true,
-        FinalPhase = pod.View(ApiJson.Default.Pod).Status?.Phase is "Succeeded" ? "Succeeded" : "Failed",
-        Deletion = new StopRecord("Deleted", "", now, 1),
-        Released = true,
-        Containers = [],
-    };
-
     /// <summary>A stand-in for a pod whose object is gone, so that its instances are stopped in the ordinary way.</summary>
     public static KubeObject Orphan(string uid, PodRecord? file, IReadOnlyList<Instance> instances)
     {

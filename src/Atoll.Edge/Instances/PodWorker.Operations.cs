@@ -249,8 +249,8 @@ internal sealed partial class PodWorker
 
     private async Task FinishAsync()
     {
-        if (!_gone && _object.Metadata.HasIdentity())
-            PodRecordFile.MarkEnded(_node.Options.StateFolder, _object.Uid);
+        if (_record.Kept() is { } kept)
+            PodRecordFile.KeepEnded(_node.Options.StateFolder, kept);
         if (Directory.Exists(_folders.Pod))
             Directory.Delete(_folders.Pod, recursive: true);
         if (Directory.Exists(_folders.Logs))

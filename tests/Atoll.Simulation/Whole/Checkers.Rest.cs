@@ -79,7 +79,7 @@ internal sealed partial class Checkers
             int frames = site.Line == _before[site].Line ? site.Line!.DataFrames - _before[site].DataFrames : -1;
             // A second time, whole, to a site that has no longer what the difference was made from.
             world.Check(Claim.BytesBounded, here is null ? frames == 0 : frames is 1 or 2, $"{site.Name}: {frames} bodies or removals were sent for one change of a ConfigMap that it {(here is null ? "does not use" : "uses")}");
-            world.Check(Claim.Agreement, here is null || JsonNode.DeepEquals(here.ToNode()["data"], world.Centre.Api.Find(Kinds.ConfigMap, map)!.ToNode()["data"]), $"{site.Name} did not hear of a change of ConfigMap {map}");
+            world.Check(Claim.Agreement, here is null || JsonNode.DeepEquals(Parsed(here)["data"], world.Centre.Api.Find(Kinds.ConfigMap, map)!.ToNode()["data"]), $"{site.Name} did not hear of a change of ConfigMap {map}");
         }
     }
 
@@ -114,10 +114,10 @@ internal sealed partial class Checkers
         {
             KubeObject? here = leader.Store.Find(type, key);
             world.Check(Claim.Agreement, here is not null && here.Uid == value.Uid, $"{site.Name} lacks {type.Kind} {key} ({value.Uid}), and has {here?.Uid}");
-            JsonObject theirs = value.ToNode(), ours = here!.ToNode();
+            JsonObject theirs = Parsed(value), ours = Parsed(here!);
             foreach (string field in (string[])["spec", "data"])
                 world.Check(Claim.Agreement, type == Kinds.Node || JsonNode.DeepEquals(theirs[field], ours[field]), $"{site.Name} has another {field} of {type.Kind} {key}");
-            world.Check(Claim.Agreement, value.IsDeleting == here.IsDeleting, $"{site.Name} and the centre do not agree whether {key} is being deleted");
+            world.Check(Claim.Agreement, value.IsDeleting == here!.IsDeleting, $"{site.Name} and the centre do not agree whether {key} is being deleted");
         }
         foreach (ResourceType type in (ResourceType[])[Kinds.Pod, Kinds.Secret, Kinds.ConfigMap, Kinds.Node])
             foreach (KubeObject here in leader.Store.All(type))
@@ -131,7 +131,7 @@ internal sealed partial class Checkers
         world.Check(Claim.NoOutcomeLost, outbox.Open().Count == 0, $"{leader.Name} has open outcomes at rest: {string.Join(", ", outbox.Open().Select(o => outbox.Read(o.Uid)).Select(o => $"{o?.Operation} of {o?.Name} ({o?.Uid})"))}");
         foreach (ResourceType type in (ResourceType[])[Kinds.Pod, Kinds.Node])
             foreach (KubeObject here in leader.Store.All(type))
-                world.Check(Claim.NoOutcomeLost, world.Centre.Api.Find(type, here.Key) is { } there && (JsonNode.DeepEquals(there.ToNode()["status"], here.ToNode()["status"]) || IsGivenUp(here, there)), $"the centre shows another status of {type.Kind} {here.Key} than {leader.Name}: {world.Centre.Api.Find(type, here.Key)?.ToNode()["status"]?.ToJsonString()}, not {here.ToNode()["status"]?.ToJsonString()}");
+                world.Check(Claim.NoOutcomeLost, world.Centre.Api.Find(type, here.Key) is { } there && (JsonNode.DeepEquals(Parsed(there)["status"], Parsed(here)["status"]) || IsGivenUp(here, there)), $"the centre shows another status of {type.Kind} {here.Key} than {leader.Name}: {world.Centre.Api.Find(type, here.Key)?.ToNode()["status"]?.ToJsonString()}, not {Parsed(here)["status"]?.ToJsonString()}");
     }
 
     // The centre says it in its own words when it takes the replacement over.
@@ -169,7 +169,7 @@ internal sealed partial class Checkers
 
     private void Finished(KubeObject job)
     {
-        JsonObject document = job.ToNode();
+        JsonObject document = Parsed(job);
         bool complete = (document["status"]?["conditions"] as JsonArray)?.Any(c => (string?)c!["type"] == "Complete" && (string?)c["status"] == "True") == true;
         int more = ((int?)document["status"]?["succeeded"] ?? 0) - (int)document["spec"]!["completions"]!;
         int takenIn = world.Centre.Api.All(Kinds.Pod).Count(p => p.Metadata.Controller()?.Uid == job.Uid && _takenIn.Contains(p.Uid));
@@ -181,7 +181,7 @@ internal sealed partial class Checkers
 
     private void Workload(ResourceType type, KubeObject workload)
     {
-        JsonObject document = workload.ToNode();
+        JsonObject document = Parsed(workload);
         string? only = (string?)document["spec"]!["template"]!["spec"]!["nodeSelector"]?["edge.atoll.dev/site"];
         int replicas = type == Kinds.DaemonSet ? world.Nodes.Count(n => only is null || n.Site.Name == only) : (int)document["spec"]!["replicas"]!;
         string app = (string)document["spec"]!["selector"]!["matchLabels"]!["app"]!, image = (string)document["spec"]!["template"]!["spec"]!["containers"]![0]!["image"]!;
@@ -193,7 +193,7 @@ internal sealed partial class Checkers
         {
             Pod view = pod.View(ApiJson.Default.Pod);
             world.Check(Claim.Agreement, view.Spec.Containers[0].Image == image, $"{pod.Key} is not of the newest template");
-            world.Check(Claim.Agreement, !IsComplete(pod) || view.Status?.Condition("Ready") is { Status: "True" }, $"{pod.Key} ({pod.Uid}) on {view.Spec.NodeName} is not ready at rest: {pod.ToNode()["status"]?.ToJsonString()}");
+            world.Check(Claim.Agreement, !IsComplete(pod) || view.Status?.Condition("Ready") is { Status: "True" }, $"{pod.Key} ({pod.Uid}) on {view.Spec.NodeName} is not ready at rest: {Parsed(pod)["status"]?.ToJsonString()}");
         }
         int ready = pods.Count(p => p.View(ApiJson.Default.Pod).Status?.Condition("Ready") is { Status: "True" });
         world.Check(Claim.Agreement, ((int?)document["status"]?[type == Kinds.DaemonSet ? "numberReady" : "readyReplicas"] ?? 0) == ready, $"{type.Kind} {app} shows {document["status"]?.ToJsonString()} and has {ready} ready pods");

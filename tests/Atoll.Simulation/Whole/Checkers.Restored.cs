@@ -50,5 +50,7 @@ internal sealed partial class Checkers
     {
         string uid = instance.Labels[InstanceNames.PodUid];
         world.Check(Claim.NothingStopped, !_kept.Contains(uid), $"{node.Name} stops {instance.Labels[InstanceNames.PodName]} ({uid}), which the centre forgot when it was put back, and nobody decided so");
+        if (node.Store.Find(Kinds.Pod, $"{instance.Labels[InstanceNames.PodNamespace]}/{instance.Labels[InstanceNames.PodName]}") is { IsDeleting: true } asked && asked.Uid == uid)
+            _over.Add((node, uid));
     }
 }

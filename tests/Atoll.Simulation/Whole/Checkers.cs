@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
@@ -20,11 +21,22 @@ internal sealed partial class Checkers(World world)
     /// <summary>Since when a node's own store says that a pod is not to run there.</summary>
     private readonly Dictionary<(Node Node, string Uid), long> _endedAt = [];
 
+    /// <summary>What a node ran to its end or stopped because its deletion was asked for: whatever a leader says later, it is over there.</summary>
+    private readonly HashSet<(Node Node, string Uid)> _over = [];
+
+    /// <summary>Pods whose deletion some node has known to be asked for, also where the centre has lost that since.</summary>
+    private readonly HashSet<string> _asked = new(StringComparer.Ordinal);
+
     /// <summary>A start that was begun before is carried out so long after, ms.</summary>
     private const int LongestStartMs = 5000;
 
     /// <summary>Pods whose object went by their site's word that they stopped. (A centre that was put back may have placed one at another site, which keeps it.)</summary>
     private readonly HashSet<(string Site, string Uid)> _removed = [];
+
+    private readonly ConditionalWeakTable<KubeObject, JsonObject> _parsed = [];
+
+    /// <summary>The document of an object, to be read only.</summary>
+    private JsonObject Parsed(KubeObject value) => _parsed.GetValue(value, static v => v.ToNode());
 
     /// <summary>One writer for each fact: sites write outcomes, the centre intent.</summary>
     public void Stored(string writer, ResourceType type, KubeObject? old, KubeObject? now)
@@ -35,7 +47,7 @@ internal sealed partial class Checkers(World world)
             Pod(writer, old, now);
         if (type == Kinds.Node && old is not null && now is not null)
         {
-            JsonObject before = old.ToNode(), after = now.ToNode();
+            JsonObject before = Parsed(old), after = Parsed(now);
             bool status = !JsonNode.DeepEquals(before["status"], after["status"]), spec = !JsonNode.DeepEquals(before["spec"], after["spec"]);
             world.Check(Claim.SingleWriter, !status || writer == "hub" || writer.StartsWith("site ", StringComparison.Ordinal), $"{writer} wrote the status of node {now.Name}");
             world.Check(Claim.SingleWriter, !spec || !writer.StartsWith("site ", StringComparison.Ordinal), $"{writer} wrote the spec of node {now.Name}");
@@ -44,11 +56,11 @@ internal sealed partial class Checkers(World world)
     }
 
     // For the trace: the fields of the first two levels that a write changed, with what a reader asks for first.
-    private static string Told(KubeObject? old, KubeObject? now)
+    private string Told(KubeObject? old, KubeObject? now)
     {
         if (old is null || now is null)
             return "";
-        JsonObject before = old.ToNode(), after = now.ToNode();
+        JsonObject before = Parsed(old), after = Parsed(now);
         var changed = new List<string>();
         foreach (string part in before.Select(f => f.Key).Union(after.Select(f => f.Key)).Where(p => !JsonNode.DeepEquals(before[p], after[p])).ToArray())
             if (before[part] is JsonObject left && after[part] is JsonObject right)
@@ -88,7 +100,11 @@ internal sealed partial class Checkers(World world)
             _kept.Remove(old.Uid);
         if (now is null)
             return;
+        if (now.IsDeleting)
+            _asked.Add(now.Uid);
         Pod pod = now.View(ApiJson.Default.Pod);
+        if (pod.Spec.NodeName == node.Name && pod.Status is { Phase: "Succeeded" or "Failed" } && !pod.Status.IsGivenUp())
+            _over.Add((node, now.Uid));
         if (now.IsDeleting || pod.Status?.IsGivenUp() == true)
             _kept.Remove(now.Uid);
         if (now.IsDeleting || pod.Spec.NodeName != node.Name || pod.Status?.IsGivenUp() == true)
@@ -113,6 +129,7 @@ internal sealed partial class Checkers(World world)
         bool blurred = world.Users.Forced.Contains(uid) || _undone.Contains(uid);
         world.Check(Claim.NothingWithdrawn, !_removed.Contains((node.Site.Name, uid)), $"{name} ({uid}) starts after its object was removed by the word that it stopped");
         world.Check(Claim.NothingWithdrawn, !_endedAt.TryGetValue((node, uid), out long ended) || world.Now - ended < LongestStartMs, $"{name} ({uid}) starts at {node.Name}, which has known since {ended} ms that it is not wanted there");
+        world.Check(Claim.NothingWithdrawn, !_over.Contains((node, uid)), $"{name} ({uid}) starts at {node.Name}, where it has ended before");
         foreach (Node at in world.Nodes)
             foreach (Instance other in at.Machine.Instances.Values)
             {
@@ -123,6 +140,9 @@ internal sealed partial class Checkers(World world)
                 world.Check(Claim.OneIdentity, other.Labels[InstanceNames.PodName] != name || its == uid || blurred || world.Users.Forced.Contains(its) || _undone.Contains(its), $"two pods of the identity {name} run: {its} at {at.Name} and {uid} at {node.Name}");
             }
     }
+
+    /// <summary>The machine is another, which knows nothing of what ran on the one before.</summary>
+    public void Renewed(Node node) => _over.RemoveWhere(o => o.Node == node);
 
     private void Pod(string writer, KubeObject? old, KubeObject? now)
     {
@@ -150,12 +170,13 @@ internal sealed partial class Checkers(World world)
             // A pod without an identity that was given up may run on where nobody sees it: its site never said that it stopped.
             if (!isSite || (old.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true && !old.Metadata.HasIdentity()))
                 return;
+            world.Check(Claim.SingleWriter, old.IsDeleting || _asked.Contains(old.Uid) || _undone.Contains(old.Uid), $"{writer} removed pod {old.Key} ({old.Uid}), whose deletion nobody had asked for");
             _removed.Add((home!.Name, old.Uid));
             foreach (Instance instance in runs!.Machine.Instances.Values)
                 world.Check(Claim.OneIdentity, instance.Phase != InstancePhase.Running || instance.Labels[InstanceNames.PodUid] != old.Uid, $"{old.Key} ({old.Uid}) was said to have stopped and runs");
             return;
         }
-        JsonObject before = old.ToNode(), after = now.ToNode();
+        JsonObject before = Parsed(old), after = Parsed(now);
         string? ended = old.View(ApiJson.Default.Pod).Status?.Phase, phase = now.View(ApiJson.Default.Pod).Status?.Phase;
         world.Check(Claim.NoOutcomeLost, ended is not ("Succeeded" or "Failed") || phase == ended, $"{writer} makes {phase} of pod {now.Key}, which is {ended}");
         if (isSite)

@@ -14,8 +14,8 @@ internal sealed class Machine(World world, Node node)
     /// <summary>The records of pods, each flushed before anything is done that follows from it.</summary>
     public Dictionary<string, PodRecord> Records { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Pods with an identity that ended here at their own object's word.</summary>
-    public HashSet<string> Ended { get; } = new(StringComparer.Ordinal);
+    /// <summary>How pods ended that have left this node, as their records say it.</summary>
+    public Dictionary<string, PodRecord> Ended { get; } = new(StringComparer.Ordinal);
 
     /// <summary>
     /// Starts an instance; a second call with the same id does nothing. It is carried out even when the caller dies. With

@@ -154,6 +154,7 @@ internal sealed class Node
         Store.Lose();
         _world.Checks.Forgot(Site);
         Machine.Replace();
+        _world.Checks.Renewed(this);
         BootIn(2000 + _world.Below(20_000));
     }
 

@@ -141,11 +141,13 @@ internal sealed class NodeAgent(World world, Node node)
     {
         PodRecord? known = node.Machine.Records.GetValueOrDefault(pod.Uid);
         List<Instance> instances = InstancesOf(pod.Uid);
-        PodRecord record = known is null && instances.Count == 0 && pod.Metadata.HasIdentity() && node.Machine.Ended.Contains(pod.Uid)
-            ? PodRecovery.Ended(pod, world.Time.GetUtcNow())
-            : PodRecovery.Recover(pod, known, instances);
-        var worker = new PodRun(world, this, pod, record, _workers.Count == 0 ? 0 : _workers.Values.Max(w => w.Order) + 1);
+        if (known is null && instances.Count == 0)
+            known = node.Machine.Ended.GetValueOrDefault(pod.Uid);
+        var worker = new PodRun(world, this, pod, PodRecovery.Recover(pod, known, instances), _workers.Count == 0 ? 0 : _workers.Values.Max(w => w.Order) + 1);
         _workers[pod.Uid] = worker;
+        // An agent died while it stopped this as a pod that nobody wanted: that is brought to its end first.
+        if (known?.Deletion is { Reason: not StopRecord.Deleted })
+            worker.Gone();
         worker.Nudge();
         return worker;
     }

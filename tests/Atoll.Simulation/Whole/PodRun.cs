@@ -192,8 +192,8 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
 
     private void Finish()
     {
-        if (!_gone && Object.Metadata.HasIdentity())
-            Machine.Ended.Add(Object.Uid);
+        if (_record.Kept() is { } kept)
+            Machine.Ended[Object.Uid] = kept;
         Machine.Records.Remove(Object.Uid);
         if (_gone)
             Finished(true);
@@ -249,8 +249,7 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
 
     private void WriteStatus(PodStatus status)
     {
-        JsonObject wanted = JsonSerializer.SerializeToNode(status, ApiJson.Default.PodStatus)!.AsObject();
-        string text = wanted.ToJsonString();
+        string text = JsonSerializer.Serialize(status, ApiJson.Default.PodStatus);
         // One after the other: an older one must not arrive last.
         if (text == _written || _writing)
             return;
@@ -261,7 +260,7 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
             if (!Is(document))
                 return document;
             JsonObject next = document!.DeepClone().AsObject();
-            next["status"] = wanted.DeepClone();
+            next["status"] = JsonNode.Parse(text);
             PodAdmission.KeepGivenUp(document, next);
             return next;
         }, done =>

@@ -251,11 +251,13 @@ public sealed class NodeControlTests
         await world.UntilAsync("p", NodeWorld.IsReady, "ready again");
     }
 
-    [Fact]
-    public async Task An_identity_that_ended_here_does_not_begin_again_and_its_end_is_told_once_more()
+    [Theory]
+    [InlineData("StatefulSet")]
+    [InlineData("ReplicaSet")]
+    public async Task What_was_deleted_here_does_not_begin_again_and_its_end_is_told_once_more(string kind)
     {
         await using NodeWorld world = await NodeWorld.MakeAsync();
-        const string Owner = ""","ownerReferences":[{"apiVersion":"apps/v1","kind":"StatefulSet","name":"p","uid":"s","controller":true}]""";
+        string Owner = $$""","ownerReferences":[{"apiVersion":"apps/v1","kind":"{{kind}}","name":"p","uid":"s","controller":true}]""";
         await world.StartAsync();
         KubeObject pod = await world.PodAsync("p", One, Owner);
         await world.UntilAsync("p", NodeWorld.IsReady, "ready");
@@ -267,6 +269,41 @@ public sealed class NodeControlTests
         await world.StartAsync();
         await world.UntilGoneAsync("p");
         Assert.Single(world.Runtime.Journal, l => l.StartsWith($"start {pod.Uid}", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task What_ran_to_its_end_here_and_was_forgotten_by_the_site_does_not_run_again_and_is_shown_as_it_ended()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = _ => new FakeBehaviour { RunsFor = TimeSpan.FromMilliseconds(5) };
+        const string Once = One + """ ,"restartPolicy":"Never" """;
+        await world.StartAsync();
+        KubeObject pod = await world.PodAsync("p", Once);
+        await world.UntilAsync("p", p => p.Status?.Phase == "Succeeded", "succeeded");
+        // As when the next leader of a site has an older state, without the pod, and hears of it from the parent later.
+        await world.DeleteAsync("p", 0);
+        await NodeWorld.UntilAsync(() => !world.Control!.Workers.Any(), "gone from the node");
+        await world.PodAsync("p", Once, $",\"uid\":\"{pod.Uid}\"");
+        await world.UntilAsync("p", p => p.Status?.Phase == "Succeeded", "succeeded still");
+        Assert.Single(world.Runtime.Journal, l => l.StartsWith($"start {pod.Uid}", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_pod_that_is_wanted_again_when_an_agent_starts_that_died_while_it_stopped_it_runs_again()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        world.Runtime.Behave = _ => new FakeBehaviour { IgnoresSignal = true };
+        await world.StartAsync();
+        KubeObject pod = await world.PodAsync("p", One);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        int Count(string act) => world.Runtime.Journal.Count(l => l.StartsWith($"{act} {pod.Uid}", StringComparison.Ordinal));
+        await world.DeleteAsync("p", 0);
+        await NodeWorld.UntilAsync(() => Count("stop") == 1, "being stopped");
+        await world.StopAsync();
+        await world.PodAsync("p", One + """ ,"terminationGracePeriodSeconds":1 """, $",\"uid\":\"{pod.Uid}\"");
+        await world.StartAsync();
+        await NodeWorld.UntilAsync(() => Count("start") == 2, "started again");
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready again");
     }
 
     [Fact]
