@@ -134,12 +134,15 @@ internal static class Answers
         // Disposing the writer would write what is left of a broken answer.
         var writer = new Utf8JsonWriter(output, ApiJson.WriterOptions);
         StartList(writer, type, list, accepts);
+        long sent = 0;
         foreach (CachedObject item in list.Items)
         {
             WriteItem(writer, context, type, item, accepts, now);
-            if (writer.BytesPending < FlushBytes)
+            // Pending alone is what is left in the newest piece of the output, a few thousand bytes at most.
+            if (writer.BytesCommitted + writer.BytesPending - sent < FlushBytes)
                 continue;
             writer.Flush();
+            sent = writer.BytesCommitted;
             await output.FlushAsync(context.RequestAborted).ConfigureAwait(false);
         }
         writer.WriteEndArray();

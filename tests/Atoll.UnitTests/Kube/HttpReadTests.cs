@@ -1,6 +1,11 @@
 using System.Net.Http.Headers;
+using System.Text;
 using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
+using Atoll.Kube.Http;
+using Atoll.Kube.Resources;
+using Atoll.Kube.Watch;
+using Microsoft.AspNetCore.Http;
 
 namespace Atoll.UnitTests.Kube;
 
@@ -36,6 +41,17 @@ public sealed class HttpReadTests : HttpTestBase
         await Expect(400, "GET", $"{Maps}?resourceVersion=5&continue={first["metadata"]!["continue"]}");
         await Store.CompactAsync(Store.CurrentRevision, Cancel);
         Assert.Equal("Expired", (string?)(await Expect(410, "GET", $"{Maps}?limit=2&continue={first["metadata"]!["continue"]}"))["reason"]);
+    }
+
+    [Fact]
+    public async Task A_long_list_is_sent_while_it_is_made_and_is_never_in_memory_as_a_whole()
+    {
+        using var sent = new PieceStream();
+        var context = new DefaultHttpContext { Response = { Body = sent } };
+        var item = CachedObject.Unstored("default/a", Encoding.UTF8.GetBytes(ConfigMap("a", new string('v', 2000)).ToJsonString()));
+        await Answers.ListAsync(context, Kinds.ConfigMap, new CacheList([.. Enumerable.Repeat(item, 1000)], 1), new Accepts(true, ObjectForm.Whole, "v1"), DateTimeOffset.UnixEpoch);
+        Assert.Equal(1000, JsonNode.Parse(sent.ToArray())!["items"]!.AsArray().Count);
+        Assert.InRange(sent.Longest, 2000, 100_000);
     }
 
     [Fact]
