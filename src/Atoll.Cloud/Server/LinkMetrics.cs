@@ -13,6 +13,11 @@ namespace Atoll.Cloud.Server;
 /// <summary><c>GET /metrics</c>: the links, placement, what can be sold, and the process in Prometheus' text format, for administrators.</summary>
 internal static class LinkMetrics
 {
+    /// <summary>So much is made before it is sent: an answer about ten thousand sites is ten million bytes, and never in memory as a whole.</summary>
+    private const int PieceChars = 16 * 1024;
+
+    private static readonly (LinkClass Class, string Name)[] s_classes = Array.ConvertAll(Enum.GetValues<LinkClass>(), c => (c, c.ToString().ToLowerInvariant()));
+
     public static async Task ServeAsync(HttpContext context, IReadOnlyList<IAuthenticator> authenticators, LinkHub hub, PlacementStatistics placement, IResources resources)
     {
         Identity? identity = null;
@@ -24,18 +29,24 @@ internal static class LinkMetrics
             await Enrolment.WriteAsync(context, identity is null ? ApiStatus.Unauthorized() : ApiStatus.Forbidden(null, "", "/metrics is for administrators"));
             return;
         }
-        var text = new StringBuilder();
+        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
+        var text = new StringBuilder(2 * PieceChars);
         text.Append("# HELP atoll_site_connected Whether the site's link is up.\n# TYPE atoll_site_connected gauge\n");
         foreach (KubeObject site in hub.Sites.Items)
+        {
             text.Append(CultureInfo.InvariantCulture, $"atoll_site_connected{{site=\"{site.Name}\"}} {(hub.SessionOf(site.Name) is { IsLive: true } ? 1 : 0)}\n");
+            await SendAsync(PieceChars);
+        }
         text.Append("# HELP atoll_link_bytes_total Bytes of a site's link as multiplexer frames; WebSocket, TLS and TCP come on top.\n# TYPE atoll_link_bytes_total counter\n");
         foreach ((string site, LinkTraffic traffic) in hub.Traffic)
-            foreach (LinkClass of in Enum.GetValues<LinkClass>())
+        {
+            foreach ((LinkClass of, string name) in s_classes)
             {
-                string name = of.ToString().ToLowerInvariant();
                 text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"down\"}} {traffic.Sent(of)}\n");
                 text.Append(CultureInfo.InvariantCulture, $"atoll_link_bytes_total{{site=\"{site}\",class=\"{name}\",direction=\"up\"}} {traffic.Received(of)}\n");
             }
+            await SendAsync(PieceChars);
+        }
         await CapacityMetrics.WriteAsync(text, resources, context.RequestAborted);
         Counter("atoll_placement_planned_total", "Pods planned, again when they were planned again.", placement.Planned);
         Counter("atoll_placement_bound_total", "Bindings that the API took.", placement.Bound);
@@ -48,8 +59,18 @@ internal static class LinkMetrics
         Gauge("atoll_memory_settled", "1 while the process is calm and holds nothing of a burst that it could give back.", CentreMemory.IsSettled ? 1 : 0);
         Gauge("atoll_threadpool_queue", "Pieces of work that wait for a thread.", ThreadPool.PendingWorkItemCount);
         Metric("atoll_gc_pause_milliseconds_total", "How long collections of memory stopped the process, all together.", "counter", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
-        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
-        await context.Response.WriteAsync(text.ToString(), context.RequestAborted);
+        await SendAsync(0);
+
+        // Sends what was made when it is more than this.
+        async ValueTask SendAsync(int most)
+        {
+            if (text.Length <= most)
+                return;
+            foreach (ReadOnlyMemory<char> chunk in text.GetChunks())
+                Encoding.UTF8.GetBytes(chunk.Span, context.Response.BodyWriter);
+            text.Clear();
+            await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+        }
 
         void Counter(string name, string help, long value) => Metric(name, help, "counter", value);
         void Gauge(string name, string help, long value) => Metric(name, help, "gauge", value);

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Core;
@@ -5,11 +6,15 @@ using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Cloud.Commands;
 using Atoll.Cloud.Hub;
+using Atoll.Cloud.Server;
 using Atoll.Kube;
 using Atoll.Kube.Access;
 using Atoll.Link;
+using Atoll.Orchestration.Binding;
 using Atoll.Store.Sqlite;
+using Atoll.UnitTests.Kube;
 using Atoll.UnitTests.Orchestration;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Atoll.UnitTests.Cloud;
@@ -74,6 +79,21 @@ public sealed class HubTests : IAsyncLifetime
         Assert.Equal(("a", "a", "eu", "near", "1"), (node.Metadata.Label(WellKnown.SiteLabel), node.Metadata.Label(WellKnown.ZoneLabel), node.Metadata.Label(WellKnown.RegionLabel), node.Metadata.Label(WellKnown.SiteKindLabel), node.Metadata.Label("mine")));
         await ApplyAsync("b", new Outcome(1, "uid-b", "nodes", "new", "register", body));
         Assert.Equal((node.Uid, "a"), (Find(Kinds.Node, "new").Uid, Find(Kinds.Node, "new").Metadata.Label(WellKnown.SiteLabel)));
+    }
+
+    [Fact]
+    public async Task Figures_of_a_large_fleet_are_sent_piece_by_piece()
+    {
+        for (int i = 0; i < 2000; i++)
+            _hub.TrafficOf($"site-{i}");
+        using var sent = new PieceStream();
+        var context = new DefaultHttpContext { Request = { Headers = { Authorization = "Bearer t" } }, Response = { Body = sent } };
+        await LinkMetrics.ServeAsync(context, [new BearerTokenAuthenticator(_ => Identity.Administrator("t"))], _hub, new PlacementStatistics(), _api);
+        string text = Encoding.UTF8.GetString(sent.ToArray());
+        Assert.Contains("\natoll_link_bytes_total{site=\"site-1999\",class=\"session\",direction=\"up\"} 0\n", text);
+        Assert.Contains("\natoll_site_connected{site=\"a\"} 0\n", text);
+        Assert.EndsWith("\n", text);
+        Assert.InRange(sent.Longest, 1000, 50_000);
     }
 
     [Fact]
