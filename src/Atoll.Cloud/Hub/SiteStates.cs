@@ -20,8 +20,9 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
     private static readonly TimeSpan s_period = TimeSpan.FromSeconds(30), s_periodOfOne = TimeSpan.FromMilliseconds(50);
 
     // After a restart of the centre its sites need this long to dial in again before they count as disconnected: their back-off and a
-    // dial. To write of thousands that they are gone, and soon after that they are back, would keep the centre from taking them in.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(40);
+    // dial, and a turn for each that came, which the others waited for. To write of thousands that they are gone, and soon after that they
+    // are back, would keep the centre from taking them in.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(40), s_patienceForEach = TimeSpan.FromMilliseconds(20);
 
     private const string ClockSkewed = "ClockSkewed";
 
@@ -62,12 +63,12 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         {
             await ready().WaitAsync(cancellation);
             DateTimeOffset started = time.GetUtcNow();
-            Task period = PeriodAsync(sites, cancellation);
+            Task period = PeriodAsync(started, sites, cancellation);
             await foreach (string name in _woken.Reader.ReadAllAsync(cancellation))
             {
                 _waiting.TryRemove(name, out _);
                 HubSession? session = sessionOf(name);
-                bool awaited = session is null && time.GetUtcNow() - started < s_patience && !_facts.ContainsKey(name);
+                bool awaited = session is null && !_facts.ContainsKey(name) && time.GetUtcNow() < AwaitedUntil(started);
                 await ReconcileAsync(name, session, awaited, nodesOf(name), uid => isInScope(name, uid), cancellation);
             }
             await period;
@@ -78,16 +79,18 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
         }
     }
 
-    private async Task PeriodAsync(Func<IReadOnlyList<KubeObject>> sites, CancellationToken cancellation)
+    private DateTimeOffset AwaitedUntil(DateTimeOffset started) => started + s_patience + s_patienceForEach * _facts.Count;
+
+    private async Task PeriodAsync(DateTimeOffset started, Func<IReadOnlyList<KubeObject>> sites, CancellationToken cancellation)
     {
-        TimeSpan pause = s_patience;
+        for (TimeSpan left; (left = AwaitedUntil(started) - time.GetUtcNow()) > TimeSpan.Zero;)
+            await Task.Delay(left, time, cancellation);
         while (true)
         {
-            await Task.Delay(pause, time, cancellation);
             IReadOnlyList<KubeObject> all = sites();
             foreach (KubeObject site in all)
                 Wake(site.Name);
-            pause = s_periodOfOne * all.Count > s_period ? s_periodOfOne * all.Count : s_period;
+            await Task.Delay(s_periodOfOne * all.Count > s_period ? s_periodOfOne * all.Count : s_period, time, cancellation);
         }
     }
 

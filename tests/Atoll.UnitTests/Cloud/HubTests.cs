@@ -16,6 +16,7 @@ using Atoll.UnitTests.Kube;
 using Atoll.UnitTests.Orchestration;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Atoll.UnitTests.Cloud;
 
@@ -94,6 +95,33 @@ public sealed class HubTests : IAsyncLifetime
         Assert.Contains("\natoll_site_connected{site=\"a\"} 0\n", text);
         Assert.EndsWith("\n", text);
         Assert.InRange(sent.Longest, 1000, 50_000);
+    }
+
+    [Fact]
+    public async Task After_a_restart_a_site_is_awaited_while_the_others_take_their_turns()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var states = new SiteStates(_api, new Orphans(_api, NullLogger.Instance), time, NullLogger.Instance);
+        Assert.True((await _api.PatchAsync(Kinds.Site, null, "a", PatchType.Merge, new JsonObject { ["status"] = new JsonObject { ["phase"] = "Connected" } }, _stop.Token, "status")).Ok);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        Task running = states.RunAsync(() => Task.CompletedTask, () => [Find(Kinds.Site, "a")], _ => [], _ => null, (_, _) => true, stop.Token);
+        for (int i = 0; i < 500; i++)
+            states.Set($"came-{i}", new SiteFacts("1", null, null));
+        time.Advance(TimeSpan.FromSeconds(49));
+        states.Wake("a");
+        states.Set("b", new SiteFacts("1.2.3", null, null));
+        await UntilAsync(() => (string?)Find(Kinds.Site, "b").ToNode()["status"]?["agentVersion"] == "1.2.3");
+        Assert.Equal("Connected", (string?)Find(Kinds.Site, "a").ToNode()["status"]!["phase"]);
+        time.Advance(TimeSpan.FromSeconds(2));
+        await UntilAsync(() => (string?)Find(Kinds.Site, "a").ToNode()["status"]!["phase"] == "Disconnected");
+        await stop.CancelAsync();
+        await running;
+
+        async Task UntilAsync(Func<bool> reached)
+        {
+            while (!reached())
+                await Task.Delay(10, _stop.Token);
+        }
     }
 
     [Fact]
