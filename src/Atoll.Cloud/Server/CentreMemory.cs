@@ -4,12 +4,13 @@ namespace Atoll.Cloud.Server;
 
 /// <summary>
 /// Gives back what start-up and bursts needed. The collector keeps the memory of a burst as long as nothing presses; a centre shares its
-/// machine. Only when it is calm and a good part of what is held is not in use: the collection stops the process for about half a
-/// second for each GiB in use, so it is rare, and not done at all above <see cref="MostLive"/>.
+/// machine. Only when it is calm and a good part of what is held is not in use: the collection stops the process for two to three
+/// seconds for each GiB in use, so it is rare, and not done at all above <see cref="MostLive"/>. Whatever else is to be collected is
+/// collected beside the work: a stop for all of a large centre's objects is longer than sites wait for a sign of life.
 /// </summary>
 internal static class CentreMemory
 {
-    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 30, Start = 1L << 30;
+    private const long Worth = 96 << 20, Calm = 64 << 20, News = 512 << 20, MostLive = 3L << 29, Start = 1L << 30;
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(5), s_pause = TimeSpan.FromMinutes(2);
     private static volatile bool s_settled;
 
@@ -37,6 +38,9 @@ internal static class CentreMemory
             while (true)
             {
                 await Task.Delay(s_look, time, cancellation);
+                // The collector's own mode of the start ends by itself, and only then may another be asked for.
+                if (GCSettings.LatencyMode == GCLatencyMode.Interactive)
+                    GCSettings.LatencyMode = GCLatencyMode.SustainedLowLatency;
                 long now = Allocated;
                 bool calm = now - before < Calm;
                 before = now;

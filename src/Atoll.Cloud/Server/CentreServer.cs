@@ -196,7 +196,7 @@ internal static class CentreServer
                 listen.Protocols = HttpProtocols.Http1AndHttp2;
                 listen.Use(next => connection => door.PassAsync(connection, next));
                 // Asked for each connection: certificates are rotated while it serves, and connections that are open go on.
-                listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificates.Current) });
+                listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificates.Current), HandshakeTimeout = Door.Patience });
             });
         });
         WebApplication app = builder.Build();

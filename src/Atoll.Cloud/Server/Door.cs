@@ -11,8 +11,8 @@ namespace Atoll.Cloud.Server;
 /// </summary>
 internal sealed class Door(Admission admission, TimeProvider time)
 {
-    /// <summary>Whoever has said nothing by then is hung up on.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+    /// <summary>Whoever has said nothing by then, or has not ended the handshake so long after it began, is hung up on. Longer than either side may be stopped for.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     /// <summary>Takes one connection in, or returns without a word, which closes it.</summary>
     public async Task PassAsync(ConnectionContext connection, ConnectionDelegate goOn)
@@ -30,7 +30,7 @@ internal sealed class Door(Admission admission, TimeProvider time)
 
     private async Task<bool> IsSiteAsync(ConnectionContext connection)
     {
-        using var limit = new CancellationTokenSource(s_patience, time);
+        using var limit = new CancellationTokenSource(Patience, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, connection.ConnectionClosed);
         ReadResult first = await connection.Transport.Input.ReadAsync(either.Token);
         bool isSite = Names(first.Buffer, LinkDialer.Protocol.Protocol.Span);

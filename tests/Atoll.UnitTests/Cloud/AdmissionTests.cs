@@ -1,9 +1,11 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using Atoll.Cloud.Server;
 using Atoll.Link;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Atoll.UnitTests.Cloud;
@@ -38,6 +40,31 @@ public sealed class AdmissionTests
             await line.Task;
         }
     }
+
+    [Fact]
+    public async Task Whoever_says_nothing_is_hung_up_on_and_whoever_was_stopped_for_twenty_seconds_is_not()
+    {
+        var time = new FakeTimeProvider();
+        var door = new Door(new Admission(TimeProvider.System, TimeSpan.FromMinutes(5), 10, isBusy: () => false), time);
+        var (slow, silent) = (new Pipe(), new Pipe());
+        int entered = 0;
+        Task first = PassAsync(slow), second = PassAsync(silent);
+        time.Advance(TimeSpan.FromSeconds(20));
+        await slow.Writer.WriteAsync("hello"u8.ToArray(), TestContext.Current.CancellationToken);
+        await first;
+        Assert.Equal((1, false), (entered, second.IsCompleted));
+        time.Advance(Door.Patience);
+        await second;
+        Assert.Equal(1, entered);
+
+        Task PassAsync(Pipe said) => door.PassAsync(new DefaultConnectionContext("c", new Pipes(said.Reader, said.Writer), new Pipes(said.Reader, said.Writer)), _ =>
+        {
+            Interlocked.Increment(ref entered);
+            return Task.CompletedTask;
+        });
+    }
+
+    private sealed record Pipes(PipeReader Input, PipeWriter Output) : IDuplexPipe;
 
     /// <summary>While a centre reads its store: whoever dials has a connection, which waits for the server to take it from the same socket.</summary>
     [Fact]
