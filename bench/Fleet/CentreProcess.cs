@@ -16,6 +16,7 @@ internal sealed class CentreProcess(string program, string state, int heapMib = 
 
     private readonly int _port = FreePort();
     private Process? _process;
+    private double _peak;
 
     public Uri Address => new($"https://127.0.0.1:{_port}");
 
@@ -28,6 +29,7 @@ internal sealed class CentreProcess(string program, string state, int heapMib = 
     {
         long begin = Stopwatch.GetTimestamp();
         File.Delete(ConfigPath);
+        _peak = 0;
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string argument in (string[])["server", "--state", state, "--listen", $"127.0.0.1:{_port}", "--advertise", Address.ToString()])
             start.ArgumentList.Add(argument);
@@ -89,10 +91,17 @@ internal sealed class CentreProcess(string program, string state, int heapMib = 
 
     public double ResidentMib => Kib("VmRSS") / 1024;
 
-    /// <summary>Most resident since the start or the last <see cref="ResetPeak"/>.</summary>
-    public double PeakMib => Kib("VmHWM") / 1024;
+    /// <summary>Most resident since its start.</summary>
+    public double PeakMib => Math.Max(_peak, SincePeakMib);
 
-    public void ResetPeak() => File.WriteAllText($"/proc/{_process!.Id}/clear_refs", "5");
+    /// <summary>Most resident since its start or the last <see cref="ResetPeak"/>.</summary>
+    public double SincePeakMib => Kib("VmHWM") / 1024;
+
+    public void ResetPeak()
+    {
+        _peak = PeakMib;
+        File.WriteAllText($"/proc/{_process!.Id}/clear_refs", "5");
+    }
 
     public void Dispose()
     {

@@ -8,11 +8,19 @@ namespace Atoll.Bench.Fleet;
 /// <summary>Writes the store of a centre whose fleet was rolled out before, by the same code with which a tier takes over a parent's objects.</summary>
 internal static class Filling
 {
-    /// <summary>Fills; returns what the sites hold of it when that is asked for.</summary>
+    /// <summary>Fills a file that is not there yet; returns what the sites hold of it when that is asked for.</summary>
     public static async Task<Held?> RunAsync(string file, int sites, int nodes, int pods, bool held)
     {
+        bool filled = File.Exists(file);
         await using SqliteStore store = await SqliteStore.OpenAsync(file, new SqliteStoreOptions { Durable = false, KeepRevisions = 100 }, CancellationToken.None);
         await using ApiServer server = await ApiServer.StartAsync(store, new ApiServerOptions { CreateDefaultNamespaces = true });
+        if (!filled)
+            await FillAsync(store, server, sites, nodes, pods);
+        return held ? await Held.OfAsync(store, server, sites) : null;
+    }
+
+    private static async Task FillAsync(SqliteStore store, ApiServer server, int sites, int nodes, int pods)
+    {
         var batch = new List<ImportObject>(1000);
         var running = new Queue<Task>();
         await AddAsync(Kinds.ConfigMap, Documents.Shared(0));
@@ -31,7 +39,6 @@ internal static class Filling
         // A fleet that was made over months has nearly all of its objects behind its newest thousand revisions, which a start goes through
         // one by one; here hundreds of objects share one revision.
         await store.CompactAsync(store.CurrentRevision, CancellationToken.None);
-        return held ? await Held.OfAsync(store, server, sites) : null;
 
         async Task AddAsync(ResourceType type, System.Text.Json.Nodes.JsonObject document)
         {

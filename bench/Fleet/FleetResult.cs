@@ -9,6 +9,9 @@ internal sealed record FleetResult(int Sites, int Nodes, int Pods)
     public Rollout? Roll { get; set; }
     public Listing? List { get; set; }
     public Resumption? Resume { get; set; }
+    public Watching? Watch { get; set; }
+    /// <summary>Calls of the driver for which it got no connection, and tried again.</summary>
+    public int HungUp { get; set; }
     /// <summary>Most memory of the centre, all phases but the restart.</summary>
     public double CentrePeak { get; set; }
     /// <summary>Most memory of the driver, which holds all sites.</summary>
@@ -50,13 +53,31 @@ internal sealed record ConfigChange(double Seconds, double Cpu, double Down, int
 /// <param name="Cpu">Processor time of the centre for it.</param>
 internal sealed record Rollout(double Started, double Ready, double Cpu);
 
-/// <summary>A user lists all pods, and watches one.</summary>
+/// <summary>A user lists all pods and nodes, and watches one pod.</summary>
 /// <param name="First">Until the first bytes.</param>
 /// <param name="Seconds">Until the last.</param>
 /// <param name="Bytes">Of the list.</param>
 /// <param name="WatchLag">From a change at the site to the event of a watch.</param>
 /// <param name="Paged">Until the last page, by pages of 500, one after the other.</param>
-internal sealed record Listing(double First, double Seconds, double Bytes, double WatchLag, double Paged = double.NaN);
+/// <param name="Cpu">Processor time of the centre for the whole list.</param>
+/// <param name="Rise">By how much the centre's memory rose for the whole list, at most.</param>
+/// <param name="PagedCpu">Processor time of the centre for the list by pages.</param>
+/// <param name="PagedRise">By how much the centre's memory rose for the list by pages, at most.</param>
+/// <param name="NodesSeconds">All nodes in one answer: until the last byte.</param>
+/// <param name="NodesBytes">Of that answer.</param>
+internal sealed record Listing(double First, double Seconds, double Bytes, double WatchLag, double Paged = double.NaN, double Cpu = double.NaN, double Rise = double.NaN, double PagedCpu = double.NaN, double PagedRise = double.NaN, double NodesSeconds = double.NaN, double NodesBytes = double.NaN);
+
+/// <summary>Many watch all pods while one pod after the other is written.</summary>
+/// <param name="Watchers">How many, a hundred to a connection.</param>
+/// <param name="Opened">Until all were answered.</param>
+/// <param name="Writes">Pods written, one each 100 ms.</param>
+/// <param name="P50">From a write's sending to its event, in milliseconds: half of all events of all watchers took no longer.</param>
+/// <param name="P99">99 of a hundred took no longer.</param>
+/// <param name="Most">The longest.</param>
+/// <param name="Written">From a write's sending to its answer, in milliseconds: half took no longer.</param>
+/// <param name="Cpu">Processor time of the centre for the writes and their events.</param>
+/// <param name="Rise">Memory of the centre with the watchers, more than before them.</param>
+internal sealed record Watching(int Watchers, double Opened, int Writes, double P50, double P99, double Most, double Written, double Cpu, double Rise);
 
 /// <summary>The centre was killed and started again; times from its start.</summary>
 /// <param name="Served">Until it answered as ready.</param>

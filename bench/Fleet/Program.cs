@@ -7,7 +7,8 @@ using Atoll.Kube.Client;
 // large [--out=docs/benchmarks] [--sites=10000]      100,000 nodes and 1 M pods: list, watch, steady state, into the same page; 12 GiB for the centre
 // report [--out=docs/benchmarks] [--sites=312,625,1250,2500] [--pods=0]      both, into a page and a picture, beside what that folder's
 //   fleet.json holds of other sizes: each may be measured by itself; pods=0 leaves pods a second as they were
-// Each with --centre=PATH of the centre's program, and --keep to keep its state; sites with --phases=steady,config,roll,list,resume for some of them.
+// --filled=FOLDER fills a store once for each size and takes copies of it.
+// Each with --centre=PATH of the centre's program, and --keep to keep its state; sites with --phases=steady,config,roll,list,watch,resume for some of them.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 string Option(string name, string fallback) => Array.Find(args, a => a.StartsWith($"--{name}=", StringComparison.Ordinal))?[(name.Length + 3)..] ?? fallback;
 int Number(string name, int fallback) => int.Parse(Option(name, fallback.ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture);
@@ -42,9 +43,15 @@ async Task SitesAsync(string[] sizes, Action<FleetResult> measured, string phase
     foreach (string size in sizes)
         measured(await WithCentreAsync(async centre =>
         {
-            await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30), Option("phases", phases).Split(',', StringSplitOptions.RemoveEmptyEntries), held);
+            await using var fleet = new Fleet(centre, int.Parse(size, CultureInfo.InvariantCulture), Number("nodes-per-site", 10), Number("pods-per-node", 10), Number("idle", 30), Option("phases", phases).Split(',', StringSplitOptions.RemoveEmptyEntries), held, Filled(size));
             return await fleet.RunAsync(text => Console.WriteLine($"[{size}] {text}"));
         }, held ? CentreProcess.LargeHeapMib : 0));
+}
+
+string? Filled(string size)
+{
+    string folder = Option("filled", "");
+    return folder.Length == 0 ? null : Directory.CreateDirectory(Path.Combine(folder, size)).FullName;
 }
 
 void Save(string folder, FleetData data)
@@ -74,7 +81,7 @@ switch (args.FirstOrDefault())
         });
         return 0;
     case "large":
-        await SitesAsync([Option("sites", "10000")], result => Save(Option("out", "docs/benchmarks"), FleetData.Load(Option("out", "docs/benchmarks")) with { Large = result }), "steady,config,list", held: true);
+        await SitesAsync([Option("sites", "10000")], result => Save(Option("out", "docs/benchmarks"), FleetData.Load(Option("out", "docs/benchmarks")) with { Large = result }), "steady,config,roll,list,watch", held: true);
         return 0;
     case "probe":
         KubeConfig config = KubeConfig.Load(args[1]);
