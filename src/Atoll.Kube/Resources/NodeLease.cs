@@ -7,8 +7,8 @@ namespace Atoll.Kube.Resources;
 
 /// <summary>
 /// The Lease of a node, made when somebody gets it (as <c>kubectl describe node</c> does): a beat is no revision, so none is stored. It is
-/// renewed while the node is heard of, and tells since when it is not. One that somebody stored goes first; lists and
-/// watches have stored ones only.
+/// renewed while the node is heard of, and tells since when it is not. One that somebody stored goes first. Lists and watches
+/// have stored ones only: who lists and then watches would take leases that are never seen to be renewed for those of dead nodes.
 /// </summary>
 internal static class NodeLease
 {

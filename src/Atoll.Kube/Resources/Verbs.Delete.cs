@@ -29,7 +29,7 @@ internal sealed partial class Verbs
         {
             CachedObject? current = await ReadAsync(type, ns, name, call.Cancellation).ConfigureAwait(false);
             if (current is null)
-                return ApiStatus.NotFound(type, name);
+                return Missing(type, ns, name);
             if (CheckPreconditions(type, name, current, deletion) is { } conflict)
                 return conflict;
             if (AskPolicy(call, verb, type, null, current.Object, null) is { } refused)

@@ -78,7 +78,7 @@ internal sealed partial class Verbs
         {
             CachedObject? current = await ReadAsync(type, ns, name, call.Cancellation).ConfigureAwait(false);
             if (current is null)
-                return ApiStatus.NotFound(type, name);
+                return Missing(type, ns, name);
             JsonObject old = JsonNode.Parse(current.Utf8.Span)!.AsObject();
             (JsonObject? sent, ApiStatus? error) = change(EventForms.ToServed(type, old));
             if (error is not null)

@@ -24,6 +24,12 @@ internal sealed partial class Verbs(IStore store, CacheFeed feed, Func<ResourceT
         return Peek(type, ns, name);
     }
 
+    /// <summary>Why there is nothing to write: no such object, or a node's Lease that is made when somebody gets it.</summary>
+    private ApiStatus Missing(ResourceType type, string? ns, string name) =>
+        type.Equals(Kinds.Lease) && ns == NodeLease.Namespace && Peek(Kinds.Node, null, name) is not null
+            ? ApiStatus.MethodNotAllowed($"the Lease of node {name} is made of what the node reports whenever it is got: it is not stored, and cannot be changed or deleted")
+            : ApiStatus.NotFound(type, name);
+
     /// <summary>What the cache holds now: enough for a write that compares, which is made again from a fresh read when it was not.</summary>
     private CachedObject? Peek(ResourceType type, string? ns, string name) => cacheOf(type).Get(Keys.Local(ns, name));
 

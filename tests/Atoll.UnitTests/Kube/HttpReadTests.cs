@@ -65,6 +65,17 @@ public sealed class HttpReadTests : HttpTestBase
         Assert.Equal(("n", node.ResourceVersion), ((string?)lease["spec"]!["holderIdentity"], (string?)lease["metadata"]!["resourceVersion"]));
         Assert.True(Atoll.Api.KubeTime.TryParse((string?)lease["spec"]!["renewTime"], out DateTimeOffset renewed) && renewed >= node.Metadata.CreationTimestamp);
         Assert.Equal(before, Store.CurrentRevision);
+        // It is told why it cannot be changed; one that is made is stored, is listed and goes first.
+        Assert.Contains("it is not stored", (string?)(await Expect(405, "PUT", Lease, lease.ToJsonString()))["message"], StringComparison.Ordinal);
+        await Expect(405, "PATCH", Lease, """{"spec":{"leaseDurationSeconds":1}}""", "application/merge-patch+json");
+        await Expect(405, "DELETE", Lease);
+        await Expect(404, "DELETE", Lease + "2");
+        Assert.Equal("", Names(await Expect(200, "GET", Lease[..^2])));
+        await Expect(201, "POST", Lease[..^2], """{"metadata":{"name":"n"},"spec":{"holderIdentity":"me"}}""");
+        Assert.Equal("me", (string?)(await Expect(200, "GET", Lease))["spec"]!["holderIdentity"]);
+        Assert.Equal("n", Names(await Expect(200, "GET", Lease[..^2])));
+        await Expect(200, "PATCH", Lease, """{"spec":{"leaseDurationSeconds":1}}""", "application/merge-patch+json");
+        await Expect(200, "DELETE", Lease);
         // Once it is silent, since when.
         await Expect(200, "PATCH", "/api/v1/nodes/n/status", """{"status":{"conditions":[{"type":"Ready","status":"Unknown","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}""", "application/merge-patch+json");
         Assert.Equal("2026-01-02T03:04:05.000000Z", (string?)(await Expect(200, "GET", Lease))["spec"]!["renewTime"]);
