@@ -20,6 +20,10 @@ internal sealed record ResourceRequest(HttpContext Context, ResourcePath Path, I
 // What the verbs share: access, reading bodies, answering.
 internal sealed partial class ResourceEndpoints
 {
+    private const int MaxManagerLength = 128;
+
+    private static readonly ResourceType s_patchOptions = new() { Group = "meta.k8s.io", Version = "v1", Kind = "PatchOptions", Plural = "patchoptions", Namespaced = false };
+
     private ApiStatus? Refused(ResourceRequest request, string verb, JsonObject? document, out Func<KubeObject, bool>? filter)
     {
         ResourcePath path = request.Path;
@@ -54,9 +58,24 @@ internal sealed partial class ResourceEndpoints
         string fields = RequestQuery.Text(request.Query, "fieldValidation") ?? "Warn";
         if (fields is not ("Strict" or "Warn" or "Ignore"))
             return (default, null, ApiStatus.BadRequest($"fieldValidation \"{fields}\" is not supported: Ignore, Strict and Warn are"));
+        string? manager = RequestQuery.Text(request.Query, "fieldManager");
+        if (manager?.Length > MaxManagerLength)
+            return (default, null, PatchOptions("FieldValueTooLong", "fieldManager", $"Too long: may not be more than {MaxManagerLength} bytes"));
+        if (manager?.Any(char.IsControl) == true)
+            return (default, null, PatchOptions("FieldValueInvalid", "fieldManager", "Invalid value: should only contain printable characters"));
         (ReadOnlyMemory<byte> body, ApiStatus? error) = await BodyReader.ReadAsync(request.Context, Options.MaxBodyBytes).ConfigureAwait(false);
-        return (body, new CallContext(request.Identity, request.Aborted) { DryRun = dryRun, FieldValidation = fields }, error);
+        return (body, new CallContext(request.Identity, request.Aborted) { DryRun = dryRun, FieldValidation = fields, Manager = manager ?? Agent(request.Context.Request) }, error);
     }
+
+    // The program's name, as its user agent says: kubectl/v1.32.0 (linux/amd64) … is kubectl.
+    private static string Agent(HttpRequest request)
+    {
+        string agent = request.Headers.UserAgent.ToString().Split('/', 2)[0].Trim();
+        return agent.Length is > 0 and <= MaxManagerLength ? agent : "unknown";
+    }
+
+    private static ApiStatus PatchOptions(string reason, string field, string message) =>
+        ApiStatus.Invalid(s_patchOptions, "", [MetaRules.Cause(reason, field, message)]);
 
     private async ValueTask<(DeleteOptions Options, CallContext? Call, ApiStatus? Error)> ReadDeleteAsync(ResourceRequest request)
     {

@@ -140,10 +140,12 @@ internal sealed partial class ResourceEndpoints(ApiServer server)
             "application/strategic-merge-patch+json" => PatchType.StrategicMerge,
             _ => null,
         };
+        if (BodyReader.MediaType(request.Context.Request) == BodyReader.ApplyPatch)
+            return await ApplyAsync(request).ConfigureAwait(false);
         if (patchType is null)
-            return ApiStatus.UnsupportedMediaType(BodyReader.MediaType(request.Context.Request) == "application/apply-patch+yaml"
-                ? "server-side apply is not served yet: use client-side apply (kubectl apply without --server-side)"
-                : "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+            return ApiStatus.UnsupportedMediaType($"the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, {BodyReader.ApplyPatch}");
+        if (request.Query.ContainsKey("force"))
+            return PatchOptions("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch");
         if (Refused(request, "patch", null, out _) is { } refused)
             return refused;
         (JsonNode? patch, CallContext? call, ApiStatus? error) = await ReadAnyAsync(request).ConfigureAwait(false);
@@ -156,6 +158,23 @@ internal sealed partial class ResourceEndpoints(ApiServer server)
             return ApiStatus.BadRequest("the patch is empty");
         WriteResult result = await server.Verbs.PatchAsync(path.Type, path.Namespace, path.Name!, patchType.Value, patch, path.Subresource, call!).ConfigureAwait(false);
         return await AnswerAsync(request, result, StatusCodes.Status200OK, call).ConfigureAwait(false);
+    }
+
+    private async Task<ApiStatus?> ApplyAsync(ResourceRequest request)
+    {
+        if (Refused(request, "patch", null, out _) is { } refused)
+            return refused;
+        ResourcePath path = request.Path;
+        if (path.Subresource is not (null or "status"))
+            return ApiStatus.MethodNotAllowed($"server-side apply is served on {path.Type.Plural} and their status, not on {path.Subresource}");
+        if (RequestQuery.Text(request.Query, "fieldManager") is null)
+            return PatchOptions("FieldValueRequired", "fieldManager", "Required value: is required for apply patch");
+        (JsonObject? document, CallContext? call, ApiStatus? error) = await ReadAsync(request).ConfigureAwait(false);
+        if (error is not null)
+            return error;
+        ApiStatus? mayNotCreate = Refused(request, "create", document, out _);
+        WriteResult result = await server.Verbs.ApplyAsync(path.Type, path.Namespace, path.Name!, document!, path.Subresource, RequestQuery.Flag(request.Query, "force"), mayNotCreate, call!).ConfigureAwait(false);
+        return await AnswerAsync(request, result, result.Created ? StatusCodes.Status201Created : StatusCodes.Status200OK, call).ConfigureAwait(false);
     }
 
     private async Task<ApiStatus?> DeleteAsync(ResourceRequest request)

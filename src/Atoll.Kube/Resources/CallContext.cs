@@ -10,6 +10,9 @@ internal sealed record CallContext(Identity Identity, CancellationToken Cancella
     /// <summary>Check everything, change nothing.</summary>
     public bool DryRun { get; init; }
 
+    /// <summary>Whom the fields that a write changes belong to, once somebody applied the object.</summary>
+    public string Manager { get; init; } = Identity.User;
+
     /// <summary>Ignore, Warn or Strict.</summary>
     public string FieldValidation { get; init; } = "Ignore";
 

@@ -94,7 +94,8 @@ internal static class Strategy
             next.Map("spec")?.Remove("finalizers");
     }
 
-    private static void FoldStringData(ResourceType type, JsonObject document)
+    /// <summary>A secret's stringData becomes part of its data.</summary>
+    public static void FoldStringData(ResourceType type, JsonObject document)
     {
         if (type.Plural != "secrets" || type.Group.Length > 0 || document["stringData"] is not JsonObject plain)
             return;

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
+using Atoll.Kube.Apply;
 using Atoll.Kube.Schema;
 using Atoll.Kube.Watch;
 using Atoll.Store;
@@ -34,8 +35,8 @@ internal sealed partial class Verbs
     // Any change of a class gives a revision above all before it.
     private long ClassesOfPods => Math.Max(cacheOf(Kinds.Flavour).LastChange, Math.Max(cacheOf(Kinds.PriorityClass).LastChange, cacheOf(Kinds.RuntimeClass).LastChange));
 
-    /// <summary>Makes an object. The document is used up.</summary>
-    public async ValueTask<WriteResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CallContext call)
+    /// <summary>Makes an object, with who manages its fields when it was applied. The document is used up.</summary>
+    public async ValueTask<WriteResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CallContext call, ManagedFields? managed = null)
     {
         if (CheckPlace(type, ns, null, document) is { } misplaced)
             return misplaced;
@@ -61,6 +62,7 @@ internal sealed partial class Verbs
             var candidate = (JsonObject)document.DeepClone();
             if (Admit(type, candidate, call) is { } refused)
                 return refused;
+            managed?.Write(candidate);
             string name = meta.Text("name")!;
             (ApiStatus? missing, StoreCompare? guard) = CheckNamespace(type, ns, name);
             if (missing is not null)

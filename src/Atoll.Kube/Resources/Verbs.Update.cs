@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Atoll.Api.Objects;
 using Atoll.Api.Patches;
 using Atoll.Api.Resources;
+using Atoll.Kube.Apply;
 using Atoll.Kube.Schema;
 using Atoll.Kube.Watch;
 
@@ -71,8 +72,11 @@ internal sealed partial class Verbs
         return status;
     }
 
-    /// <summary>Read, change, compare-and-set; again when a race was lost and the client asked for no version.</summary>
-    private async ValueTask<WriteResult> ChangeAsync(ResourceType type, string? ns, string name, string? subresource, string verb, CallContext call, Change change)
+    /// <summary>
+    /// Read, change, compare-and-set; again when a race was lost and the client asked for no version. <paramref name="applied"/> tells, for an
+    /// apply, who manages which fields afterwards; it is told whether anything else changed.
+    /// </summary>
+    private async ValueTask<WriteResult> ChangeAsync(ResourceType type, string? ns, string name, string? subresource, string verb, CallContext call, Change change, Func<bool, ManagedFields>? applied = null)
     {
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
@@ -87,9 +91,14 @@ internal sealed partial class Verbs
                 return conflict;
             if (CheckFields(type, sent!, EventForms.ToServed(type, old), call) is { } unknown)
                 return unknown;
+            ManagedFields? given = ManagedFields.Given(sent!);
             JsonObject next = EventForms.ToStored(type, sent!);
             if (Finish(type, old, ref next, subresource, verb, current, call) is { } refused)
                 return refused;
+            if (applied is not null)
+                applied(!SameWithoutManagers(old, next)).Write(next);
+            else
+                Track(type, old, next, given, subresource, call).Write(next);
             if (JsonNode.DeepEquals(old, next))
                 return current;
             bool over = IsOver(type, old, next);
@@ -100,6 +109,13 @@ internal sealed partial class Verbs
                 return over ? done with { Object = Final(current, next) } : done;
         }
         return ApiStatus.Conflict(type, name, "too many concurrent writes; try again");
+    }
+
+    private static bool SameWithoutManagers(JsonObject old, JsonObject next)
+    {
+        var bare = (JsonObject)old.DeepClone();
+        bare.Map("metadata")!.Remove("managedFields");
+        return JsonNode.DeepEquals(bare, next);
     }
 
     private static CachedObject Final(CachedObject current, JsonObject last)

@@ -52,7 +52,7 @@ public sealed class HttpTests : HttpTestBase
     [InlineData("POST", "/api/v1/namespaces/default/configmaps", "x", "image/png", 415)]
     [InlineData("POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", "{}", "application/json", 400)]
     [InlineData("POST", "/api/v1/configmaps", "{}", "application/json", 405)]
-    [InlineData("PATCH", "/api/v1/namespaces/default/configmaps/a", "{}", "application/apply-patch+yaml", 415)]
+    [InlineData("PATCH", "/api/v1/namespaces/default/configmaps/a", "{}", "application/apply-patch+cbor", 415)]
     [InlineData("PATCH", "/api/v1/namespaces/default/configmaps/a", "{}", "application/merge-patch+json", 404)]
     [InlineData("PUT", "/api/v1/namespaces/default/configmaps/a", "{\"metadata\":{\"name\":\"b\"}}", "application/json", 400)]
     [InlineData("DELETE", "/api/v1/namespaces/default/configmaps/a", "{\"propagationPolicy\":\"Never\"}", "application/json", 400)]

@@ -48,8 +48,8 @@ internal static class ApiOperations
 
     /// <summary>Ways in which a resource can be patched: our own kinds have no strategic merge.</summary>
     public static string[] PatchTypes(string gvk) => gvk.StartsWith(Kinds.EdgeGroup, StringComparison.Ordinal)
-        ? ["application/json-patch+json", "application/merge-patch+json"]
-        : ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+        ? ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"]
+        : ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
 
     /// <summary>The path below /openapi/v3/ of a group and version.</summary>
     public static string DocumentPath(ResourceType type) => type.Group.Length == 0 ? $"api/{type.Version}" : $"apis/{type.Group}/{type.Version}";
