@@ -56,6 +56,7 @@ internal static class Cli
             DeliveryCommand.Create(),
             LocalCommands.Up(),
             LocalCommands.Down(),
+            LocalCommands.Keep(),
             LocalCommands.Status(),
             LocalCommands.Cut(),
             LocalCommands.Heal(),

@@ -45,7 +45,7 @@ internal static class LocalCommands
         var samples = new Option<string>("--sample") { Description = "manifest to apply at the end", DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "samples", "hello", "hello.yaml") };
         var command = new Command("up", """
             Start a centre and three sites on this machine, each site in its own network namespace behind NAT, and deploy the
-            sample. Needs root. A second run changes nothing.
+            sample. Needs root. A second run changes nothing. A centre or agent that ends by itself is started again.
 
             Example:
               sudo atoll up
@@ -66,6 +66,20 @@ internal static class LocalCommands
             NeedRoot("down");
             await Installation(parsed).DownAsync(cancellation);
             Printer.Done(parsed.GetRequiredValue(Cli.Output), "nothing is left behind", new JsonObject { ["outcome"] = "down" });
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    // What 'atoll up' leaves running beside the rest; nobody types it.
+    public static Command Keep()
+    {
+        var command = new Command("keep", "Start again what ends of a local installation, until asked to stop.") { s_home, s_agent, s_instance };
+        command.Hidden = true;
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            NeedRoot("keep");
+            await Installation(parsed).KeepAsync(cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             return ExitCodes.Success;
         });
         return command;

@@ -1,3 +1,6 @@
+using System.Diagnostics;
+using System.Globalization;
+
 namespace Atoll.Cloud.Local;
 
 /// <summary>
@@ -16,7 +19,14 @@ internal sealed record Daemon(string Name, string Folder, string Executable, IRe
     /// <summary>File with what it printed.</summary>
     public string LogPath => Path.Combine(Folder, $"{Name}.log");
 
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(500), s_lasting = TimeSpan.FromSeconds(10), s_longestWait = TimeSpan.FromSeconds(30);
+
     private string PidPath => Path.Combine(Folder, $"{Name}.pid");
+
+    private string RestartsPath => Path.Combine(Folder, $"{Name}.restarts");
+
+    /// <summary>How often <see cref="KeepAsync"/> has started it again.</summary>
+    public int Restarts => File.Exists(RestartsPath) && int.TryParse(File.ReadAllText(RestartsPath), CultureInfo.InvariantCulture, out int restarts) ? restarts : 0;
 
     /// <summary>Its process id while it runs, or null.</summary>
     public int? Pid => Recorded() ?? Searched();
@@ -68,11 +78,43 @@ internal sealed record Daemon(string Name, string Folder, string Executable, IRe
         return true;
     }
 
+    /// <summary>
+    /// Starts it again whenever it has ended by itself, until cancelled: at once, and after 1 s doubling to 30 s while it does not last
+    /// for 10 s. One that was never started, or was stopped, has no pid file and is left as it is.
+    /// </summary>
+    public async Task KeepAsync(CancellationToken stop)
+    {
+        TimeSpan wait = TimeSpan.Zero;
+        for (long started = 0; ; await Task.Delay(s_look, stop))
+            try
+            {
+                TimeSpan age = Stopwatch.GetElapsedTime(started);
+                if (!File.Exists(PidPath))
+                    continue;
+                if (Pid is not null)
+                    wait = age > s_lasting ? TimeSpan.Zero : wait;
+                else if (age >= wait)
+                {
+                    started = Stopwatch.GetTimestamp();
+                    wait = wait == TimeSpan.Zero ? TimeSpan.FromSeconds(1) : wait * 2 < s_longestWait ? wait * 2 : s_longestWait;
+                    // Never left half-way: whoever stops this process stops what it started after it.
+                    if (!await StartAsync(CancellationToken.None))
+                        continue;
+                    await File.WriteAllTextAsync(RestartsPath, $"{Restarts + 1}", CancellationToken.None);
+                    Console.WriteLine($"{DateTimeOffset.UtcNow:O} {Name} had ended and was started again");
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+            {
+                Console.WriteLine($"{DateTimeOffset.UtcNow:O} {Name} could not be started again: {e.Message}");
+            }
+    }
+
     /// <summary>Stops it: asks, waits, kills. What does not run is no error.</summary>
     public async Task StopAsync(CancellationToken cancellation)
     {
         if (Pid is { } pid)
-            await Tool.RunAsync(cancellation, "start-stop-daemon", "--stop", "--oknodo", "--retry", "TERM/10/KILL/5", "--pid", pid.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            await Tool.RunAsync(cancellation, "start-stop-daemon", "--stop", "--oknodo", "--retry", "TERM/10/KILL/5", "--pid", pid.ToString(CultureInfo.InvariantCulture));
         if (File.Exists(PidPath))
             File.Delete(PidPath);
     }

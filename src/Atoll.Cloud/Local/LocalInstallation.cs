@@ -39,6 +39,13 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         "--mirror", $"{SampleImage.RegistryName}=http://{Image.RegistryAddress}",
     ], site.Namespace);
 
+    // Starts again what ends by itself; it holds nothing that could be lost with it.
+    private Daemon Keeper => new("keeper", Run, Environment.ProcessPath!, ["keep", "--home", home, "--agent", agentPath, "--instance", $"{instance}"]);
+
+    /// <summary>Starts again whatever of this installation ends by itself, until cancelled.</summary>
+    public async Task KeepAsync(CancellationToken cancellation) =>
+        await Task.WhenAll([Server.KeepAsync(cancellation), (await Image.RegistryAsync(cancellation)).KeepAsync(cancellation), .. _network.Sites.Select(s => AgentOf(s).KeepAsync(cancellation))]);
+
     /// <summary>Starts everything, deploys the sample, waits for it, and prints what to do next, or (JSON, YAML) what is up.</summary>
     public async Task<int> UpAsync(string samplePath, CancellationToken cancellation)
     {
@@ -50,6 +57,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         // What is on this machine is not asked for through the proxy that leads out of it.
         foreach (string name in (string[])["NO_PROXY", "no_proxy"])
             Environment.SetEnvironmentVariable(name, $"{Environment.GetEnvironmentVariable(name)},{_network.CentreAddress}".TrimStart(','));
+        // Two that start the same daemon at one time would start it twice.
+        await Keeper.StopAsync(cancellation);
         Say("network: a router and three sites behind NAT");
         await _network.EnsureAsync(cancellation);
         Say("registry with the sample's image");
@@ -67,6 +76,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             await JoinAsync(site, client, config, cancellation);
             await AgentOf(site).StartAsync(cancellation);
         }
+        await Keeper.StartAsync(cancellation);
         Say("waiting for the sites to connect");
         await WaitAsync("the sites did not connect", TimeSpan.FromMinutes(3), async () => await ConnectedAsync(client, cancellation) == _network.Sites.Count, cancellation);
         Say("sample: a small web server on every site");
@@ -81,6 +91,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
     /// <summary>Stops and removes everything.</summary>
     public async Task DownAsync(CancellationToken cancellation)
     {
+        await Keeper.StopAsync(cancellation);
         foreach (LocalSite site in _network.Sites)
         {
             Say($"site {site.Name}");
@@ -116,17 +127,18 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         var list = new JsonArray();
         foreach (LocalSite site in _network.Sites)
         {
-            int? pid = AgentOf(site).Pid;
+            Daemon agent = AgentOf(site);
+            int? pid = agent.Pid;
             string line = await _network.IsCutAsync(site, cancellation) ? "cut" : "whole";
             string phase = sites.Items.FirstOrDefault(s => s.Name == site.Name)?.View(ApiJson.Default.Site).Status?.Phase ?? "Pending";
             int running = pods.Items.Count(p => p.View(ApiJson.Default.Pod) is { Spec.NodeName: { } node, Status.Phase: "Running" } && node == site.Name);
-            rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{running}", PageOf(site)]);
-            list.Add((JsonNode)new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["runningPods"] = running, ["page"] = PageOf(site) });
+            rows.Add([site.Name, phase, line, pid?.ToString() ?? "stopped", $"{agent.Restarts}", $"{running}", PageOf(site)]);
+            list.Add((JsonNode)new JsonObject { ["name"] = site.Name, ["phase"] = phase, ["line"] = line, ["agentPid"] = pid, ["agentRestarts"] = agent.Restarts, ["runningPods"] = running, ["page"] = PageOf(site) });
         }
         if (form == "table")
-            Console.WriteLine($"centre   https://{_network.CentreAddress}:{Port}   pid {centre}   kubeconfig {Kubeconfig}\n");
-        Printer.Print(form, new JsonObject { ["server"] = $"https://{_network.CentreAddress}:{Port}", ["kubeconfig"] = Kubeconfig, ["pid"] = centre, ["sites"] = list },
-            ["SITE", "STATUS", "LINE", "AGENT", "PODS", "FOR ITS USERS"], rows);
+            Console.WriteLine($"centre   https://{_network.CentreAddress}:{Port}   pid {centre}   restarts {Server.Restarts}   kubeconfig {Kubeconfig}\n");
+        Printer.Print(form, new JsonObject { ["server"] = $"https://{_network.CentreAddress}:{Port}", ["kubeconfig"] = Kubeconfig, ["pid"] = centre, ["restarts"] = Server.Restarts, ["sites"] = list },
+            ["SITE", "STATUS", "LINE", "AGENT", "RESTARTS", "PODS", "FOR ITS USERS"], rows);
         return ExitCodes.Success;
     }
 

@@ -18,6 +18,8 @@ public sealed record RigSite(string Name, int Index);
 /// </summary>
 public sealed class LocalRig : IAsyncLifetime
 {
+    private const string Keeper = "keeper";
+
     private FileStream? _lock;
     private string _pageFailure = "none";
 
@@ -189,9 +191,14 @@ public sealed class LocalRig : IAsyncLifetime
     /// <summary>A daemon of the installation: its process id.</summary>
     internal int PidOf(string daemon) => int.Parse(File.ReadAllText($"{Home}/run/{daemon}.pid"), System.Globalization.CultureInfo.InvariantCulture);
 
-    /// <summary>Kills a daemon with SIGKILL and gives the command that starts it again.</summary>
+    /// <summary>Kills a daemon with SIGKILL and gives the command that starts it again. It stays dead until then: what keeps it is killed before.</summary>
     internal async Task<IReadOnlyList<string>> KillAsync(string daemon)
     {
+        if (daemon != Keeper && File.Exists($"{Home}/run/{Keeper}.pid"))
+        {
+            await KillAsync(Keeper);
+            File.Delete($"{Home}/run/{Keeper}.pid");
+        }
         int pid = PidOf(daemon);
         string[] command = (await File.ReadAllTextAsync($"/proc/{pid}/cmdline")).TrimEnd('\0').Split('\0');
         Programs.Kill(pid);
