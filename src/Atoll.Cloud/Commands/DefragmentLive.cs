@@ -55,10 +55,13 @@ internal static class DefragmentLive
                 ["metadata"] = new JsonObject { ["name"] = parsed.GetRequiredValue(name) },
                 ["spec"] = spec,
             }, cancellation));
-            return await FollowAsync(client, plan.Name, parsed.GetRequiredValue(Cli.Output), s => s.Status?.ComputedFor is not null, cancellation);
+            return await FollowAsync(client, plan.Name, parsed.GetRequiredValue(Cli.Output), IsLookedAt, cancellation);
         });
         return command;
     }
+
+    /// <summary>True when its moves are computed, or the centre has said why it cannot compute them yet.</summary>
+    internal static bool IsLookedAt(DefragmentationPlan plan) => plan.Status is { ComputedFor: not null } or { Phase: "Pending" };
 
     private static Command Approve()
     {
@@ -88,7 +91,7 @@ internal static class DefragmentLive
         return command;
     }
 
-    /// <summary>Tells each change of the plan's message until something holds, then prints the plan.</summary>
+    /// <summary>Tells each change of the plan's message until something holds, then prints the plan; a failure when it has failed or cannot be computed yet.</summary>
     internal static async Task<int> FollowAsync(IResources api, string name, string form, Func<DefragmentationPlan, bool> enough, CancellationToken cancellation)
     {
         KubeObject plan = SiteCommands.Check(await api.GetAsync(Kinds.DefragmentationPlan, null, name, cancellation));
@@ -105,7 +108,7 @@ internal static class DefragmentLive
                     break;
             }
         Print(plan, form);
-        return plan.View(ApiJson.Default.DefragmentationPlan).Status?.Phase == "Failed" ? ExitCodes.Failure : ExitCodes.Success;
+        return plan.View(ApiJson.Default.DefragmentationPlan).Status?.Phase is "Failed" or "Pending" ? ExitCodes.Failure : ExitCodes.Success;
 
         bool Seen(KubeObject now)
         {

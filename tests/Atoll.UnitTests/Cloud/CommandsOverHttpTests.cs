@@ -60,6 +60,11 @@ public sealed class CommandsOverHttpTests : HttpTestBase
         Task<int> watching = Run("defragment", "watch", "tonight");
         await StatusAsync(Kinds.DefragmentationPlan, null, "tonight", """{"phase":"Failed","message":"reality moved"}""");
         Assert.Equal(ExitCodes.Failure, await watching);
+        // What the centre cannot compute yet is said, and not waited for.
+        Task<int> early = Run("defragment", "create", "early", "--flavour", "later");
+        await UntilAsync(Kinds.DefragmentationPlan, null, "early", _ => true);
+        await StatusAsync(Kinds.DefragmentationPlan, null, "early", """{"phase":"Pending","message":"there is no Flavour later, and it is no size such as 4c8g"}""");
+        Assert.Equal(ExitCodes.Failure, await early);
         Assert.Equal(ExitCodes.NotFound, await Run("defragment", "approve", "other"));
         Assert.Equal(ExitCodes.Usage, await Run("defragment", "create", "x", "--flavour", "4c8g=many"));
     }
