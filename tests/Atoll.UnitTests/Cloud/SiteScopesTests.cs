@@ -51,6 +51,18 @@ public sealed class SiteScopesTests
     }
 
     [Theory]
+    [InlineData("Running", "Succeeded", "Succeeded")]
+    [InlineData("Running", "Pending", "Running")]
+    [InlineData("Failed", "Succeeded", "Failed")]
+    public void What_the_parent_was_told_of_a_pods_end_holds_at_a_leader_with_an_older_copy(string here, string there, string after)
+    {
+        JsonObject Document(string phase) => Pod("p1", "n1", status: phase).ToNode();
+        JsonObject down = Document(there), stored = Document(here);
+        down["metadata"]!["labels"] = new JsonObject { ["changed"] = "too" };
+        Assert.Equal(after, (string?)new ImportObject(Kinds.Pod, down, KeepLocalStatus: true).Merged(stored)!["status"]!["phase"]);
+    }
+
+    [Theory]
     [InlineData("""{"kind":"Pod","metadata":{"name":"p","resourceVersion":"7","uid":"u","managedFields":[{"a":"}]"}],"annotations":{"resourceVersion":"kept"}},"spec":{"a":[1,-2.5e3,{"b":[]},true,null],"c":"}\\\"{\u007d\\"},"status":{"phase":"Running","x":"\""},"z":5}""",
         """{"kind":"Pod","metadata":{"name":"p","uid":"u","annotations":{"resourceVersion":"kept"}},"spec":{"a":[1,-2.5e3,{"b":[]},true,null],"c":"}\\\"{\u007d\\"},"z":5}""")]
     [InlineData("""{"z":-1,"status":null,"metadata":{"resourceVersion":"7","uid":"u"},"y":[]}""", """{"z":-1,"metadata":{"uid":"u"},"y":[]}""")]
