@@ -232,6 +232,7 @@ internal sealed class Fleet(CentreProcess centre, int sites, int nodesPerSite, i
         }
         finally
         {
+            watches.ForEach(w => w.Dispose());
             foreach (HttpClient client in clients)
                 client.Dispose();
         }

@@ -4,14 +4,15 @@ using System.Text;
 namespace Atoll.Bench.Fleet;
 
 /// <summary>One watch of all pods, which notes when it saw each of a row of marked writes.</summary>
-internal sealed class PodWatch
+internal sealed class PodWatch : IDisposable
 {
     private const string Word = "fleet-mark ";
 
     private readonly long[] _at;
+    private readonly HttpResponseMessage _response;
     private int _seen;
 
-    private PodWatch(int writes) => _at = new long[writes];
+    private PodWatch(HttpResponseMessage response, int writes) => (_response, _at) = (response, new long[writes]);
 
     /// <summary>How many different marks it saw.</summary>
     public int Seen => Volatile.Read(ref _seen);
@@ -22,15 +23,18 @@ internal sealed class PodWatch
     /// <summary>A merge patch that marks a pod's status.</summary>
     public static byte[] Mark(int number) => Encoding.UTF8.GetBytes($$$"""{"status":{"message":"{{{Word}}}{{{number}}}"}}""");
 
-    /// <summary>Opens it after a resource version; it reads until its client is disposed.</summary>
+    /// <summary>Opens it after a resource version; it reads until it is disposed.</summary>
     public static async Task<PodWatch> StartAsync(HttpClient client, string version, int writes)
     {
-        var watch = new PodWatch(writes);
         HttpResponseMessage response = await client.GetAsync(new Uri("/api/v1/pods?watch=true&resourceVersion=" + version, UriKind.Relative), HttpCompletionOption.ResponseHeadersRead);
         response.EnsureSuccessStatusCode();
+        var watch = new PodWatch(response, writes);
         _ = watch.ReadAsync(await response.Content.ReadAsStreamAsync());
         return watch;
     }
+
+    /// <summary>Ends it at the centre too: a client that is disposed leaves open what is still read.</summary>
+    public void Dispose() => _response.Dispose();
 
     private async Task ReadAsync(Stream events)
     {
@@ -50,7 +54,7 @@ internal sealed class PodWatch
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
-            // The client was disposed. A watch that ended before has not seen all.
+            // It was disposed. A watch that ended before has not seen all.
         }
     }
 
