@@ -51,13 +51,9 @@ internal static class FirstPlan
         string path = Directory.CreateTempSubdirectory("atoll-first-plan-").FullName;
         try
         {
-            foreach (string part in (string[])["", ".epoch"])
-                File.Copy(file + part, Path.Combine(path, "store.db" + part));
-            // A store that was closed is on its disk; a checkpoint would wait for what was copied a moment ago.
-            using (FileStream copied = File.Open(Path.Combine(path, "store.db"), FileMode.Open, FileAccess.ReadWrite))
-                copied.Flush(flushToDisk: true);
+            string copy = Copy(file, path, "store.db");
             GC.Collect();
-            return await MeasureAsync(Path.Combine(path, "store.db")).ConfigureAwait(false);
+            return await MeasureAsync(copy).ConfigureAwait(false);
         }
         finally
         {
@@ -89,6 +85,17 @@ internal static class FirstPlan
         return new Started(served, bound, processor, Process.GetCurrentProcess().PeakWorkingSet64 >> 20);
     }
 
+    private static string Copy(string file, string folder, string name)
+    {
+        string path = Path.Combine(folder, name);
+        foreach (string part in (string[])["", ".epoch"])
+            File.Copy(file + part, path + part);
+        // A store that was closed is on its disk; a checkpoint would wait for what was copied a moment ago.
+        using FileStream copied = File.Open(path, FileMode.Open, FileAccess.ReadWrite);
+        copied.Flush(flushToDisk: true);
+        return path;
+    }
+
     /// <summary>
     /// The published centre in a process of its own, over a copy of a file that <see cref="FillAsync"/> made; the time is the centre's
     /// own, from its log. Served is when it takes its first call, from the start of the process.
@@ -98,10 +105,7 @@ internal static class FirstPlan
         string path = Directory.CreateTempSubdirectory("atoll-first-plan-").FullName;
         try
         {
-            foreach (string part in (string[])["", ".epoch"])
-                File.Copy(file + part, Path.Combine(path, "atoll.db" + part));
-            using (FileStream copied = File.Open(Path.Combine(path, "atoll.db"), FileMode.Open, FileAccess.ReadWrite))
-                copied.Flush(flushToDisk: true);
+            Copy(file, path, "atoll.db");
             long begin = Stopwatch.GetTimestamp();
             using Process centre = Process.Start(new ProcessStartInfo(program, ["server", "--state", path, "--listen", "127.0.0.1:0", "--advertise", "https://127.0.0.1"]) { RedirectStandardOutput = true })!;
             try
