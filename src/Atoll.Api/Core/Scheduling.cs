@@ -193,6 +193,9 @@ public sealed class ReservationStatus
 /// <summary>edge.atoll.dev/v1alpha1 SchedulerProfile: how pods whose schedulerName is its name are scored.</summary>
 public sealed class SchedulerProfile
 {
+    /// <summary>Scores that have a weight, by Kubernetes' plugin names.</summary>
+    public static readonly string[] Scores = ["ImageLocality", "InterPodAffinity", "NodeAffinity", "NodeResourcesBalancedAllocation", "NodeResourcesFit", "PodTopologySpread", "TaintToleration"];
+
     /// <summary>Group and version of the kind.</summary>
     public string ApiVersion { get; set; } = "edge.atoll.dev/v1alpha1";
 

@@ -28,6 +28,8 @@ internal static class Strategy
         {
             case "pods":
                 document["status"] = new JsonObject { ["phase"] = "Pending", ["qosClass"] = QosClass(document.Map("spec")) };
+                if (document.Map("spec").List("schedulingGates") is { Count: > 0 })
+                    document["status"]!["conditions"] = new JsonArray(new JsonObject { ["type"] = "PodScheduled", ["status"] = "False", ["reason"] = "SchedulingGated", ["message"] = "Scheduling is blocked due to non-empty scheduling gates" });
                 break;
             case "namespaces":
                 document["status"] = new JsonObject { ["phase"] = "Active" };

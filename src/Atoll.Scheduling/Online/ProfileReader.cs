@@ -5,8 +5,6 @@ namespace Atoll.Scheduling.Online;
 /// <summary>Reads a SchedulerProfile's settings, with Kubernetes' rules for its scheduler configuration.</summary>
 public static class ProfileReader
 {
-    private static readonly string[] s_plugins = ["ImageLocality", "InterPodAffinity", "NodeAffinity", "NodeResourcesBalancedAllocation", "NodeResourcesFit", "PodTopologySpread", "TaintToleration"];
-
     /// <summary>The profile, or null and what is wrong with the settings: the field and why.</summary>
     public static SchedulingProfile? Read(SchedulerProfileSpec spec, out string? problem)
     {
@@ -40,8 +38,8 @@ public static class ProfileReader
     private static string? Weights(SchedulerProfileSpec spec)
     {
         foreach ((string plugin, int weight) in spec.Weights ?? [])
-            if (Array.IndexOf(s_plugins, plugin) < 0)
-                return $"spec.weights[{plugin}]: no such score; there are {string.Join(", ", s_plugins)}";
+            if (Array.IndexOf(SchedulerProfile.Scores, plugin) < 0)
+                return $"spec.weights[{plugin}]: no such score; there are {string.Join(", ", SchedulerProfile.Scores)}";
             else if (weight is < 0 or > 100)
                 return $"spec.weights[{plugin}]: {weight} is not in the range 0-100";
         return spec.HardPodAffinityWeight is < 0 or > 100 ? $"spec.hardPodAffinityWeight: {spec.HardPodAffinityWeight} is not in the range 0-100" : null;

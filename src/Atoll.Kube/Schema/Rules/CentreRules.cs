@@ -1,10 +1,11 @@
 using System.Text.Json.Nodes;
+using Atoll.Api.Core;
 using Atoll.Api.Quantities;
 using Atoll.Api.Selectors;
 
 namespace Atoll.Kube.Schema.Rules;
 
-/// <summary>The kinds of the scheduling centre: pod groups, elastic quotas, reservations. What a profile says is judged by the scheduler, which keeps the last good one.</summary>
+/// <summary>The kinds of the scheduling centre: pod groups, elastic quotas, reservations, profiles.</summary>
 internal static class CentreRules
 {
     /// <summary>Members that one plan takes as a whole.</summary>
@@ -20,6 +21,7 @@ internal static class CentreRules
             case "PodGroup": Group(spec, errors); break;
             case "ElasticQuota": Quota(document, spec, errors); break;
             case "Reservation": Reservation(spec, old.Object("spec"), errors); break;
+            case "SchedulerProfile": Profile(spec, errors); break;
         }
     }
 
@@ -56,6 +58,9 @@ internal static class CentreRules
         if (spec.Object("resources") is null or { Count: 0 })
             errors.Required(s_spec.Child("resources"), "name at least one resource");
         Amounts(spec, "resources", errors);
+        foreach ((string resource, JsonNode? value) in spec.Object("resources") ?? [])
+            if (Amount(value) is { } amount && amount == Quantity.Zero)
+                errors.Invalid(s_spec.Child("resources").Key(resource), value, "must be greater than 0");
         if (spec.Array("owners") is null or { Count: 0 })
             errors.Required(s_spec.Child("owners"), "name who may use the room: a namespace, a selector or both");
         foreach ((int i, JsonObject owner) in spec.Objects("owners"))
@@ -63,6 +68,8 @@ internal static class CentreRules
             FieldPath at = s_spec.Child("owners").Index(i);
             if (string.IsNullOrEmpty(owner.Text("namespace")) && owner.Object("selector") is null or { Count: 0 })
                 errors.Required(at, "a namespace, a selector or both");
+            if (owner.Text("namespace") is { Length: > 0 } ns && Names.Label(ns) is { } wrong)
+                errors.Invalid(at.Child("namespace"), ns, wrong);
             SchedulingRules.Selector(owner.Object("selector"), at.Child("selector"), errors);
         }
         SchedulingRules.Scheduling(spec, s_spec, errors);
@@ -78,6 +85,52 @@ internal static class CentreRules
         foreach (string field in (string[])["resources", "nodeSelector", "tolerations"])
             if (before is not null && !Json.Same(before[field], spec?[field]))
                 errors.Invalid(s_spec.Child(field), spec?[field], "field is immutable: make another reservation");
+    }
+
+    private static void Profile(JsonObject? spec, FieldErrors errors)
+    {
+        foreach ((string score, JsonNode? value) in spec.Object("weights") ?? [])
+            if (Array.IndexOf(SchedulerProfile.Scores, score) < 0)
+                errors.NotSupported(s_spec.Child("weights").Key(score), score, SchedulerProfile.Scores);
+            else
+                Range(value, 0, 100, s_spec.Child("weights").Key(score), errors);
+        Range(spec?["hardPodAffinityWeight"], 0, 100, s_spec.Child("hardPodAffinityWeight"), errors);
+        JsonObject? strategy = spec.Object("scoringStrategy");
+        FieldPath scoring = s_spec.Child("scoringStrategy"), shape = scoring.Child("requestedToCapacityRatio", "shape");
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach ((int i, JsonObject resource) in strategy.Objects("resources"))
+        {
+            FieldPath at = scoring.Child("resources").Index(i);
+            if (resource.Text("name") is not { Length: > 0 } name)
+                errors.Required(at.Child("name"));
+            else if (!names.Add(name))
+                errors.Duplicate(at.Child("name"), name);
+            Range(resource["weight"], 1, 100, at.Child("weight"), errors);
+        }
+        long? before = null;
+        foreach ((int i, JsonObject point) in strategy.Object("requestedToCapacityRatio").Objects("shape"))
+        {
+            Range(point["utilization"], 0, 100, shape.Index(i).Child("utilization"), errors);
+            Range(point["score"], 0, 10, shape.Index(i).Child("score"), errors);
+            long utilization = point.Long("utilization") ?? 0;
+            if (utilization <= before)
+                errors.Invalid(shape.Index(i).Child("utilization"), utilization, "utilization values must be sorted in increasing order");
+            before = utilization;
+        }
+        if (strategy.Text("type") == "RequestedToCapacityRatio" && before is null)
+            errors.Required(shape, "at least one point must be specified");
+        if (spec.Text("defaultingType") != "List" && spec.Array("defaultConstraints") is { Count: > 0 })
+            errors.Invalid(s_spec.Child("defaultingType"), spec.Text("defaultingType") ?? "", "must be List when defaultConstraints are given");
+        foreach ((int i, JsonObject constraint) in spec.Objects("defaultConstraints"))
+            if (constraint.Has("labelSelector"))
+                errors.Forbidden(s_spec.Child("defaultConstraints").Index(i).Child("labelSelector"), "constraint must not define a selector, as they deduced for each pod");
+        SchedulingRules.Spread(spec, "defaultConstraints", s_spec, errors);
+    }
+
+    private static void Range(JsonNode? value, long least, long most, FieldPath path, FieldErrors errors)
+    {
+        if (Json.AsLong(value) is { } number && (number < least || number > most))
+            errors.Invalid(path, number, $"not in valid range {least}-{most}");
     }
 
     private static void Amounts(JsonObject? spec, string field, FieldErrors errors)

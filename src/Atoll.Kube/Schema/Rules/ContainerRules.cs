@@ -28,6 +28,7 @@ internal static class ContainerRules
                 Ports(container, at, hostPorts, spec.Bool("hostNetwork") == true, errors);
                 Environment(container, at, errors);
                 Resources(container.Object("resources"), at.Child("resources"), errors);
+                Together(container.Object("resources"), at.Child("resources"), errors);
                 Mounts(container, at, volumes, errors);
                 Security(container.Object("securityContext"), at.Child("securityContext"), errors);
                 bool init = list == "initContainers", sidecar = init && container.Text("restartPolicy") == "Always";
@@ -77,6 +78,8 @@ internal static class ContainerRules
             if (port.Long("hostPort") is not ({ } host and not 0))
                 continue;
             PortNumber(port["hostPort"], path.Child("hostPort"), errors, required: false);
+            if (port.Text("hostIP") is { Length: > 0 } address && !System.Net.IPAddress.TryParse(address, out _))
+                errors.Invalid(path.Child("hostIP"), address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
             if (hostNetwork && host != port.Long("containerPort"))
                 errors.Invalid(path.Child("hostPort"), host, "must match `containerPort` when `hostNetwork` is true");
             string key = $"{port.Text("protocol")}/{port.Text("hostIP")}/{host}";
@@ -141,7 +144,7 @@ internal static class ContainerRules
             foreach (KeyValuePair<string, JsonNode?> pair in amounts)
             {
                 FieldPath at = path.Child(list).Key(pair.Key);
-                if (!pair.Key.Contains('/', StringComparison.Ordinal) && Array.IndexOf(s_standard, pair.Key) < 0 && !pair.Key.StartsWith("hugepages-", StringComparison.Ordinal))
+                if (!pair.Key.Contains('/', StringComparison.Ordinal) && Array.IndexOf(s_standard, pair.Key) < 0 && !IsHuge(pair.Key))
                     errors.Invalid(at, pair.Key, "must be a standard resource for containers");
                 else if (LabelSyntax.KeyError(pair.Key) is { } problem)
                     errors.Invalid(at, pair.Key, problem);
@@ -149,9 +152,13 @@ internal static class ContainerRules
                     continue;
                 if (amount < Quantity.Zero)
                     errors.Invalid(at, pair.Value, "must be greater than or equal to 0");
+                else if (pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key != WellKnown.Compute && amount.Milli % 1000 != 0)
+                    errors.Invalid(at, pair.Value, "must be an integer");
+                else if (pair.Key == WellKnown.GpuMilli && amount.Value > 1000)
+                    errors.Invalid(at, pair.Value, $"must be at most 1000: it is a share of one GPU; ask for {WellKnown.Gpu} to have several");
                 if (list == "limits" || resources.Object("limits")?[pair.Key] is not { } cap || Amount(cap) is not { } limit)
                     continue;
-                bool whole = pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key is not (WellKnown.BatchCpu or WellKnown.BatchMemory);
+                bool whole = IsHuge(pair.Key) || (pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key is not (WellKnown.BatchCpu or WellKnown.BatchMemory));
                 if (whole ? amount != limit : amount > limit)
                     errors.Invalid(at, pair.Value, whole
                         ? $"must be equal to {pair.Key} limit of {Plain(cap)}"
@@ -159,6 +166,28 @@ internal static class ContainerRules
             }
         }
     }
+
+    // One container's amounts against each other.
+    private static void Together(JsonObject? resources, FieldPath path, FieldErrors errors)
+    {
+        HashSet<string> asked = [.. (resources.Object("requests") ?? []).Concat(resources.Object("limits") ?? []).Select(p => p.Key)];
+        if (asked.Contains(WellKnown.Compute) && asked.Contains("cpu"))
+            errors.Forbidden(path.Child("requests").Key(WellKnown.Compute), "cpu is given too: a container asks for cores of its node, or for normalised ones");
+        foreach (string name in asked.Where(IsHuge).Order(StringComparer.Ordinal))
+        {
+            FieldPath at = path.Child("limits").Key(name);
+            if (Amount(resources.Object("limits")?[name]) is not { } pages)
+                errors.Required(at, "Limit must be set for non overcommitable resources");
+            else if (!Quantity.TryParse(name["hugepages-".Length..], out Quantity size) || size <= Quantity.Zero)
+                errors.Invalid(at, name, "must name the size of a page, such as hugepages-2Mi");
+            else if (pages.Value % size.Value != 0)
+                errors.Invalid(at, resources.Object("limits")![name], $"is not positive integer multiple of {name["hugepages-".Length..]}");
+        }
+        if (asked.Any(IsHuge) && !asked.Contains("cpu") && !asked.Contains("memory") && !asked.Contains(WellKnown.Compute))
+            errors.Forbidden(path, "HugePages require cpu or memory");
+    }
+
+    private static bool IsHuge(string resource) => resource.StartsWith("hugepages-", StringComparison.Ordinal);
 
     private static string Plain(JsonNode value) => Json.AsText(value) ?? value.ToJsonString();
 

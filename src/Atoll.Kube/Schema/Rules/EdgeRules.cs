@@ -44,6 +44,13 @@ internal static class EdgeRules
         Amounts(spec, "resources", path, errors, static _ => null);
         if (spec.Object("resources") is { Count: 0 })
             errors.Required(path.Child("resources"), "a flavour takes something, such as cpu: 4 and memory: 8Gi");
+        foreach ((string resource, JsonNode? value) in spec.Object("resources") ?? [])
+            if (value is not JsonValue || !Quantity.TryParse(value.ToString(), out Quantity amount))
+                continue;
+            else if (amount == Quantity.Zero)
+                errors.Invalid(path.Child("resources").Key(resource), value, "must be greater than 0");
+            else if (resource.Contains('/', StringComparison.Ordinal) && resource != WellKnown.Compute && amount.Milli % 1000 != 0)
+                errors.Invalid(path.Child("resources").Key(resource), value, "must be an integer");
         if (spec.Object("resources") is { } resources && resources.ContainsKey("cpu") && resources.ContainsKey(WellKnown.Compute))
             errors.Forbidden(path.Child("resources").Key(WellKnown.Compute), "cpu is given too: an instance asks for cores of a node, or for normalised ones");
         LabelValue(spec, "arch", path, errors);
@@ -68,6 +75,8 @@ internal static class EdgeRules
         JsonObject? spec = document.Object("spec");
         if (document.Object("metadata").Text("name") is { Length: > 63 } name)
             errors.Invalid(FieldPath.Root.Child("metadata", "name"), name, "must be no more than 63 characters: it labels the pods");
+        if (spec is not null && !spec.Has("count"))
+            errors.Required(path.Child("count"), "how many instances");
         Range(spec, "count", 0, MaxCount, path, errors);
         Range(spec, "minSites", 1, MaxSites, path, errors);
         Range(spec, "maxSharePercent", 1, 100, path, errors);

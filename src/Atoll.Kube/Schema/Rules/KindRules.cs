@@ -162,6 +162,7 @@ internal static class KindRules
     {
         if (budget is null)
             return;
+        SchedulingRules.Selector(budget.Object("selector"), path.Child("selector"), errors);
         if (budget["minAvailable"] is not null && budget["maxUnavailable"] is not null)
             errors.Invalid(path, budget, "minAvailable and maxUnavailable cannot be both set");
         foreach (string field in (ReadOnlySpan<string>)["minAvailable", "maxUnavailable"])
@@ -180,6 +181,9 @@ internal static class KindRules
         string handler = document.Text("handler") ?? "";
         if (document["handler"] is null or JsonValue && Names.Label(handler) is { } problem)
             errors.Invalid(FieldPath.Root.Child("handler"), handler, problem);
+        foreach ((string resource, JsonNode? value) in document.Object("overhead").Object("podFixed") ?? [])
+            if (value is JsonValue && Api.Quantities.Quantity.TryParse(value.ToString(), out Api.Quantities.Quantity amount) && amount < Api.Quantities.Quantity.Zero)
+                errors.Invalid(FieldPath.Root.Child("overhead", "podFixed").Key(resource), value, "must be greater than or equal to 0");
         if (old is not null && old.Text("handler") != document.Text("handler"))
             errors.Invalid(FieldPath.Root.Child("handler"), handler, "field is immutable");
     }

@@ -36,7 +36,7 @@ internal static class SchedulingRules
                     PodTerm(term, at.Child("podAffinityTerm"), errors);
             }
         }
-        Spread(spec, path, errors);
+        Spread(spec, "topologySpreadConstraints", path, errors);
     }
 
     /// <summary>A node selector: at least one term.</summary>
@@ -52,6 +52,8 @@ internal static class SchedulingRules
     private static void Toleration(JsonObject toleration, FieldPath at, FieldErrors errors)
     {
         string key = toleration.Text("key") ?? "", value = toleration.Text("value") ?? "", op = toleration.Text("operator") ?? "";
+        if (op is "Gt" or "Lt")
+            errors.NotSupported(at.Child("operator"), op, "Equal", "Exists");
         if (key.Length > 0 && LabelSyntax.KeyError(key) is { } problem)
             errors.Invalid(at.Child("key"), key, problem);
         if (key.Length == 0 && op != "Exists")
@@ -81,9 +83,22 @@ internal static class SchedulingRules
                 int values = requirement.Array("values")?.Count ?? 0;
                 if (list == "matchFields" ? key != "metadata.name" : LabelSyntax.KeyError(key) is not null)
                     errors.Invalid(path.Child("key"), key, list == "matchFields" ? "not a valid field selector key" : LabelSyntax.KeyError(key)!);
-                Operands(requirement, op, values, path, errors);
-                if (op is not ("Gt" or "Lt"))
+                if (list == "matchFields")
+                {
+                    if (op is not ("In" or "NotIn"))
+                        errors.Invalid(path.Child("operator"), op, "not a valid selector operator");
+                    else if (values != 1)
+                        errors.Required(path.Child("values"), "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
                     continue;
+                }
+                Operands(op, values, path, errors);
+                if (op is not ("Gt" or "Lt"))
+                {
+                    foreach ((int v, string value) in requirement.Texts("values"))
+                        if (LabelSyntax.ValueError(value) is { } wrong)
+                            errors.Invalid(path.Child("values").Index(v), value, wrong);
+                    continue;
+                }
                 if (values != 1)
                     errors.Required(path.Child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
                 else if (Json.AsText(requirement.Array("values")![0]) is { } text && !long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _))
@@ -91,28 +106,57 @@ internal static class SchedulingRules
             }
     }
 
-    private static void Operands(JsonObject requirement, string op, int values, FieldPath path, FieldErrors errors)
+    private static void Operands(string op, int values, FieldPath path, FieldErrors errors)
     {
         if (op is "In" or "NotIn" && values == 0)
             errors.Required(path.Child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
         else if (op is "Exists" or "DoesNotExist" && values > 0)
             errors.Forbidden(path.Child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
-        _ = requirement;
     }
 
     private static void PodTerm(JsonObject term, FieldPath at, FieldErrors errors)
     {
-        if (string.IsNullOrEmpty(term.Text("topologyKey")))
+        if (term.Text("topologyKey") is not { Length: > 0 } key)
             errors.Required(at.Child("topologyKey"), "can not be empty");
+        else if (LabelSyntax.KeyError(key) is { } problem)
+            errors.Invalid(at.Child("topologyKey"), key, problem);
         Selector(term.Object("labelSelector"), at.Child("labelSelector"), errors);
+        Selector(term.Object("namespaceSelector"), at.Child("namespaceSelector"), errors);
+        foreach ((int i, string ns) in term.Texts("namespaces"))
+            if (Names.Label(ns) is { } wrong)
+                errors.Invalid(at.Child("namespaces").Index(i), ns, wrong);
+        LabelKeys(term, "matchLabelKeys", "In", at, errors);
+        LabelKeys(term, "mismatchLabelKeys", "NotIn", at, errors);
+        HashSet<string> same = [.. term.Texts("matchLabelKeys").Select(k => k.Item)];
+        foreach ((int i, string different) in term.Texts("mismatchLabelKeys"))
+            if (same.Contains(different))
+                errors.Invalid(at.Child("mismatchLabelKeys").Index(i), different, "exists in both matchLabelKeys and mismatchLabelKeys");
     }
 
-    private static void Spread(JsonObject? spec, FieldPath path, FieldErrors errors)
+    // Keys whose values are taken from the pod that has the term: they add to a selector, and say nothing that it says already. What
+    // Kubernetes' API server has written into the selector for them (this operator and one value) may be there.
+    private static void LabelKeys(JsonObject term, string field, string? written, FieldPath at, FieldErrors errors)
+    {
+        if (term.Array(field) is null or { Count: 0 })
+            return;
+        JsonObject? selector = term.Object("labelSelector");
+        if (selector is null)
+            errors.Forbidden(at.Child(field), "must not be specified when labelSelector is not set");
+        HashSet<string> said = [.. selector.Map("matchLabels").Select(l => l.Key), .. selector.Objects("matchExpressions").Where(e => e.Item.Text("operator") != written || e.Item.Array("values")?.Count != 1).Select(e => e.Item.Text("key") ?? "")];
+        foreach ((int i, string key) in term.Texts(field))
+            if (LabelSyntax.KeyError(key) is { } problem)
+                errors.Invalid(at.Child(field).Index(i), key, problem);
+            else if (!said.Add(key))
+                errors.Invalid(at.Child(field).Index(i), key, "exists in both " + field + " and labelSelector, or twice");
+    }
+
+    /// <summary>A list of topology spread constraints.</summary>
+    public static void Spread(JsonObject? spec, string field, FieldPath path, FieldErrors errors)
     {
         var seen = new HashSet<(string, string)>();
-        foreach ((int i, JsonObject constraint) in spec.Objects("topologySpreadConstraints"))
+        foreach ((int i, JsonObject constraint) in spec.Objects(field))
         {
-            FieldPath at = path.Child("topologySpreadConstraints").Index(i);
+            FieldPath at = path.Child(field).Index(i);
             if (constraint["maxSkew"] is null or JsonValue && (constraint.Long("maxSkew") ?? 0) <= 0)
                 errors.Invalid(at.Child("maxSkew"), constraint.Long("maxSkew") ?? 0, "must be greater than zero");
             string key = constraint.Text("topologyKey") ?? "", when = constraint.Text("whenUnsatisfiable") ?? "";
@@ -130,6 +174,7 @@ internal static class SchedulingRules
                 else if (when != "DoNotSchedule")
                     errors.Invalid(at.Child("minDomains"), domains, "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not " + when);
             Selector(constraint.Object("labelSelector"), at.Child("labelSelector"), errors);
+            LabelKeys(constraint, "matchLabelKeys", null, at, errors);
         }
     }
 
@@ -149,7 +194,7 @@ internal static class SchedulingRules
             string op = requirement.Text("operator") ?? "";
             if (op is not ("In" or "NotIn" or "Exists" or "DoesNotExist"))
                 errors.Invalid(at.Child("operator"), op, "not a valid selector operator");
-            Operands(requirement, op, requirement.Array("values")?.Count ?? 0, at, errors);
+            Operands(op, requirement.Array("values")?.Count ?? 0, at, errors);
             if (requirement.Text("key") is { } key && LabelSyntax.KeyError(key) is { } problem)
                 errors.Invalid(at.Child("key"), key, problem);
         }

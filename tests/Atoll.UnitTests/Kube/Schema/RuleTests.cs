@@ -65,6 +65,69 @@ public sealed class RuleTests
     [MemberData(nameof(Pods))]
     public void Pods_are_refused_with_one_cause(string document, string expected) => Assert.Equal([expected], Check(Kinds.Pod, document));
 
+    public static TheoryData<string, string> Placements() => new()
+    {
+        { Near("\"topologyKey\":\"z\",\"matchLabelKeys\":[\"k\"]"), "FieldValueForbidden|TERM.matchLabelKeys|Forbidden: must not be specified when labelSelector is not set" },
+        { Near("\"topologyKey\":\"z\",\"labelSelector\":{\"matchLabels\":{\"k\":\"v\"}},\"matchLabelKeys\":[\"k\"]"), "FieldValueInvalid|TERM.matchLabelKeys[0]|Invalid value: \"k\": exists in both matchLabelKeys and labelSelector, or twice" },
+        { Near("\"topologyKey\":\"z\",\"labelSelector\":{},\"matchLabelKeys\":[\"k\"],\"mismatchLabelKeys\":[\"k\"]"), "FieldValueInvalid|TERM.mismatchLabelKeys[0]|Invalid value: \"k\": exists in both matchLabelKeys and mismatchLabelKeys" },
+        { Near("\"topologyKey\":\"z\",\"labelSelector\":{},\"namespaces\":[\"A\"]"), "FieldValueInvalid|TERM.namespaces[0]|" },
+        { Near("\"topologyKey\":\"z\",\"namespaceSelector\":{\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"In\"}]}"), "FieldValueRequired|TERM.namespaceSelector.matchExpressions[0].values|" },
+        { Near("\"topologyKey\":\"z!\""), "FieldValueInvalid|TERM.topologyKey|" },
+        { With("\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"a\",\"whenUnsatisfiable\":\"DoNotSchedule\",\"matchLabelKeys\":[\"k\"]}]"), "FieldValueForbidden|spec.topologySpreadConstraints[0].matchLabelKeys|" },
+        { With("\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"Exists\"}]}]}}}"), "FieldValueInvalid|spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].operator|" },
+        { With("\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values\":[\"a\",\"b\"]}]}]}}}"), "FieldValueRequired|spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].values|" },
+        { With("\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":[{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"b c\"]}]}]}}}"), "FieldValueInvalid|spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values[0]|" },
+        { With("\"tolerations\":[{\"key\":\"a\",\"operator\":\"Gt\",\"value\":\"3\"}]"), "FieldValueNotSupported|spec.tolerations[0].operator|" },
+        { With("\"schedulingGates\":[{\"name\":\"a b\"}]"), "FieldValueInvalid|spec.schedulingGates[0].name|" },
+        { With("\"schedulingGates\":[{\"name\":\"a\"}],\"nodeName\":\"n\""), "FieldValueForbidden|spec.nodeName|Forbidden: cannot be set until all schedulingGates have been cleared" },
+        { With("\"resources\":{\"requests\":{\"cpu\":\"1\"}}"), "FieldValueForbidden|spec.resources|" },
+        { With("\"resourceClaims\":[{\"name\":\"g\"}]"), "FieldValueForbidden|spec.resourceClaims|" },
+        { One("\"ports\":[{\"containerPort\":1,\"hostPort\":1,\"hostIP\":\"300.1.1.1\"}]"), "FieldValueInvalid|spec.containers[0].ports[0].hostIP|" },
+        { One("\"resources\":{\"limits\":{\"example.com/npu\":\"500m\"}}"), "FieldValueInvalid|spec.containers[0].resources.limits[example.com/npu]|Invalid value: \"500m\": must be an integer" },
+        { One("\"resources\":{\"limits\":{\"edge.atoll.dev/gpu-milli\":\"1500\"}}"), "FieldValueInvalid|spec.containers[0].resources.limits[edge.atoll.dev/gpu-milli]|" },
+        { One("\"resources\":{\"requests\":{\"cpu\":\"1\",\"edge.atoll.dev/compute\":\"500m\"}}"), "FieldValueForbidden|spec.containers[0].resources.requests[edge.atoll.dev/compute]|" },
+        { One("\"resources\":{\"limits\":{\"hugepages-2Mi\":\"4Mi\"}}"), "FieldValueForbidden|spec.containers[0].resources|Forbidden: HugePages require cpu or memory" },
+        { One("\"resources\":{\"limits\":{\"hugepages-2Mi\":\"3Mi\",\"cpu\":\"1\"}}"), "FieldValueInvalid|spec.containers[0].resources.limits[hugepages-2Mi]|Invalid value: \"3Mi\": is not positive integer multiple of 2Mi" },
+        { One("\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"}}"), "FieldValueRequired|spec.containers[0].resources.limits[hugepages-2Mi]|" },
+    };
+
+    private static string Near(string term) => With("\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{" + term + "}]}}");
+
+    [Theory]
+    [MemberData(nameof(Placements))]
+    public void Words_of_placement_that_mean_nothing_are_refused(string document, string expected) =>
+        Assert.StartsWith(expected.Replace("TERM", "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]", StringComparison.Ordinal), Assert.Single(Check(Kinds.Pod, document)), StringComparison.Ordinal);
+
+    [Fact] // kubernetes.io: Pod Scheduling Readiness, "Mutable Pod scheduling directives"
+    public void Gates_only_go_and_until_then_nodes_can_be_narrowed()
+    {
+        const string Term = "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\"}MORE]}";
+        static string Gated(string gates, string selector, string terms) => With($"\"schedulingGates\":[{gates}],\"nodeSelector\":{{{selector}}},\"affinity\":{{\"nodeAffinity\":{{\"requiredDuringSchedulingIgnoredDuringExecution\":{{\"nodeSelectorTerms\":[{terms}]}}}}}}");
+        string plain = Term.Replace("MORE", "", StringComparison.Ordinal), more = Term.Replace("MORE", ",{\"key\":\"b\",\"operator\":\"Exists\"}", StringComparison.Ordinal);
+        string old = Gated("{\"name\":\"x\"},{\"name\":\"y\"}", "\"a\":\"1\"", plain), open = Gated("", "\"a\":\"1\"", plain);
+        Assert.Empty(Check(Kinds.Pod, Gated("{\"name\":\"y\"}", "\"a\":\"1\",\"b\":\"2\"", more), old));
+        Assert.Empty(Check(Kinds.Pod, open, old));
+        Assert.Equal(["FieldValueForbidden|spec.schedulingGates|Forbidden: only deletion is allowed, but found new scheduling gate 'z'"], Check(Kinds.Pod, Gated("{\"name\":\"z\"}", "\"a\":\"1\"", plain), old));
+        Assert.StartsWith("FieldValueInvalid|spec.nodeSelector|", Assert.Single(Check(Kinds.Pod, Gated("{\"name\":\"x\"}", "\"a\":\"2\"", plain), old)), StringComparison.Ordinal);
+        Assert.StartsWith("FieldValueInvalid|spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms|", Assert.Single(Check(Kinds.Pod, old, old.Replace(plain, more, StringComparison.Ordinal))), StringComparison.Ordinal);
+        Assert.StartsWith("FieldValueForbidden|spec|", Assert.Single(Check(Kinds.Pod, Gated("", "\"a\":\"1\",\"b\":\"2\"", plain), open)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{"weights":{"Foo":1}}""", "FieldValueNotSupported|spec.weights[Foo]|")]
+    [InlineData("""{"weights":{"NodeAffinity":101}}""", "FieldValueInvalid|spec.weights[NodeAffinity]|Invalid value: 101: not in valid range 0-100")]
+    [InlineData("""{"hardPodAffinityWeight":-1}""", "FieldValueInvalid|spec.hardPodAffinityWeight|")]
+    [InlineData("""{"scoringStrategy":{"resources":[{"name":"cpu","weight":0}]}}""", "FieldValueInvalid|spec.scoringStrategy.resources[0].weight|")]
+    [InlineData("""{"scoringStrategy":{"resources":[{"name":"cpu"},{"name":"cpu"}]}}""", "FieldValueDuplicate|spec.scoringStrategy.resources[1].name|")]
+    [InlineData("""{"scoringStrategy":{"type":"RequestedToCapacityRatio"}}""", "FieldValueRequired|spec.scoringStrategy.requestedToCapacityRatio.shape|")]
+    [InlineData("""{"scoringStrategy":{"type":"RequestedToCapacityRatio","requestedToCapacityRatio":{"shape":[{"utilization":0,"score":11}]}}}""", "FieldValueInvalid|spec.scoringStrategy.requestedToCapacityRatio.shape[0].score|")]
+    [InlineData("""{"scoringStrategy":{"type":"RequestedToCapacityRatio","requestedToCapacityRatio":{"shape":[{"utilization":50,"score":1},{"utilization":50,"score":2}]}}}""", "FieldValueInvalid|spec.scoringStrategy.requestedToCapacityRatio.shape[1].utilization|")]
+    [InlineData("""{"defaultConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"ScheduleAnyway"}]}""", "FieldValueInvalid|spec.defaultingType|")]
+    [InlineData("""{"defaultingType":"List","defaultConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"ScheduleAnyway","labelSelector":{}}]}""", "FieldValueForbidden|spec.defaultConstraints[0].labelSelector|")]
+    [InlineData("""{"defaultingType":"List","defaultConstraints":[{"maxSkew":0,"topologyKey":"z","whenUnsatisfiable":"ScheduleAnyway"}]}""", "FieldValueInvalid|spec.defaultConstraints[0].maxSkew|")]
+    public void Profiles_are_refused_with_the_field(string spec, string expected) =>
+        Assert.StartsWith(expected, Assert.Single(Check(Kinds.SchedulerProfile, "{\"metadata\":{\"name\":\"p\"},\"spec\":" + spec + "}")), StringComparison.Ordinal);
+
     [Fact]
     public void A_rich_pod_is_valid() => Assert.Empty(Check(Kinds.Pod, Pod(
         """
@@ -167,6 +230,8 @@ public sealed class RuleTests
         Assert.Empty(Check(Kinds.Site, """{"spec":{"kind":"near","latitude":-90,"longitude":180,"region":"eu-1"}}"""));
         Assert.Equal(["FieldValueForbidden|value|Forbidden: maximum allowed value of a user defined priority is 1000000000"], Check(Kinds.PriorityClass, """{"metadata":{"name":"a"},"value":1000000001}"""));
         Assert.Equal(["FieldValueForbidden|value|Forbidden: may not be changed in an update."], Check(Kinds.PriorityClass, """{"value":2}""", """{"value":1}"""));
+        Assert.Equal(["FieldValueInvalid|overhead.podFixed[cpu]|Invalid value: \"-1\": must be greater than or equal to 0"], Check(Kinds.RuntimeClass, """{"handler":"a","overhead":{"podFixed":{"cpu":"-1"}}}"""));
+        Assert.Equal(["FieldValueRequired|spec.selector.matchExpressions[0].values|Required value: must be specified when `operator` is 'In' or 'NotIn'"], Check(Kinds.PodDisruptionBudget, """{"spec":{"minAvailable":1,"selector":{"matchExpressions":[{"key":"a","operator":"In"}]}}}"""));
         Assert.Equal(["FieldValueInvalid|handler|Invalid value: \"b\": field is immutable"], Check(Kinds.RuntimeClass, """{"handler":"b"}""", """{"handler":"a"}"""));
         Assert.Equal(["FieldValueInvalid|spec.leaseDurationSeconds|Invalid value: 0: must be greater than 0"], Check(Kinds.Lease, """{"spec":{"leaseDurationSeconds":0}}"""));
         Assert.Equal(["FieldValueNotSupported|spec.taints[0].effect|Unsupported value: \"No\": supported values: \"NoExecute\", \"NoSchedule\", \"PreferNoSchedule\""], Check(Kinds.Node, """{"spec":{"taints":[{"key":"a","effect":"No"}]}}"""));
@@ -185,6 +250,8 @@ public sealed class RuleTests
         Assert.Equal(["FieldValueRequired|spec.owners|Required value"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"}}}"""));
         Assert.Equal(["FieldValueRequired|spec.owners|Required value: name who may use the room: a namespace, a selector or both"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[]}}"""));
         Assert.Equal(["FieldValueRequired|spec.owners[0]|Required value: a namespace, a selector or both"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[{}]}}"""));
+        Assert.Equal(["FieldValueInvalid|spec.resources[cpu]|Invalid value: \"0\": must be greater than 0"], Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"0"},"owners":[{"namespace":"a"}]}}"""));
+        Assert.StartsWith("FieldValueInvalid|spec.owners[0].namespace|", Assert.Single(Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[{"namespace":"A"}]}}""")), StringComparison.Ordinal);
         Assert.Empty(Check(Kinds.Reservation, """{"spec":{"resources":{"cpu":"1"},"owners":[{"namespace":"a","selector":{"matchLabels":{"app":"x"}}}],"ttlSeconds":60}}"""));
     }
 
