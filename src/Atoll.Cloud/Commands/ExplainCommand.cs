@@ -82,7 +82,8 @@ internal static class ExplainCommand
     {
         KubeObject pod = SiteCommands.Check(await api.GetAsync(Kinds.Pod, ns, name, cancellation));
         Snapshot fleet = await FleetAsync(api, cancellation);
-        IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions { Profiles = await ProfilesAsync(api, cancellation) });
+        Dictionary<string, SchedulingProfile> profiles = await ProfilesAsync(api, cancellation);
+        IReadOnlyList<NodeVerdict> verdicts = Scheduler.Explain(fleet, pod, new PlanOptions { Profiles = profiles });
         Pod view = pod.View(ApiJson.Default.Pod);
         string? node = view.Spec.NodeName;
         var nodes = new JsonArray();
@@ -93,15 +94,36 @@ internal static class ExplainCommand
         {
             ["pod"] = pod.Key,
             ["node"] = string.IsNullOrEmpty(node) ? null : node,
-            ["said"] = view.Spec.SchedulingGates is { Count: > 0 } gates ? $"not planned before its scheduling gates are taken off: {string.Join(", ", gates.Select(g => g.Name))}" : string.IsNullOrEmpty(node) ? view.Status?.Condition("PodScheduled")?.Message : null,
+            ["said"] = Said(view, profiles),
             ["fits"] = verdicts.Count(v => v.Reasons.Count == 0),
             ["of"] = verdicts.Count,
             ["nodes"] = nodes,
         };
     }
 
+    private static string? Said(Pod pod, Dictionary<string, SchedulingProfile> profiles)
+    {
+        if (!string.IsNullOrEmpty(pod.Spec.NodeName))
+            return null;
+        if (pod.Spec.SchedulingGates is { Count: > 0 } gates)
+            return $"not planned before its scheduling gates are taken off: {string.Join(", ", gates.Select(g => g.Name))}";
+        return pod.Spec.SchedulerName is { Length: > 0 } name and not "default-scheduler" && !profiles.ContainsKey(name)
+            ? $"left to the scheduler {name}: there is no SchedulerProfile of this name" : pod.Status?.Condition("PodScheduled")?.Message;
+    }
+
     /// <summary>The fleet as it is now.</summary>
     internal static async Task<Snapshot> FleetAsync(IResources api, CancellationToken cancellation)
+    {
+        Snapshot fleet = await BesideAsync(api, cancellation);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Node, cancellation))
+            fleet.UpsertNode(item);
+        foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))
+            fleet.UpsertPod(item);
+        return fleet;
+    }
+
+    /// <summary>All that bears on placement beside nodes and pods.</summary>
+    internal static async Task<Snapshot> BesideAsync(IResources api, CancellationToken cancellation)
     {
         var fleet = new Snapshot();
         foreach (KubeObject item in await ListAsync(api, Kinds.Namespace, cancellation))
@@ -110,10 +132,6 @@ internal static class ExplainCommand
             fleet.UpsertCpuModel(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.Site, cancellation))
             fleet.UpsertSite(item);
-        foreach (KubeObject item in await ListAsync(api, Kinds.Node, cancellation))
-            fleet.UpsertNode(item);
-        foreach (KubeObject item in await ListAsync(api, Kinds.Pod, cancellation))
-            fleet.UpsertPod(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.ElasticQuota, cancellation))
             fleet.UpsertQuota(item);
         foreach (KubeObject item in await ListAsync(api, Kinds.Reservation, cancellation))

@@ -8,6 +8,7 @@ using Atoll.Kube.Client;
 using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Fragments;
 using Atoll.Scheduling.Fragments.Policies;
+using Atoll.Scheduling.Online;
 using Atoll.Scheduling.WhatIf;
 
 namespace Atoll.Cloud.Commands;
@@ -85,6 +86,7 @@ internal static class SimulateCommand
         string[] names = Names(parsed.GetValue(s_policy) ?? "spread", [.. FleetReplay.Policies.Keys]);
         List<KubeObject> nodes = [], pods = [];
         List<Flavour> flavours = [];
+        Snapshot? beside = null;
         string[] asked = parsed.GetValue(s_flavour) ?? [];
         if (live)
         {
@@ -92,6 +94,7 @@ internal static class SimulateCommand
             using HttpResources client = resources;
             nodes.AddRange(await ExplainCommand.ListAsync(client, Kinds.Node, cancellation));
             pods.AddRange(await ExplainCommand.ListAsync(client, Kinds.Pod, cancellation));
+            beside = await ExplainCommand.BesideAsync(client, cancellation);
             flavours = asked.Length == 0 && (await client.ListAsync(Kinds.Flavour, null, ListOptions.Default, cancellation)).Items.Count == 0 ? [] : await CapacityCommand.ReadAsync(client, asked, cancellation);
         }
         else
@@ -104,7 +107,7 @@ internal static class SimulateCommand
                 nodes.Add(nodes.Exists(n => n.Name == node.Name) ? throw new CommandException($"{more}: there is a node {node.Name} already") : node);
         IReadOnlyList<TraceTask> tasks = parsed.GetValue(s_trace) is { } trace ? Read(trace, TraceFormat.ReadTasks) : [];
         string[] lost = parsed.GetValue(s_lose) ?? [];
-        var question = new WhatIfQuestion(nodes, pods, tasks, flavours, lost, Fill: tasks.Count == 0 && lost.Length == 0 && flavours.Count > 0);
+        var question = new WhatIfQuestion(nodes, pods, tasks, flavours, lost, Fill: tasks.Count == 0 && lost.Length == 0 && flavours.Count > 0, beside);
         ulong seed = parsed.GetValue(s_seed);
         List<(string Policy, IReadOnlyList<WhatIfPoint> Points)> curves = [.. names.Select(n => (n, WhatIfRun.Run(question, n, (int)(seed & int.MaxValue))))];
         Show(parsed, WhatIfRun.ToCsv(curves, flavours), () => CurveReport.ToSvg(WhatIfRun.Curves(curves, seed), $"{nodes.Count} nodes{(flavours.Count > 0 ? $", {flavours[0].Name}" : "")}", "Cpu asked for so far, of the fleet's (whole line: taken; dashed: fragmentation)"),
@@ -133,6 +136,8 @@ internal static class SimulateCommand
         string[] names = Names(parsed.GetValue(s_policy) ?? "Outlook,FGD,BestFit", PolicyCatalog.Names);
         ulong seed = parsed.GetValue(s_seed);
         GpuFleet fleet = Read(parsed.GetValue(s_nodes)!, OpenBFormat.ReadNodes);
+        if (fleet.Gpus == 0)
+            throw new CommandException($"{parsed.GetValue(s_nodes)}: no node has a GPU, and GPUs are what policies are compared by with OpenB's files; a fleet without them can be tried in our format (docs/how-to/simulate.md)");
         ImmutableArray<GpuTask> tasks = Read(trace, (text, source) => OpenBFormat.ReadTasks(text, source, fleet));
         var mix = TypicalMix.Of(tasks);
         var curves = new List<ReplayCurve>();

@@ -18,7 +18,8 @@ namespace Atoll.Cloud.Commands;
 /// <param name="Flavours">Flavours whose curves are drawn; the first fills what is left when <paramref name="Fill"/> is set.</param>
 /// <param name="LostSites">Sites whose nodes go; their pods arrive anew.</param>
 /// <param name="Fill">Whether the first flavour arrives until no more of it fits.</param>
-internal sealed record WhatIfQuestion(IReadOnlyList<KubeObject> Nodes, IReadOnlyList<KubeObject> Pods, IReadOnlyList<TraceTask> Tasks, IReadOnlyList<Flavour> Flavours, IReadOnlyList<string> LostSites, bool Fill);
+/// <param name="Beside">Sites, reservations, quotas, volumes and whatever else bears on placement; null for none.</param>
+internal sealed record WhatIfQuestion(IReadOnlyList<KubeObject> Nodes, IReadOnlyList<KubeObject> Pods, IReadOnlyList<TraceTask> Tasks, IReadOnlyList<Flavour> Flavours, IReadOnlyList<string> LostSites, bool Fill, Snapshot? Beside = null);
 
 /// <summary>Runs a what-if with the scheduler itself and tells it as a table, CSV and a picture.</summary>
 internal static class WhatIfRun
@@ -29,7 +30,7 @@ internal static class WhatIfRun
     /// <summary>The curve of one policy.</summary>
     public static IReadOnlyList<WhatIfPoint> Run(WhatIfQuestion question, string policy, int seed)
     {
-        var fleet = new Snapshot();
+        Snapshot fleet = question.Beside?.Fork() ?? new Snapshot();
         var lost = new HashSet<string>(StringComparer.Ordinal);
         foreach (KubeObject node in question.Nodes)
             if (question.LostSites.Contains(node.Metadata.Label(WellKnown.SiteLabel) ?? node.Metadata.Label(WellKnown.ZoneLabel)))
@@ -55,10 +56,13 @@ internal static class WhatIfRun
             // One more than can fit shows that it is full.
             long room = Math.Min(new FleetCapacity(fleet, flavour).Total().Sellable + 1, TraceFormat.MaxTasks);
             double last = tasks.Count == 0 ? 0 : tasks.Max(t => t.Arrive);
+            JsonObject instance = flavour.Pod.ToNode();
+            instance["metadata"]!["namespace"] = "what-if";
+            var pod = KubeObject.FromNode(instance);
             for (long i = 0; i < room; i++)
-                tasks.Add(new TraceTask($"{flavour.Name}-{i}", flavour.Requests, last, null));
+                tasks.Add(new TraceTask($"{flavour.Name}-{i}", flavour.Requests, last, null, pod));
         }
-        if (tasks.Count == 0)
+        if (tasks.Count == 0 && lost.Count == 0)
             throw new CommandException("nothing arrives: give --trace, --lose-site or --flavour", ExitCodes.Usage);
         bool talk = !Console.IsErrorRedirected || tasks.Count > 10_000;
         int told = -1;

@@ -68,7 +68,7 @@ internal sealed class DeliveryController : Controller
             return view.Refused(problem!, Cluster.Now);
         var request = new DeliveryRequest
         {
-            Count = spec.Count, Region = spec.Region, Carrier = spec.Carrier is "any" or "" ? null : spec.Carrier, Kinds = spec.Kinds,
+            Count = spec.Count, Region = spec.Region is "any" or "" ? null : spec.Region, Carrier = spec.Carrier is "any" or "" ? null : spec.Carrier, Kinds = spec.Kinds,
             Latency = spec.Latency?.Milliseconds, MinSites = spec.MinSites ?? 1, MaxSharePercent = spec.MaxSharePercent ?? 100,
         };
         Snapshot fleet = _fleet();
@@ -85,7 +85,10 @@ internal sealed class DeliveryController : Controller
             candidates.Add(new DeliveryCandidate(item.Name, site.Spec.Region, site.Spec.Carrier, site.Spec.Kind, trip, site.Spec.UnitCost ?? 0, site.Status?.Line?.Drops ?? 0, has + room.GetValueOrDefault(item.Name), has));
         }
         DeliveryPlan plan = DeliveryPlanner.Make(request, candidates);
-        return view.Answered(plan, plan.Fits || room.Count > 0 ? null : Scheduler.Plan(fleet, [probe], seed: 0).Placements[0].Message, Cluster.Now);
+        string? nowhere = plan.Fits ? null
+            : spec.Latency is { } asked && candidates.Count > 0 && !candidates.Exists(c => c.RoundTrip is not null) ? $"no Site estimates its round trip to {asked.To} (spec.roundTrips)"
+            : room.Count > 0 ? null : Scheduler.Plan(fleet, [probe], seed: 0).Placements[0].Message;
+        return view.Answered(plan, nowhere, Cluster.Now);
     }
 
     private (KubeObject?, string?) ProbeOf(KubeObject delivery, DeliverySpec spec) =>

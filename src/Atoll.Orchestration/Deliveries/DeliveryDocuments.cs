@@ -37,6 +37,8 @@ internal static class DeliveryDocuments
                 PodDocuments.Child(inner, "overhead")[amount.Key] = amount.Value;
             foreach (KeyValuePair<string, string> label in its.Scheduling?.NodeSelector ?? [])
                 PodDocuments.Child(inner, "nodeSelector")[label.Key] = label.Value;
+            if (found.ToNode()["scheduling"]?["tolerations"] is JsonArray { Count: > 0 } tolerated)
+                inner["tolerations"] = new JsonArray([.. (inner["tolerations"] as JsonArray ?? []).Concat(tolerated).Select(t => t?.DeepClone())]);
         }
         metadata["name"] = delivery.Name;
         metadata["namespace"] = delivery.Namespace;

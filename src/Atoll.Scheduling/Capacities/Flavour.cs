@@ -19,7 +19,7 @@ public sealed record Flavour(string Name, IReadOnlyDictionary<string, string> Re
     public FlavourSpec? Spec { get; init; }
 
     /// <summary>One instance, as a pod that waits.</summary>
-    internal KubeObject Pod => _pod ??= MakePod();
+    public KubeObject Pod => _pod ??= MakePod();
 
     /// <summary>What a Flavour object stands for.</summary>
     public static Flavour Of(string name, FlavourSpec spec)

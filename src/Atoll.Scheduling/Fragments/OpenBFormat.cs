@@ -6,7 +6,7 @@ namespace Atoll.Scheduling.Fragments;
 /// <summary>
 /// Reads node lists and task traces in the format of Alibaba's GPU cluster trace (2023, "OpenB"): comma-separated with a header.
 /// Nodes: <c>sn,cpu_milli,memory_mib,gpu,model</c>. Tasks: <c>name,cpu_milli,memory_mib,num_gpu,gpu_milli</c> and optionally
-/// <c>gpu_spec</c> (models, divided by <c>|</c>); further columns are ignored. An error names line and column.
+/// <c>gpu_spec</c> (models, divided by <c>|</c>); further columns are ignored, and fields may be quoted. An error names line and column.
 /// </summary>
 public static class OpenBFormat
 {
@@ -109,8 +109,8 @@ public static class OpenBFormat
         public Table(TextReader text, string source, params string[] names)
         {
             (_text, _source) = (text, source);
-            string[] header = (text.ReadLine() ?? throw new InvalidDataException($"{source}: empty; expected a header with {string.Join(',', names).Replace("?", "", StringComparison.Ordinal)}"))
-                .TrimStart('\uFEFF').Split(',');
+            string[] header = CsvLine.Split((text.ReadLine() ?? throw new InvalidDataException($"{source}: empty; expected a header with {string.Join(',', names).Replace("?", "", StringComparison.Ordinal)}"))
+                .TrimStart('\uFEFF'));
             _columns = header.Length;
             _names = new string[names.Length];
             _place = new int[names.Length];
@@ -136,8 +136,8 @@ public static class OpenBFormat
                 if (line.Length > MaxLineLength)
                     throw new InvalidDataException($"{_source}: line {_line}: longer than {MaxLineLength} characters");
             }
-            while (line.Length == 0);
-            _fields = line.Split(',');
+            while (string.IsNullOrWhiteSpace(line));
+            _fields = CsvLine.Split(line);
             if (_fields.Length != _columns)
                 throw new InvalidDataException($"{_source}: line {_line}: {_fields.Length} fields where the header has {_columns}");
             return true;

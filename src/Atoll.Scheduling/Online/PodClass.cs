@@ -59,6 +59,9 @@ internal sealed class PodClass
 
     public IReadOnlyList<Limit> Limits => _limits;
 
+    /// <summary>True when a pod may be the first of those that it wants to be near to: that can come true by their going too.</summary>
+    public bool IsSelfAffine => _selfAffine;
+
     /// <summary>Why each row will not do.</summary>
     public RowReasons Reasons => _reasons ??= new RowReasons(this, _working);
 

@@ -33,7 +33,7 @@ internal sealed class Preemption(Working working)
             return new Preempted(-1, [], false, "not eligible: a pod that is moved displaces nobody.");
         int priority = pod.Spec.Priority ?? 0;
         (_for, _quota) = (group, working.Quotas.Of(group));
-        if (EndsAlready(pod, priority) is >= 0 and int waits)
+        if (EndsAlready(pod, priority, failed) is >= 0 and int waits)
             return new Preempted(waits, [], false, "not eligible due to a terminating pod on the nominated node.", Promise(value, pods, group, waits, priority));
         if (!_found.TryGetValue((pods, priority), out Found? found))
             _found.Add((pods, priority), found = new Found());
@@ -101,10 +101,10 @@ internal sealed class Preemption(Working working)
         _decided.RemoveRange(mark, _decided.Count - mark);
     }
 
-    // Victims of an earlier look are on their way out: taking more would be too much.
-    private int EndsAlready(Pod pod, int priority)
+    // Victims of an earlier look are on their way out: taking more would be too much, unless nobody's going can help there any more.
+    private int EndsAlready(Pod pod, int priority, List<int> failed)
     {
-        if (pod.Status?.NominatedNodeName is not { Length: > 0 } node || working.Snapshot.RowOf(node) is not (>= 0 and int row))
+        if (pod.Status?.NominatedNodeName is not { Length: > 0 } node || working.Snapshot.RowOf(node) is not (>= 0 and int row) || !failed.Contains(row))
             return -1;
         foreach (PodRow there in working.Snapshot.PodsAt[row] ?? [])
             if (there.Pod.IsDeleting && (there.Priority < priority || (_quota is not null && there.Pod.View(ApiJson.Default.Pod).Status?.Condition("DisruptionTarget")?.Reason == "PreemptionByScheduler")))

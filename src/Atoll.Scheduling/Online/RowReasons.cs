@@ -122,7 +122,7 @@ internal sealed class RowReasons(PodClass pods, Working working)
             return Known(special, ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, helpable: true);
         foreach (Limit limit in pods.Limits)
             if (limit.Reason(row) is { } reason)
-                return Known(reason, Help(limit.Kind), reason is not (Limit.MissingLabel or Limit.NotNear));
+                return Known(reason, Help(limit.Kind) | (limit.Kind == LimitKind.Affinity && pods.IsSelfAffine ? ClusterEvents.PodGone : ClusterEvents.None), reason is not (Limit.MissingLabel or Limit.NotNear));
         return NoNode;
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Online;
@@ -54,7 +55,7 @@ public sealed class FleetReplay(Snapshot fleet, IReadOnlyList<Flavour> flavours,
             var pods = new List<KubeObject>();
             while (end < tasks.Count && end < i + MostTogether && end < next && tasks[end].Arrive < until)
             {
-                KubeObject pod = tasks[end].Pod is { } real ? Unbound(real) : PodOf(tasks[end], end);
+                KubeObject pod = tasks[end].Pod is { } real ? Unbound(real, end) : PodOf(tasks[end], end);
                 pods.Add(pod);
                 _asked += fleet.Resources.RequestsOf(pod.View(Api.ApiJson.Default.Pod).Spec)[ResourceNames.Cpu];
                 until = Math.Min(until, tasks[end].Leave ?? double.PositiveInfinity);
@@ -123,11 +124,13 @@ public sealed class FleetReplay(Snapshot fleet, IReadOnlyList<Flavour> flavours,
         });
     }
 
-    // A pod of a lost site comes anew: without its node, and not tied to it by the name of a node that is gone.
-    private static KubeObject Unbound(KubeObject pod)
+    // A pod of a lost site comes anew: without its node, and not tied to it by the name of a node that is gone. It may stand for many.
+    private static KubeObject Unbound(KubeObject pod, int number)
     {
         JsonObject document = pod.ToNode();
         document.Remove("status");
+        document["metadata"]!["uid"] = $"what-if-{number}";
+        (document["metadata"]!["annotations"] as JsonObject)?.Remove(Reservation.Annotation);
         JsonObject spec = document["spec"]!.AsObject();
         spec.Remove("nodeName");
         spec["schedulerName"] = Profile;

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Quantities;
+using Atoll.Scheduling.Fragments;
 
 namespace Atoll.Scheduling.WhatIf;
 
@@ -34,7 +35,7 @@ public static class TraceFormat
     private const int MaxLineLength = 64 * 1024, MaxColumns = 64;
 
     /// <summary>True when a header is one of a trace or node list of this format.</summary>
-    public static bool IsHeader(string? line) => line?.TrimStart('\uFEFF').Split(',')[0].Trim() == "name" && !line.Contains("cpu_milli", StringComparison.Ordinal);
+    public static bool IsHeader(string? line) => line is not null && CsvLine.Split(line.TrimStart('\uFEFF'))[0].Trim() == "name" && !line.Contains("cpu_milli", StringComparison.Ordinal);
 
     /// <summary>The tasks of a trace, by arrival and then in the file's order.</summary>
     /// <exception cref="InvalidDataException">The text is not a trace.</exception>
@@ -100,7 +101,7 @@ public static class TraceFormat
 
     private static IEnumerable<Line> Lines(TextReader text, string source, string[] special)
     {
-        string[] header = (text.ReadLine() ?? throw new InvalidDataException($"{source}: empty; expected a header that begins with name")).TrimStart('\uFEFF').Split(',');
+        string[] header = CsvLine.Split((text.ReadLine() ?? throw new InvalidDataException($"{source}: empty; expected a header that begins with name")).TrimStart('\uFEFF'));
         for (int i = 0; i < header.Length; i++)
             header[i] = header[i].Trim();
         if (header[0] != "name")
@@ -114,9 +115,9 @@ public static class TraceFormat
                 throw new InvalidDataException($"{source}: more than {MaxLines} lines");
             if (line.Length > MaxLineLength)
                 throw new InvalidDataException($"{source}: line {number}: longer than {MaxLineLength} characters");
-            if (line.Length == 0 || line[0] == '#')
+            if (string.IsNullOrWhiteSpace(line) || line[0] == '#')
                 continue;
-            string[] fields = line.Split(',');
+            string[] fields = CsvLine.Split(line);
             if (fields.Length != header.Length)
                 throw new InvalidDataException($"{source}: line {number}: {fields.Length} fields where the header has {header.Length}");
             yield return new Line(source, number, header, fields, special);

@@ -67,6 +67,12 @@ public sealed class ExplainTests : KubeTestBase
         JsonObject answer = await ExplainCommand.ExplainAsync(Admin, "default", "p", 0, Cancel);
         Assert.Equal("persistentvolumeclaim \"none\" not found", (string?)answer["nodes"]![0]!["reasons"]![0]);
         Assert.Contains("example.com/wait", (string?)answer["said"], StringComparison.Ordinal);
+        JsonObject condition = (await Admin.GetAsync(Kinds.Pod, "default", "p", Cancel)).Object!.ToNode()["status"]!["conditions"]![0]!.AsObject();
+        Assert.Equal(("PodScheduled", "False", "SchedulingGated"), ((string?)condition["type"], (string?)condition["status"], (string?)condition["reason"]));
+        JsonObject other = Pod("q");
+        other["spec"]!["schedulerName"] = "somebody";
+        await Make(Kinds.Pod, other);
+        Assert.Equal("left to the scheduler somebody: there is no SchedulerProfile of this name", (string?)(await ExplainCommand.ExplainAsync(Admin, "default", "q", 0, Cancel))["said"]);
     }
 
     private async Task NodeAsync(string name, string cpu)

@@ -1,7 +1,14 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json.Nodes;
+using Atoll.Api.Core;
+using Atoll.Api.Objects;
 using Atoll.Cloud.Commands;
+using Atoll.Scheduling.Capacities;
 using Atoll.Scheduling.Fragments;
+using Atoll.Scheduling.Online;
+using Atoll.Scheduling.WhatIf;
+using Atoll.UnitTests.Scheduling;
 using Atoll.UnitTests.Scheduling.Fragments;
 using Atoll.UnitTests.Scheduling.Offline;
 
@@ -38,6 +45,8 @@ public sealed class WhatIfCommandTests : IDisposable
         Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--trace", trace, "--nodes", nodes, "--policy", "best"]));
         Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--trace", trace, "--nodes", nodes, "--demand", "much"]));
         Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--trace", trace]));
+        await File.WriteAllTextAsync(In("none"), "sn,cpu_milli,memory_mib,gpu,model\nn,64000,262144,0,\n", TestContext.Current.CancellationToken);
+        Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["simulate", "--trace", trace, "--nodes", In("none"), "-o", "json"]));
         Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["simulate", "--trace", nodes, "--nodes", nodes]));
         Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["defragment", "--snapshot", nodes, "--moves", "-1"]));
         Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["defragment", "--snapshot", nodes]));
@@ -71,6 +80,21 @@ public sealed class WhatIfCommandTests : IDisposable
         Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--policy", "FGD", "--flavour", "4c8g"]));
         Assert.Equal(ExitCodes.Failure, await Cli.RunAsync(["simulate", "--nodes", In("nodes"), "--add-nodes", In("nodes"), "--flavour", "4c8g"]));
         Assert.Equal(ExitCodes.Usage, await Cli.RunAsync(["defragment"]));
+    }
+
+    [Fact]
+    public void A_fleet_is_tried_with_all_that_the_scheduler_looks_at()
+    {
+        KubeObject[] nodes = [.. new[] { "amd64", "arm64" }.Select((arch, i) => Documents.Node($"n{i}", "8", "32Gi", labels: [(WellKnown.ArchLabel, arch), (WellKnown.SiteLabel, $"s{i}"), (WellKnown.ZoneLabel, $"s{i}")]))];
+        var beside = new Snapshot();
+        beside.UpsertReservation(Documents.Reserve("kept", "n0"));
+        beside.UpsertSite(KubeObject.FromNode(JsonNode.Parse("""{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Site","metadata":{"name":"s0","uid":"s0"},"spec":{"headroom":{"cpu":"2"}}}""")!.AsObject()));
+        var flavour = Flavour.Of("two", new FlavourSpec { Arch = "amd64", Resources = new Dictionary<string, string> { ["cpu"] = "2" } });
+        // Of eight cores two are kept for owners and two for replacements; the other node is of another architecture.
+        WhatIfPoint full = WhatIfRun.Run(new WhatIfQuestion(nodes, [], [], [flavour], [], Fill: true, beside), "spread", 1)[^1];
+        Assert.Equal((3, 2, 0), (full.Arrived, full.Placed, full.Saleable[0]));
+        // A site that is lost idle leaves less to sell, and nothing arrives.
+        Assert.Equal(2, Assert.Single(WhatIfRun.Run(new WhatIfQuestion(nodes, [], [], [flavour], ["s1"], Fill: false, beside), "spread", 1)).Saleable[0]);
     }
 
     private (string Nodes, string Trace) WriteTrace()

@@ -57,6 +57,21 @@ public sealed partial class RealApiTests
         Assert.Equal(6, _mirrors[Kinds.Pod].Count);
         await MakeAsync(Kinds.Delivery, "default", One.Replace("NAME", "odd", StringComparison.Ordinal).Replace("TEMPLATE", "", StringComparison.Ordinal).Replace("1c1g", "nothing", StringComparison.Ordinal));
         await UntilAsync(() => Status("odd") is { Phase: "Unsatisfiable" } s && s.Conditions!.Exists(c => c.Message?.Contains("there is no Flavour nothing", StringComparison.Ordinal) == true));
+        await MakeAsync(Kinds.Delivery, "default", One.Replace("NAME", "unknown", StringComparison.Ordinal).Replace("TEMPLATE", ",\"latency\":{\"to\":\"moon\",\"milliseconds\":9}", StringComparison.Ordinal));
+        await UntilAsync(() => Status("unknown") is { Phase: "Unsatisfiable" } s && s.Conditions!.Exists(c => c.Message?.EndsWith("no Site estimates its round trip to moon (spec.roundTrips)", StringComparison.Ordinal) == true));
+    }
+
+    [Fact]
+    public async Task A_form_brings_along_what_its_class_tolerates_and_any_region_is_any()
+    {
+        await MakeSiteAsync("s1", 5, 1);
+        await PatchAsync(Kinds.Node, null, "s1-n", """[{"op":"add","path":"/spec","value":{"taints":[{"key":"machines","effect":"NoSchedule"}]}}]""");
+        await MakeAsync(Kinds.RuntimeClass, null, """{"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"vm"},"handler":"vm","scheduling":{"tolerations":[{"key":"machines","operator":"Exists"}]}}""");
+        await MakeAsync(Kinds.Delivery, "default", """
+            {"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Delivery","metadata":{"name":"d"},"spec":{"count":2,"flavour":"1c1g","region":"any",
+             "template":{"metadata":{"annotations":{"test/scheduled":""}},"spec":{"runtimeClassName":"vm","containers":[{"name":"c","image":"i"}]}}}}
+            """);
+        await UntilAsync(() => Status() is { Phase: "Delivered", Ready: 2 });
     }
 
     [Fact]

@@ -99,4 +99,27 @@ public sealed class DocumentedTests
         Assert.Null(Place(nodes, promised, Pod("lesser", cpu: "1", priority: 5)).Node);
         Assert.Equal("n", Place(nodes, promised, Pod("greater", cpu: "1", priority: 20)).Node);
     }
+
+    [Fact] // kube-scheduler: PodEligibleToPreemptOthers
+    public void A_pod_looks_elsewhere_when_the_node_it_was_promised_is_closed_before_the_victims_have_gone()
+    {
+        KubeObject[] pods = [Pod("ends", node: "a", cpu: "2", more: """{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}}"""), Pod("b1", node: "b", cpu: "2")];
+        KubeObject high = Pod("high", cpu: "2", priority: 5, more: """{"status":{"nominatedNodeName":"a"}}""");
+        const string Silent = """{"spec":{"taints":[{"key":"node.kubernetes.io/unreachable","effect":"NoSchedule"}]}}""";
+        Assert.Equal(("a", 0), Answer(Node("a", "2")));
+        Assert.Equal(("b", 1), Answer(Node("a", "2", more: Silent)));
+
+        (string?, int) Answer(KubeObject a) => Place([a, Node("b", "2")], pods, high) is var placement ? (placement.Nominated, placement.Victims.Count) : default;
+    }
+
+    [Fact]
+    public void Who_may_be_the_first_of_a_group_wakes_when_the_last_of_it_has_gone()
+    {
+        const string Near = """{"nodeSelector":{"kubernetes.io/hostname":"b"},"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"kubernetes.io/hostname","labelSelector":{"matchLabels":{"app":"x"}}}]}}}""";
+        KubeObject[] nodes = [Node("a"), Node("b")];
+        Placement refused = Place(nodes, [Pod("last", node: "a", app: "x")], Pod("p", Near, app: "x"));
+        Assert.True(refused.Node is null && refused.HelpedBy.HasFlag(ClusterEvents.PodGone));
+        Assert.False(Place(nodes, [Pod("last", node: "a", app: "x")], Pod("p", Near, app: "y")).HelpedBy.HasFlag(ClusterEvents.PodGone));
+        Assert.Equal("b", Place(nodes, [], Pod("p", Near, app: "x")).Node);
+    }
 }

@@ -31,6 +31,13 @@ public sealed class OpenBFormatTests
         Assert.Equal([new GpuTask(1, 2, 1, 1000, 0)], OpenBFormat.ReadTasks(new StringReader("name,cpu_milli,memory_mib,num_gpu,gpu_milli\nt,1,2,1,1000\n"), "t", fleet));
     }
 
+    [Fact]
+    public void Fields_may_be_quoted_and_blank_lines_are_none()
+    {
+        GpuFleet fleet = OpenBFormat.ReadNodes(new StringReader("\"sn\",\"cpu_milli\",\"memory_mib\",\"gpu\",\"model\"\r\n\"a, \"\"b\"\"\",\"20\",10,1,\"T4\"\r\n  \r\n"), "n");
+        Assert.Equal(new GpuNode("a, \"b\"", 20, 10, 1, 0), Assert.Single(fleet.Nodes));
+    }
+
     [Theory]
     [InlineData("sn,cpu_milli,memory_mib,gpu\n", "nodes.csv: line 1: the header has no column 'model'; expected sn,cpu_milli,memory_mib,gpu,model")]
     [InlineData("", "nodes.csv: empty; expected a header with sn,cpu_milli,memory_mib,gpu,model")]
