@@ -68,11 +68,14 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
         string? told = null;
         for (int turn = 0; ; turn++)
         {
+            bool wasTold = told is not null;
+            string? address = told ?? Candidate(turn);
+            told = null;
             if (lead.IsLeading)
             {
                 _settled.TrySetResult();
             }
-            else if ((told ?? Candidate(turn)) is { } address)
+            else if (address is not null)
             {
                 told = await TryFollowAsync(address, cancellation);
                 (_followed, _copying) = (null, false);
@@ -80,7 +83,8 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
             // A known node goes on with what it knew; one that has never had a copy has nothing to run.
             if (told is null && lead.Members.Nodes.Count > 0 && time.GetElapsedTime(started) > TimeSpan.FromSeconds(3))
                 _settled.TrySetResult();
-            if (told is null)
+            // Who is told of a leader asks it at once; two that name each other are not asked without end.
+            if (told is null || wasTold)
                 await Task.Delay(s_retry, time, cancellation);
         }
     }
