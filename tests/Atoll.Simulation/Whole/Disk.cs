@@ -8,14 +8,18 @@ namespace Atoll.Simulation.Whole;
 /// A node's store on a disk that keeps what was flushed and may lose the rest: transactions are appended to a log as records with a
 /// checksum, acknowledged after a flush that takes its time, and read again after a crash up to the first record that is torn.
 /// </summary>
-internal sealed class Disk(World world)
+internal sealed class Disk
 {
+    private readonly World _world;
     private readonly MemoryStream _file = new();
+    private readonly BinaryWriter _writer;
     private readonly Queue<(long End, Action Durable)> _waiting = new();
     private readonly SortedDictionary<string, (byte[] Value, long Revision)> _values = new(StringComparer.Ordinal);
     private long _flushed;
     private int _life;
     private bool _flushing;
+
+    public Disk(World world) => (_world, _writer) = (world, new BinaryWriter(_file, Encoding.UTF8));
 
     /// <summary>What was written, flushed or not, with the revision that wrote it.</summary>
     public IReadOnlyDictionary<string, (byte[] Value, long Revision)> Values => _values;
@@ -39,7 +43,7 @@ internal sealed class Disk(World world)
         _life++;
         _flushing = false;
         _waiting.Clear();
-        _file.SetLength(_flushed + world.Random.NextInt64(_file.Length - _flushed + 1));
+        _file.SetLength(_flushed + _world.Random.NextInt64(_file.Length - _flushed + 1));
         _values.Clear();
         Recover();
         _flushed = _file.Length;
@@ -61,7 +65,7 @@ internal sealed class Disk(World world)
         _flushing = true;
         int life = _life;
         long end = _file.Length;
-        world.At(1 + world.Below(world.Chance(5) ? 300 : 15), () =>
+        _world.At(1 + _world.Below(_world.Chance(5) ? 300 : 15), () =>
         {
             if (life != _life)
                 return;
@@ -78,23 +82,19 @@ internal sealed class Disk(World world)
 
     private void Append(long revision, IReadOnlyList<(string Key, byte[]? Value)> writes)
     {
-        using var record = new MemoryStream();
-        using (var writer = new BinaryWriter(record, Encoding.UTF8, leaveOpen: true))
-        {
-            writer.Write(revision);
-            foreach ((string key, byte[]? value) in writes)
-            {
-                writer.Write(key);
-                writer.Write(value?.Length ?? -1);
-                writer.Write(value ?? []);
-            }
-        }
-        Span<byte> head = stackalloc byte[12];
-        BinaryPrimitives.WriteInt32LittleEndian(head, (int)record.Length);
-        BinaryPrimitives.WriteUInt64LittleEndian(head[4..], XxHash3.HashToUInt64(record.GetBuffer().AsSpan(0, (int)record.Length)));
+        long start = _file.Length;
+        _file.SetLength(start + 12);
         _file.Seek(0, SeekOrigin.End);
-        _file.Write(head);
-        record.WriteTo(_file);
+        _writer.Write(revision);
+        foreach ((string key, byte[]? value) in writes)
+        {
+            _writer.Write(key);
+            _writer.Write(value?.Length ?? -1);
+            _writer.Write(value ?? []);
+        }
+        Span<byte> record = _file.GetBuffer().AsSpan((int)start, (int)(_file.Length - start));
+        BinaryPrimitives.WriteInt32LittleEndian(record, record.Length - 12);
+        BinaryPrimitives.WriteUInt64LittleEndian(record[4..], XxHash3.HashToUInt64(record[12..]));
     }
 
     private void Recover()
