@@ -15,7 +15,7 @@ internal sealed record ReplicaSetPlan(int Create, IReadOnlyList<PodState> Delete
     /// <summary>
     /// Brings the number of active pods to what is asked for. Pods out of reach are active: a silent line makes no
     /// replacement, but for a stand-in (<see cref="StandIns"/>) where the policy asks for one. A scale-down wins: it takes a pod
-    /// and its stand-in together.
+    /// and its stand-ins together.
     /// </summary>
     public static ReplicaSetPlan Make(ReplicaSetView view)
     {
@@ -24,25 +24,33 @@ internal sealed record ReplicaSetPlan(int Create, IReadOnlyList<PodState> Delete
         List<PodState> counted = StandIns.Counted(view.Pods);
         Dictionary<string, PodState> standIns = StandIns.ByOriginal(view.Pods);
         var delete = new List<PodState>();
+        var deleted = new HashSet<string>(StringComparer.Ordinal);
         foreach (PodState pod in view.Pods)
-            if (pod.IsReady && pod.IsActive && standIns.TryGetValue(pod.Object.Uid, out PodState? standIn))
-                delete.Add(standIn);
+            if (pod.IsReady && pod.IsActive && standIns.ContainsKey(pod.Object.Uid))
+                Delete(StandIns.After(standIns, pod));
             else if (StandIns.IsVoid(view.Pods, pod))
-                delete.Add(pod);
+                Delete([pod]);
         int surplus = counted.Count - (view.Set.Spec.Replicas ?? 1);
         if (surplus > 0)
         {
             counted.Sort(new PodRanking(view.RelatedOnNode, view.Now));
             foreach (PodState pod in counted.GetRange(0, Math.Min(surplus, PodBatch.Burst)))
             {
-                delete.Add(pod);
-                if (StandIns.IsStandIn(standIns, pod) && view.Pods.FirstOrDefault(p => p.Object.Uid == StandIns.For(pod)) is { } original)
-                    delete.Add(original);
+                Delete(StandIns.After(standIns, pod));
+                Delete([pod]);
+                Delete(StandIns.Before(view.Pods, standIns, pod));
             }
             return new ReplicaSetPlan(0, delete, []);
         }
         List<PodState> due = [.. view.Pods.Where(p => !standIns.ContainsKey(p.Object.Uid) && StandIns.Due(p, view.Failover) <= view.Now).Take(PodBatch.Burst)];
         return surplus == 0 && delete.Count == 0 && due.Count == 0 ? s_nothing : new ReplicaSetPlan(Math.Min(-surplus, PodBatch.Burst), delete, due);
+
+        void Delete(List<PodState> pods)
+        {
+            foreach (PodState pod in pods)
+                if (deleted.Add(pod.Object.Uid))
+                    delete.Add(pod);
+        }
     }
 
     /// <summary>The status that the pods amount to. <paramref name="failure"/> says why pods could not be made or deleted.</summary>

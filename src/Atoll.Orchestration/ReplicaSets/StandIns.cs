@@ -11,7 +11,8 @@ namespace Atoll.Orchestration.ReplicaSets;
 /// the two are one replica. While the first is out of reach, or back and not yet ready, the stand-in counts; when it is ready again it
 /// counts and the stand-in goes, so that nothing at the site that returned is restarted. A pod whose stand-in is wanted no more (scaled
 /// down, deleted) takes it along; a stand-in whose first is gone for good is a pod like any other, or when it has found no node
-/// until then goes: the site that it kept away from may be all there is, and another may be placed anywhere.
+/// until then goes: the site that it kept away from may be all there is, and another may be placed anywhere. A stand-in whose own site
+/// falls silent gets one in turn: all of them are one replica, and the earliest that is ready is preferred.
 /// </summary>
 internal static class StandIns
 {
@@ -25,15 +26,44 @@ internal static class StandIns
         return found;
     }
 
-    /// <summary>The active pods that count: of a pod and its stand-in only one.</summary>
+    /// <summary>The active pods that count: of a pod and its stand-ins the first that is ready, or the last.</summary>
     public static List<PodState> Counted(IReadOnlyList<PodState> pods)
     {
         Dictionary<string, PodState> standIns = ByOriginal(pods);
         var counted = new List<PodState>(pods.Count);
         foreach (PodState pod in pods)
             if (pod.IsActive && !IsStandIn(standIns, pod) && !IsVoid(pods, pod))
-                counted.Add(standIns.TryGetValue(pod.Object.Uid, out PodState? standIn) && !pod.IsReady ? standIn : pod);
+            {
+                PodState one = pod;
+                while (!one.IsReady && standIns.TryGetValue(one.Object.Uid, out PodState? next))
+                    one = next;
+                counted.Add(one);
+            }
         return counted;
+    }
+
+    /// <summary>The stand-ins of a pod, theirs before themselves: deleted in this order, none is left without the one before it.</summary>
+    public static List<PodState> After(Dictionary<string, PodState> standIns, PodState pod)
+    {
+        var after = new List<PodState>();
+        for (PodState? next = pod; standIns.TryGetValue(next.Object.Uid, out next);)
+            after.Insert(0, next);
+        return after;
+    }
+
+    /// <summary>The pods that a stand-in stands in for, the nearest first.</summary>
+    public static List<PodState> Before(IReadOnlyList<PodState> pods, Dictionary<string, PodState> standIns, PodState pod)
+    {
+        var before = new List<PodState>();
+        for (PodState? one = pod; one is not null && IsStandIn(standIns, one);)
+        {
+            string original = For(one)!;
+            one = null;
+            foreach (PodState each in pods)
+                if (each.Object.Uid == original)
+                    before.Add(one = each);
+        }
+        return before;
     }
 
     /// <summary>When the pod's stand-in is due; null for one that needs none.</summary>

@@ -35,13 +35,13 @@ public sealed class FailoverTests
         return world;
     }
 
-    private static Task ReadyAsync(World world, string status) => world.PatchAsync(Kinds.Node, "n0",
+    private static Task ReadyAsync(World world, string status, string node = "n0") => world.PatchAsync(Kinds.Node, node,
         $$$$$"""{"status":{"conditions":[{"type":"Ready","status":"{{{{{status}}}}}","lastTransitionTime":"{{{{{KubeTime.Format(world.Time.GetUtcNow())}}}}}"}]}}""", "status");
 
-    private static async Task ReturnAsync(World world)
+    private static async Task ReturnAsync(World world, string node = "n0")
     {
-        world.Silent.Remove("n0");
-        await ReadyAsync(world, "True");
+        world.Silent.Remove(node);
+        await ReadyAsync(world, "True", node);
         await world.SettleAsync();
     }
 
@@ -112,6 +112,47 @@ public sealed class FailoverTests
         await ReturnAsync(world);
         KubeObject other = Assert.Single(world.ActivePods());
         Assert.Equal((null, "n0"), (StandsInFor(other), other.View(ApiJson.Default.Pod).Spec.NodeName));
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task A_stand_in_whose_own_site_falls_silent_gets_one_in_turn_and_the_earliest_that_is_back_is_preferred(int back)
+    {
+        using World world = await CutAsync(Manifest(2, "any"));
+        string[] originals = Uids(world);
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        string[] seconds = [.. Uids(world).Except(originals)];
+        world.Silent.Add("n1");
+        await ReadyAsync(world, "Unknown", "n1");
+        world.Nodes[0] = "n2";
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        Assert.Equal(6, world.ActivePods().Count);
+        Assert.Equal((2, 2, 2), (Status(world).Replicas, Status(world).ReadyReplicas, Status(world).AvailableReplicas));
+
+        await ReturnAsync(world, $"n{back}");
+        Assert.Equal(back == 0 ? originals : [.. originals.Concat(seconds).Order(StringComparer.Ordinal)], Uids(world));
+        Assert.Equal((2, 2), (Status(world).Replicas, Status(world).ReadyReplicas));
+        await world.PatchAsync(Kinds.Deployment, "d", """{"spec":{"replicas":1}}""");
+        await world.SettleAsync();
+        await ReturnAsync(world, $"n{1 - back}");
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+        Assert.Contains(Assert.Single(world.ActivePods()).Uid, originals);
+    }
+
+    [Fact]
+    public async Task A_scale_down_takes_all_that_stand_for_a_pod()
+    {
+        using World world = await CutAsync(Manifest(2, "any"));
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        world.Silent.Add("n1");
+        await ReadyAsync(world, "Unknown", "n1");
+        world.Nodes[0] = "n2";
+        await world.SettleAsync(TimeSpan.FromMinutes(6));
+        await world.PatchAsync(Kinds.Deployment, "d", """{"spec":{"replicas":1}}""");
+        await world.SettleAsync();
+        Assert.Equal(3, world.ActivePods().Count);
         Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
     }
 
