@@ -22,6 +22,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
     private const int MaxBodyBytes = 4096;
 
     private readonly ConcurrentDictionary<string, StrongBox<(Member Member, string? Witness)>> _present = new(StringComparer.Ordinal);
+    // Each machine has a key of its own. One that lives under the name of another would run that one's pods a second time.
+    private readonly ConcurrentDictionary<string, (string Key, string Address)> _machines = new(StringComparer.Ordinal);
     private CancellationToken _leading = new(canceled: true);
 
     /// <summary>Port of the door for peers; 0 when there is none.</summary>
@@ -47,6 +49,7 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
     public void Lead(CancellationToken cancellation)
     {
         _present.Clear();
+        _machines.Clear();
         _leading = cancellation;
     }
 
@@ -136,11 +139,20 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             await context.Response.WriteAsync((copy.Followed ?? lead.Leader)?.Address ?? "", context.RequestAborted);
             return;
         }
-        if (node.Length is 0 or > 253 || node == lead.Self.Name || address.Length is 0 or > 300 || !long.TryParse(query["after"], NumberStyles.None, CultureInfo.InvariantCulture, out long after))
+        if (node.Length is 0 or > 253 || address.Length is 0 or > 300 || !long.TryParse(query["after"], NumberStyles.None, CultureInfo.InvariantCulture, out long after))
         {
             context.Response.StatusCode = StatusCodes.Status400BadRequest;
             return;
         }
+        string key = context.Connection.ClientCertificate?.GetPublicKeyString() ?? "";
+        (string? known, string? at) = node == lead.Self.Name ? (null, lead.Self.Address) : !lead.IsDead(node) && _machines.TryGetValue(node, out (string, string) other) ? other : (key, address);
+        if (known != key)
+        {
+            context.Response.StatusCode = StatusCodes.Status409Conflict;
+            await context.Response.WriteAsync($"the site's node {node} is another machine, at {at}; start this one with another --node-name", context.RequestAborted);
+            return;
+        }
+        _machines[node] = (key, address);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, leading);
         // Of this connection alone: an older one that ends late does not take it away.
         var member = new StrongBox<(Member, string?)>((new Member(node, address), query["witness"] is [{ Length: < 300 } witness] ? witness : null));

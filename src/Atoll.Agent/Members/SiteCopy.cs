@@ -19,6 +19,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
 
     private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile Member? _followed;
+    private string? _refused;
     private long _wholeAt;
     private int _wroteAlone;
     private volatile bool _copying;
@@ -116,6 +117,10 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
             using HttpResponseMessage answer = await lan.OpenCopyAsync(address, query, limit.Token);
             if (answer.StatusCode == HttpStatusCode.MisdirectedRequest)
                 return await answer.Content.ReadAsStringAsync(limit.Token) is { Length: > 0 and < 300 } other && other != address ? other : null;
+            string? refused = answer.StatusCode == HttpStatusCode.Conflict ? await answer.Content.ReadAsStringAsync(limit.Token) : null;
+            if (refused is { Length: > 0 } && refused != _refused)
+                log.LogError("This node is not taken into the site: {Reason}", refused);
+            _refused = refused;
             if (!answer.IsSuccessStatusCode || !long.TryParse(Header(answer, TermHeader), out long term) || Header(answer, NodeHeader) is not { } node || Header(answer, IncarnationHeader) is not { } incarnation || !lead.MayFollow(term))
                 return null;
             _copying = true;

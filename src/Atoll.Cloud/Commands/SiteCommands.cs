@@ -61,7 +61,7 @@ internal static class SiteCommands
                 return ExitCodes.Success;
             }
             Console.WriteLine($"site {result["site"]} {result["outcome"]}. Run this on its machine, once, before {result["expires"]}:\n");
-            Console.WriteLine($"  {result["command"]}\n");
+            Console.WriteLine($"  {result["command"]}\n{Missing((await client.GetAsync(Kinds.Site, null, parsed.GetRequiredValue(name), cancellation)).Object, null)}");
             return ExitCodes.Success;
         });
         return command;
@@ -84,11 +84,16 @@ internal static class SiteCommands
             if (parsed.GetRequiredValue(Cli.Output) is var form and not "table")
                 Printer.Print(form, result, [], []);
             else
-                Console.WriteLine($"Run this on the machine, once, before {result["expires"]}:\n\n  {result["command"]}\n");
+                Console.WriteLine($"Run this on the machine, once, before {result["expires"]}:\n\n  {result["command"]}\n{Missing(site, parsed.GetValue(peer))}");
             return ExitCodes.Success;
         });
         return command;
     }
+
+    // A second machine that is told of no other would take itself for the only one.
+    private static string Missing(KubeObject? site, string[]? peers) => site?.View(ApiJson.Default.Site).Status?.Nodes is > 0 && peers is not { Length: > 0 }
+        ? $"The site has nodes. A machine that joins them needs one's address as well: atoll site token {site.Name} --peer ADDRESS:PORT\nA witness, or a machine in place of the only node, does not.\n"
+        : "";
 
     /// <summary>Creates the site if it does not exist and gives it a new one-time token.</summary>
     internal static async Task<JsonObject> InviteAsync(IResources client, KubeConfig config, string name, SiteSpec spec, IReadOnlyList<string> servers, TimeSpan life, CancellationToken cancellation)
@@ -164,6 +169,9 @@ internal static class SiteCommands
             }
             ApiList nodes = await client.ListAsync(Kinds.Node, null, new ListOptions { LabelSelector = $"{WellKnown.SiteLabel}={value.Name}" }, cancellation);
             Console.Write(Describe(value, nodes));
+            ApiList events = await client.ListAsync(Kinds.Event, null, new ListOptions { FieldSelector = $"involvedObject.kind=Site,involvedObject.name={value.Name},type=Warning" }, cancellation);
+            if (events.Items.Count > 0)
+                Console.Write($"\n{Printer.Table(["LAST", "TIMES", "WARNING", "MESSAGE"], events.Items.Select(Warning).OrderBy(w => w[0], StringComparer.Ordinal).TakeLast(5))}");
             return ExitCodes.Success;
         });
         return command;
@@ -203,6 +211,12 @@ internal static class SiteCommands
             return ExitCodes.Success;
         });
         return command;
+    }
+
+    private static IReadOnlyList<string> Warning(KubeObject value)
+    {
+        JsonObject text = value.ToNode();
+        return [(string?)text["lastTimestamp"] ?? "-", text["count"]?.ToString() ?? "1", (string?)text["reason"] ?? "-", (string?)text["message"] ?? "-"];
     }
 
     internal static IReadOnlyList<string> Row(KubeObject value)

@@ -13,7 +13,11 @@ namespace Atoll.Cloud.Hub;
 internal sealed record SiteFacts(string Software, ParentChoice? Via, TimeSpan? Skew);
 
 /// <summary>One connected site: the hub's side of one link session.</summary>
-internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) : IParentOwner, IOrphanSite
+/// <param name="hub">Where it is known.</param>
+/// <param name="site">The site.</param>
+/// <param name="logger">Its log.</param>
+/// <param name="machine">The public key with which it came: each machine of a site has its own.</param>
+internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger, string machine = "") : IParentOwner, IOrphanSite
 {
     private ParentLink? _link;
     private volatile bool _isLive;
@@ -21,6 +25,9 @@ internal sealed class HubSession(LinkHub hub, KubeObject site, ILogger logger) :
 
     /// <summary>The Site object as it was when the session began: name and identity.</summary>
     public KubeObject Site { get; } = site;
+
+    /// <summary>The public key of the machine at the other end.</summary>
+    public string Machine => machine;
 
     /// <summary>What the site said of itself, or null before.</summary>
     public SiteFacts? Facts { get; private set; }

@@ -38,10 +38,10 @@ internal sealed class LinkHub
         _position = position;
         _time = time;
         _logger = loggers.CreateLogger("Atoll.Hub");
-        _outcomes = new Outcomes(resources, _logger);
-        _adoption = new Adoption(resources, import, time, _logger);
+                _adoption = new Adoption(resources, import, time, _logger);
         _orphans = new Orphans(resources, _logger);
         _states = new SiteStates(resources, _orphans, time, _logger);
+        _outcomes = new Outcomes(resources, _logger, _states.Warn);
         _state = new HubState(position().Revision);
         _listens = _sessions.ContainsKey;
         _mirrors = [.. ScopeReferences.Types.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
@@ -108,7 +108,11 @@ internal sealed class LinkHub
     /// <summary>The newest item of an identity. Takes no lock: sessions ask for it under theirs.</summary>
     public ScopeItem? Find(string uid) => _state.Scopes.Find(uid);
 
-    /// <summary>Registers a session and gives it the site's whole scope; the session before it, if any, is superseded.</summary>
+    /// <summary>
+    /// Registers a session and gives it the site's whole scope; the session before it, if any, is superseded. A machine that knows nothing of
+    /// the site while another has its link is none that took that one's place: it was joined as a first one by mistake, and two that know
+    /// nothing of each other must not both act for the site.
+    /// </summary>
     public async ValueTask<LinkScope> OpenAsync(HubSession session, SiteHello hello, CancellationToken cancellation)
     {
         await ReadyAsync().WaitAsync(cancellation);
@@ -122,7 +126,11 @@ internal sealed class LinkHub
         LinkScope scope;
         lock (_lock)
         {
-            _sessions.TryGetValue(session.Site.Name, out before);
+            if (_sessions.TryGetValue(session.Site.Name, out before) && before.IsLive && before.Machine != session.Machine && before.Site.Uid == session.Site.Uid && hello.Sequence == LinkSequence.None)
+            {
+                _states.Warn(session.Site, "SecondMachine", $"Another machine asked for the link of site {session.Site.Name} as if it were its first, and was refused. Join it as one more node, with --peer ADDRESS:PORT of a node that was started with --lan; if it is to take the other's place, stop that one first.");
+                throw new LinkRefusedException(LinkError.Superseded);
+            }
             _sessions[session.Site.Name] = session;
             scope = _state.Open(session.Site.Name, session.Site.Uid, hello, Position());
         }

@@ -15,7 +15,7 @@ namespace Atoll.Cloud.Hub;
 /// Each is idempotent, for a site repeats what was not acknowledged. An outcome about an object that is gone, or whose
 /// name now belongs to another UID, has nothing left to change and is acknowledged.
 /// </summary>
-internal sealed class Outcomes(IResources resources, ILogger logger)
+internal sealed class Outcomes(IResources resources, ILogger logger, Action<KubeObject, string, string>? warn = null)
 {
     /// <summary>Applies one outcome durably.</summary>
     public async Task ApplyAsync(KubeObject site, Outcome outcome, Func<ObjectKey, string, bool> holds, CancellationToken cancellation)
@@ -43,7 +43,11 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         if (error is { Code: >= 500 or 429 })
             throw new InvalidOperationException($"outcome {outcome.Operation} of {outcome.Kind} {outcome.Name}: {error}");
         if (error is not null and not { Code: 404 or 409 })
+        {
             logger.LogWarning("Site {Site}: outcome {Operation} of {Kind} {Name} was refused: {Error}", site.Name, outcome.Operation, outcome.Kind, outcome.Name, error.Message);
+            if (outcome.Operation == "register")
+                warn?.Invoke(site, "NodeRefused", $"Node {outcome.Name} was not registered: {error.Message}");
+        }
     }
 
     private async Task<ApiStatus?> StatusAsync(ObjectKey key, string uid, JsonObject status, CancellationToken cancellation)
@@ -168,7 +172,9 @@ internal sealed class Outcomes(IResources resources, ILogger logger)
         ApiResult created = await resources.CreateAsync(Kinds.Event, ns, document, cancellation);
         if (!created.IsAlreadyExists)
             return created.Error;
+        // What it was first told with stays: the site may have forgotten it, and its clock may be another since.
         (document["metadata"] as JsonObject)?.Remove("uid");
+        (document["metadata"] as JsonObject)?.Remove("creationTimestamp");
         return (await resources.UpdateAsync(Kinds.Event, ns, name, document, cancellation)).Error;
     }
 

@@ -53,6 +53,9 @@ internal sealed class SiteStates(IResources resources, Orphans orphans, TimeProv
             _woken.Writer.TryWrite(site);
     }
 
+    /// <summary>Tells whoever looks at a site what is wrong with it.</summary>
+    public void Warn(KubeObject site, string reason, string message) => _events.Warning(site, reason, message);
+
     /// <summary>Writes the events of sites until cancelled.</summary>
     public Task TellAsync(CancellationToken cancellation) => _events.RunAsync(cancellation);
 

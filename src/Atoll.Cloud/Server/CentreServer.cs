@@ -167,14 +167,15 @@ internal static class CentreServer
 
     private static async Task LinkAsync(HttpContext context, LinkHub hub, Enrolment enrolment, Func<LinkStream, CancellationToken, Task> relay, ILoggerFactory loggers)
     {
-        (KubeObject? site, string? refusal) = await enrolment.FindSiteAsync(await context.Connection.GetClientCertificateAsync(context.RequestAborted), allowExpired: false, context.RequestAborted);
+        X509Certificate2? certificate = await context.Connection.GetClientCertificateAsync(context.RequestAborted);
+        (KubeObject? site, string? refusal) = await enrolment.FindSiteAsync(certificate, allowExpired: false, context.RequestAborted);
         if (site is null)
         {
             loggers.CreateLogger("Atoll.Hub").LogWarning("Link from {Address} refused: {Reason}", context.Connection.RemoteIpAddress, refusal);
             await Enrolment.WriteAsync(context, ApiStatus.Forbidden(null, "", refusal!));
             return;
         }
-        await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub")), hub.SessionOptions, hub.TrafficOf(site.Name), relay, TimeProvider.System, Random.Shared, hub.Stopping);
+        await LinkEndpoint.HandleAsync(context, site.Name, new HubSession(hub, site, loggers.CreateLogger("Atoll.Hub"), certificate!.GetPublicKeyString()), hub.SessionOptions, hub.TrafficOf(site.Name), relay, TimeProvider.System, Random.Shared, hub.Stopping);
     }
 
     private static WebApplication Build(CentreOptions options, Socket listening, ServerCertificates certificates, ILoggerFactory loggers, RequestDelegate handle)

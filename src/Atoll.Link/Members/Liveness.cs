@@ -9,17 +9,20 @@ public sealed class Liveness(long deadAfterMs, long nowMs)
     public const long FirstMs = 60_000;
 
     private readonly Dictionary<string, long> _heard = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, ulong> _counters = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (ulong Counter, long At)> _beats = new(StringComparer.Ordinal);
 
     /// <summary>A node was heard in some way that proves it to be alive now.</summary>
     public void Heard(string node, long now) => _heard[node] = now;
 
-    /// <summary>A beat came. An old one that somebody sends again proves nothing.</summary>
+    /// <summary>
+    /// A beat came. An old one that somebody sends again proves nothing, while newer ones come: whoever sent none for as long as makes a
+    /// node dead is believed, heard in other ways or not. Its clock may have been set back, and its counter starts from that.
+    /// </summary>
     public bool Beat(string node, ulong counter, long now)
     {
-        if (!IsDead(node, now) && _counters.TryGetValue(node, out ulong last) && counter <= last)
+        if (_beats.TryGetValue(node, out (ulong Counter, long At) last) && counter <= last.Counter && now - last.At < deadAfterMs)
             return false;
-        _counters[node] = counter;
+        _beats[node] = (counter, now);
         _heard[node] = now;
         return true;
     }

@@ -80,6 +80,49 @@ public sealed class HubTests : IAsyncLifetime
         Assert.Equal(("a", "a", "eu", "near", "1"), (node.Metadata.Label(WellKnown.SiteLabel), node.Metadata.Label(WellKnown.ZoneLabel), node.Metadata.Label(WellKnown.RegionLabel), node.Metadata.Label(WellKnown.SiteKindLabel), node.Metadata.Label("mine")));
         await ApplyAsync("b", new Outcome(1, "uid-b", "nodes", "new", "register", body));
         Assert.Equal((node.Uid, "a"), (Find(Kinds.Node, "new").Uid, Find(Kinds.Node, "new").Metadata.Label(WellKnown.SiteLabel)));
+        Assert.Contains("belongs to site a; start the agent with another --node-name", await WarningAsync("b", "NodeRefused"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_event_that_is_told_anew_by_another_clock_is_taken()
+    {
+        for (int year = 2026; year < 2029; year += 2)
+            await ApplyAsync("a", new Outcome(year, "uid-e", "events", "default/e", "event", Encoding.UTF8.GetBytes($$$"""
+                {"metadata":{"name":"e","namespace":"default","creationTimestamp":"{{{year}}}-01-01T00:00:00Z"},"involvedObject":{"kind":"Pod","namespace":"default","name":"pa"},"reason":"Started","type":"Normal","count":{{{year}}}}
+                """)));
+        Assert.Equal(2028, Find(Kinds.Event, "default/e").ToNode()["count"]!.GetValue<int>());
+    }
+
+    [Fact]
+    public async Task A_second_machine_that_knows_of_no_other_does_not_get_a_sites_link()
+    {
+        HubSession first = Session("a", "key-1"), second = Session("a", "key-2"), again = Session("a", "key-1");
+        await first.OpenScopeAsync(null!, Hello(LinkSequence.None), _stop.Token);
+        LinkRefusedException refused = await Assert.ThrowsAsync<LinkRefusedException>(async () => await second.OpenScopeAsync(null!, Hello(LinkSequence.None), _stop.Token));
+        Assert.Equal(LinkError.Superseded, refused.Error);
+        Assert.Contains("--peer ADDRESS:PORT", await WarningAsync("a", "SecondMachine"), StringComparison.Ordinal);
+        Assert.Same(first, _hub.SessionOf("a"));
+        // The same machine after its store was lost, and another node that leads from now on and knows the site's state.
+        await again.OpenScopeAsync(null!, Hello(LinkSequence.None), _stop.Token);
+        Assert.Same(again, _hub.SessionOf("a"));
+        await second.OpenScopeAsync(null!, Hello(new LinkSequence("i", 1000)), _stop.Token);
+        Assert.Same(second, _hub.SessionOf("a"));
+        // Once the other has gone, a machine may take its place.
+        _hub.Closed(second, LinkError.ConnectionLost);
+        HubSession third = Session("a", "key-3");
+        await third.OpenScopeAsync(null!, Hello(LinkSequence.None), _stop.Token);
+        Assert.Same(third, _hub.SessionOf("a"));
+    }
+
+    private async Task<string> WarningAsync(string site, string reason)
+    {
+        while (true)
+        {
+            foreach (KubeObject item in (await _api.ListAsync(Kinds.Event, null, ListOptions.Default, _stop.Token)).Items)
+                if (item.ToNode() is { } said && (string?)said["reason"] == reason && (string?)said["involvedObject"]?["name"] == site)
+                    return (string)said["message"]!;
+            await Task.Delay(20, _stop.Token);
+        }
     }
 
     [Fact]
@@ -193,7 +236,7 @@ public sealed class HubTests : IAsyncLifetime
         return Find(Kinds.Site, "a");
     }
 
-    private HubSession Session(string site) => new(_hub, Find(Kinds.Site, site), NullLogger.Instance);
+    private HubSession Session(string site, string machine = "") => new(_hub, Find(Kinds.Site, site), NullLogger.Instance, machine);
 
     private async Task<LinkScope> OpenAsync(string site, LinkSequence sequence) => await _hub.OpenAsync(Session(site), Hello(sequence), _stop.Token);
 

@@ -77,6 +77,22 @@ public sealed class MemberTests
     }
 
     [Fact]
+    public void A_node_whose_clock_was_set_back_is_believed_although_its_agent_is_heard_all_the_time()
+    {
+        var alive = new Liveness(8000, 0);
+        Assert.True(alive.Beat("n", 1_000_000, 1000));
+        for (long now = 2000; now <= 8000; now += 1000)
+        {
+            alive.Heard("n", now); // Its agent promises and copies; its supervisor, started anew, counts from the corrected clock.
+            Assert.False(alive.Beat("n", 3, now));
+        }
+        alive.Heard("n", 9000);
+        Assert.True(alive.Beat("n", 4, 9000)); // Else it would have no lease for its pods of StatefulSets until the clock has caught up.
+        Assert.True(alive.Beat("n", 5, 11_000));
+        Assert.False(alive.Beat("n", 5, 12_000));
+    }
+
+    [Fact]
     public void A_lease_runs_from_the_asking_and_a_fence_from_the_last_answer_of_whoever_led()
     {
         byte[] key = [1, 2, 3], answer = BeatPacket.WriteAnswer("n", 7, new LogPosition(3, 9), key);
