@@ -32,7 +32,7 @@ internal static class AgentCli
               atoll-agent supervise                                                        the same, started again whenever it ends
               atoll-agent witness --listen 192.168.7.10:6446                               a vote for sites of two nodes
               atoll-agent reset                                                            stop and remove all that runs here
-            """) { Join(), Run(), Supervise(), Witness(), Reset() };
+            """) { Join(), Run(), Supervise(), Witness(), Reset(), EndIdentities() };
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
         {
@@ -77,7 +77,7 @@ internal static class AgentCli
             if (SiteIdentity.Exists(state) && SiteIdentity.Load(state).Enrolment.Site is { } already && already != read.Site)
                 throw new InvalidOperationException($"{state} belongs to site {already}. Give another --state, or remove it first with: atoll-agent reset --state {state}");
             await EnrolmentClient.JoinAsync(state, addresses, read, Peers(parsed.GetValue(s_peer) ?? []), cancellation);
-            Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent run --state {state}{((parsed.GetValue(s_peer) ?? []).Length > 0 ? " --lan ADDRESS:PORT" : "")}");
+            Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent {((parsed.GetValue(s_peer) ?? []).Length > 0 ? $"supervise --state {state} --lan ADDRESS:PORT" : $"run --state {state}")}");
             return 0;
         });
         return command;
@@ -177,6 +177,19 @@ internal static class AgentCli
         command.SetAction(async (parsed, cancellation) =>
         {
             await WitnessHost.RunAsync(Path.GetFullPath(parsed.GetRequiredValue(s_state)), Lan(parsed.GetRequiredValue(listen), "--listen")!, cancellation);
+            return 0;
+        });
+        return command;
+    }
+
+    // What the supervisor's sentry calls; nobody types it.
+    private static Command EndIdentities()
+    {
+        var command = new Command("end-identities", "End the containers of pods of StatefulSets unless this node has a lease for them.") { s_state };
+        command.Hidden = true;
+        command.SetAction(async (parsed, _) =>
+        {
+            await IdentityGuard.EndAsync(Path.GetFullPath(parsed.GetRequiredValue(s_state)));
             return 0;
         });
         return command;

@@ -15,6 +15,7 @@ internal sealed class IdentityWatch(string state, Action<string> say)
     private static readonly TimeSpan s_idle = TimeSpan.FromSeconds(2), s_sweep = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _lock = new();
+    private readonly LeaseSentry _sentry = new(state, say);
     private SupervisorFile? _file;
     private IdentityLease? _lease;
     private IdentityContainers? _containers;
@@ -45,12 +46,15 @@ internal sealed class IdentityWatch(string state, Action<string> say)
     /// <summary>The supervisor was asked to end: nobody watches from now on, so pods with an identity end as well. Not at a node of a site that has no others.</summary>
     public async Task LeaveAsync()
     {
-        if (_file is not { LeaseSeconds: > 0, Peers.Count: > 1 })
+        if (!HasOthers(_file))
             return;
-        LeaseFile.Write(_file.Run, default);
+        _sentry.Stop();
+        LeaseFile.Write(_file!.Run, default);
         for (int i = 0; i < 40 && Kill("the supervisor ends") > 0; i++)
             await Task.Delay(s_sweep, TimeProvider.System);
     }
+
+    private static bool HasOthers(SupervisorFile? file) => file is { LeaseSeconds: > 0, Peers.Count: > 1 };
 
     private async Task BeatAsync(Socket socket, CancellationToken stop)
     {
@@ -67,6 +71,8 @@ internal sealed class IdentityWatch(string state, Action<string> say)
                     _file = file;
                     _lease?.Asked(counter, LeaseFile.NowMs);
                 }
+                if (HasOthers(file))
+                    _sentry.Keep(file.Run);
                 await LanBeats.SendAsync(socket, file.Node, counter++, Convert.FromBase64String(file.Key), file.Peers, null, stop);
             }
             await Task.Delay(_file is null ? s_idle : TimeSpan.FromSeconds(_file.DeadAfterSeconds / 4), TimeProvider.System, stop);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Edge.Runtimes.Containers;
@@ -38,6 +39,21 @@ internal sealed class IdentityGuard(SiteLead lead, bool supervised, string state
             if (LeaseFile.Read(run).UntilMs <= LeaseFile.NowMs && containers.Kill() is > 0 and int killed)
                 log.LogWarning("This node's lease for pods of StatefulSets has ended: {Count} of their processes were ended", killed);
             await Task.Delay(s_look, time, cancellation);
+        }
+    }
+
+    /// <summary>Ends the containers of pods with an identity, unless the node has a lease again.</summary>
+    public static async Task EndAsync(string state)
+    {
+        if (SupervisorFile.Read(state) is not { LeaseSeconds: > 0 } file)
+            return;
+        for (int i = 0; i < 40 && LeaseFile.Read(file.Run).UntilMs <= LeaseFile.NowMs; i++)
+        {
+            int killed = Containers(state, file.Run, file.Node).Kill();
+            if (killed == 0)
+                break;
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{TimeProvider.System.GetUtcNow():O} warn Atoll.Sentry: {killed} processes of pods of StatefulSets were ended: this node's lease for them has ended"));
+            await Task.Delay(TimeSpan.FromMilliseconds(250), TimeProvider.System);
         }
     }
 
