@@ -16,7 +16,10 @@ internal static class EpochFile
 
     private const int MaxBytes = 32;
 
-    /// <summary>The highest epoch; 0 when nothing was noted.</summary>
+    // Days are counted from here when the number itself is lost.
+    private static readonly DateTime s_days = new(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+
+    /// <summary>The highest epoch; 0 when nothing was noted. Throws <see cref="StoreCorruptException"/> when the file holds no number.</summary>
     public static long Read(string path)
     {
         string file = NameOf(path);
@@ -27,7 +30,21 @@ internal static class EpochFile
         int read = stream.ReadAtLeast(bytes, MaxBytes, throwOnEndOfStream: false);
         return long.TryParse(bytes[..read].TrimEnd((byte)'\n'), NumberStyles.None, CultureInfo.InvariantCulture, out long epoch) && epoch is > 0 and <= Highest
             ? epoch
-            : throw new InvalidDataException($"{file} does not hold a number: write into it the highest epoch that this store ever had (the incarnation's number in its revisions, revision >> 48), or a greater one");
+            : throw new StoreCorruptException($"{file} does not hold a number: write into it the highest epoch that this store ever had (the incarnation's number in its revisions, revision >> 48), or a greater one");
+    }
+
+    /// <summary>The highest epoch; when the file holds no number it is put aside and a number taken that no store reaches by being rebuilt: that of the day.</summary>
+    public static long ReadOrPutAside(string path, string aside)
+    {
+        try
+        {
+            return Read(path);
+        }
+        catch (StoreCorruptException)
+        {
+            File.Move(NameOf(path), NameOf(aside), overwrite: true);
+            return Math.Clamp((long)(DateTime.UtcNow - s_days).TotalDays, 1000, Highest - 1000);
+        }
     }
 
     /// <summary>Notes an epoch when it is higher than the one noted; on the disk when this returns.</summary>

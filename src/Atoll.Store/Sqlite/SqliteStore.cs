@@ -77,7 +77,7 @@ public sealed class SqliteStore : IStore
 
     /// <summary>
     /// Renames a damaged file and its log, so that a new store can take its place; returns the new path. The new store's revisions
-    /// are above all that were ever given out here. Throws <see cref="IOException"/> when the store is open.
+    /// are above all that were ever given out here, as far as that is still known. Throws <see cref="IOException"/> when the store is open.
     /// </summary>
     public static string MoveAside(string path)
     {
@@ -87,7 +87,7 @@ public sealed class SqliteStore : IStore
             aside = $"{path}.damaged-{i}";
         // A database without its log looks sound and has lost its newest writes. With the epoch raised first, what is
         // opened after a crash in between begins a new history, whichever files were moved.
-        EpochFile.Raise(path, EpochFile.Read(path) + 1);
+        EpochFile.Raise(path, EpochFile.ReadOrPutAside(path, aside) + 1);
         foreach (string suffix in (string[])["-wal", "-shm", ""])
             if (File.Exists(path + suffix))
                 File.Move(path + suffix, aside + suffix);

@@ -97,6 +97,21 @@ public sealed class SqliteStoreDefectTests : IDisposable
     }
 
     [Fact]
+    public async Task A_store_whose_epoch_is_lost_is_damaged_and_begins_anew_above_all_that_could_have_been()
+    {
+        await using (SqliteStore store = await SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none))
+            await Put(store, "a", "1");
+        byte[] broken = [0x9c, 0, 0xff];
+        await File.WriteAllBytesAsync(File1 + ".epoch", broken, s_none);
+        StoreCorruptException damaged = await Assert.ThrowsAsync<StoreCorruptException>(() => SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none));
+        Assert.Contains("write into it the highest epoch", damaged.Message, StringComparison.Ordinal);
+        string aside = SqliteStore.MoveAside(File1);
+        Assert.Equal(broken, await File.ReadAllBytesAsync(aside + ".epoch", s_none));
+        await using SqliteStore anew = await SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none);
+        Assert.InRange(anew.Epoch, 1000, 32767);
+    }
+
+    [Fact]
     public async Task Moving_aside_a_store_that_is_open_is_refused_and_takes_the_log_along()
     {
         await using (await SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none))
