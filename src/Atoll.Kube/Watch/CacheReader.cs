@@ -1,11 +1,12 @@
 using System.Text;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 
 namespace Atoll.Kube.Watch;
 
 /// <summary>
 /// One thread's part of the first reading of the store: the objects of what it saw, by cache. What all pods of a node have in
-/// common is made once.
+/// common is made once, and a spec that many have is parsed once.
 /// </summary>
 internal sealed class CacheReader
 {
@@ -17,6 +18,7 @@ internal sealed class CacheReader
     private readonly Dictionary<string, string> _nodes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> _nodesByText;
     private readonly Func<ReadOnlySpan<byte>, string> _nodeName;
+    private readonly RecentSpecs _recent = new();
     private int _last;
 
     public CacheReader(IReadOnlyList<ResourceCache> caches)
@@ -41,7 +43,7 @@ internal sealed class CacheReader
                 return;
             _last = at;
         }
-        _found[_last].Add(new CachedObject(Encoding.UTF8.GetString(key[_prefixes[_last].Length..]), value, revision, _arePods[_last], nodeName: _nodeName));
+        _found[_last].Add(new CachedObject(Encoding.UTF8.GetString(key[_prefixes[_last].Length..]), value, revision, _arePods[_last], nodeName: _nodeName, recent: _recent));
     }
 
     /// <summary>Puts what was read in the order of keys.</summary>

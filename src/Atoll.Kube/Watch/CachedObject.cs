@@ -14,14 +14,14 @@ internal sealed class CachedObject
     private KubeObject? _object;
     private string? _uid;
 
-    /// <summary>A stored state; what it has in common with the state before (<paramref name="old"/>) is shared with it. <paramref name="nodeName"/> gives the text of a node's name.</summary>
-    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod, CachedObject? old = null, Func<ReadOnlySpan<byte>, string>? nodeName = null)
+    /// <summary>A stored state; what it has in common with the state before (<paramref name="old"/>) is shared with it. <paramref name="nodeName"/> gives the text of a node's name, <paramref name="recent"/> the pods before of one reading.</summary>
+    public CachedObject(string key, ReadOnlySpan<byte> stored, long revision, bool isPod, CachedObject? old = null, Func<ReadOnlySpan<byte>, string>? nodeName = null, RecentSpecs? recent = null)
     {
         Key = old?.Key ?? key;
         Revision = revision;
         Utf8 = ObjectBytes.WithRevision(stored, revision);
         // One pass over a pod's bytes for everybody who looks at it.
-        PodFields fields = isPod ? PodFields.Read(Utf8.Span) : default;
+        PodFields fields = !isPod ? default : recent is null ? PodFields.Read(Utf8.Span) : PodFields.Read(Utf8, recent);
         if (!fields.Uid.Equals(default))
             _uid = Encoding.UTF8.GetString(Utf8.Span[fields.Uid]);
         if (old is not null && old.Uid == Uid)

@@ -8,7 +8,7 @@ namespace Atoll.Scheduling.Online;
 /// <summary>The pods of a snapshot: by node, and by group for the constraints that count them.</summary>
 public sealed partial class Snapshot
 {
-    private const int MaxTemplates = 4096;
+    private const int MaxTemplates = 4096, RowPart = 1000;
 
     private readonly ImmutableDictionary<string, GroupRows>.Builder _groups;
     private Dictionary<string, PodRow>? _pods = new(StringComparer.Ordinal);
@@ -72,14 +72,29 @@ public sealed partial class Snapshot
         ArgumentNullException.ThrowIfNull(alike);
         Pods().EnsureCapacity(Pods().Count + pods.Count);
         var known = new PodFacts?[pods.Count];
+        var groups = new Dictionary<string, PodGroup>(StringComparer.Ordinal);
         for (int i = 0; i < pods.Count; i++)
+            if (fields[i].IsBound && known[alike[i]] is null)
+            {
+                PodFacts facts = FactsOf(pods[alike[i]], fields[alike[i]]);
+                // Templates of one group share it.
+                groups.TryAdd(facts.Group.Key, facts.Group);
+                known[alike[i]] = facts with { Group = groups[facts.Group.Key] };
+            }
+        // The rows are made by all cores, from what does not change meanwhile, and taken in by one.
+        var rows = new PodRow?[pods.Count];
+        Parallel.For(0, (pods.Count + RowPart - 1) / RowPart, part =>
         {
-            if (!fields[i].IsBound)
-                continue;
-            PodFacts facts = known[alike[i]] ??= FactsOf(pods[alike[i]], fields[alike[i]]);
-            Upsert(pods[i], RowOf(pods[i], fields[i], null, nominated: false, facts: facts));
-            SetMember(pods[i].Uid, fields[i].IsDeleting ? null : facts.Gang);
-        }
+            for (int i = part * RowPart; i < Math.Min(pods.Count, (part + 1) * RowPart); i++)
+                if (fields[i].IsBound)
+                    rows[i] = RowOf(pods[i], fields[i], null, nominated: false, facts: known[alike[i]]);
+        });
+        for (int i = 0; i < pods.Count; i++)
+            if (fields[i].IsBound)
+            {
+                Upsert(pods[i], rows[i]);
+                SetMember(pods[i].Uid, fields[i].IsDeleting ? null : known[alike[i]]!.Gang);
+            }
     }
 
     /// <summary>Counts a pod that has no node on the node that preemption promised it.</summary>

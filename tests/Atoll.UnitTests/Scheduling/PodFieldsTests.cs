@@ -30,6 +30,32 @@ public sealed class PodFieldsTests
     }
 
     [Fact]
+    public void ASpecThatWasParsedBeforeIsFoundWithItsNodeAndOnlyThat()
+    {
+        var recent = new RecentSpecs();
+        string[] nodes = ["", ""","nodeName":"n1" """, ""","nodeName":"a-longer-one" """, ""","nodeName":"esc\\u0061ped" """, ""","nodeName":"" """, ""","nodeName":null""", ""","nodeName":"n1","tolerations":[{"key":"n1"}]"""];
+        var random = new Random(7);
+        for (int i = 0; i < 2000; i++)
+        {
+            KubeObject pod = Pod(nodes[random.Next(nodes.Length)], random.Next(2) == 0 ? "Running" : "Failed", image: $"i{random.Next(24)}");
+            // A status before the spec, with a start, and none at all.
+            string text = Encoding.UTF8.GetString(pod.Utf8.Span);
+            int status = text.IndexOf(",\"status\"", StringComparison.Ordinal);
+            string document = random.Next(3) switch
+            {
+                0 => text,
+                1 => string.Concat(text.AsSpan(0, status), "}"),
+                _ => string.Concat("""{"status":{"startTime":"2026-02-03T04:05:06Z"},""", text.AsSpan(1, status - 1), "}"),
+            };
+            byte[] bytes = Encoding.UTF8.GetBytes(document);
+            Assert.Equal(PodFields.Read(bytes), PodFields.Read((ReadOnlyMemory<byte>)bytes, recent));
+        }
+        // What differs in one byte after the node is parsed.
+        byte[] other = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(Pod(nodes[1], "Running", image: "i0").Utf8.Span).Replace("\"priority\":3", "\"priority\":4", StringComparison.Ordinal));
+        Assert.Equal(PodFields.Read(other), PodFields.Read((ReadOnlyMemory<byte>)other, recent));
+    }
+
+    [Fact]
     public void PodsOfOneTemplateShareOnWhicheverNodeTheyAre()
     {
         int made = 0;
