@@ -42,10 +42,11 @@ internal static class CentreMemory
                 if (GCSettings.LatencyMode == GCLatencyMode.Interactive)
                     GCSettings.LatencyMode = GCLatencyMode.SustainedLowLatency;
                 long now = Allocated;
-                bool calm = now - before < Calm;
+                // Ten thousand idle sites need what is a burst for a few.
+                bool calm = now - before < Math.Max(Calm, held / 32);
                 before = now;
                 // To find out is a collection of everything: not when there can be nothing.
-                bool known = held > 0 && now - found < News && !IsWorth(Held - held, held);
+                bool known = held > 0 && now - found < Math.Max(News, held / 4) && !IsWorth(Held - held, held);
                 s_settled = calm && known;
                 if (!calm || known || time.GetUtcNow() < next)
                     continue;
