@@ -17,7 +17,7 @@ internal static class EpochFile
     private const int MaxBytes = 32;
 
     // Days are counted from here when the number itself is lost.
-    private static readonly DateTime s_days = new(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+    private static readonly DateTimeOffset s_days = new(2020, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     /// <summary>The highest epoch; 0 when nothing was noted. Throws <see cref="StoreCorruptException"/> when the file holds no number.</summary>
     public static long Read(string path)
@@ -43,7 +43,7 @@ internal static class EpochFile
         catch (StoreCorruptException)
         {
             File.Move(NameOf(path), NameOf(aside), overwrite: true);
-            return Math.Clamp((long)(DateTime.UtcNow - s_days).TotalDays, 1000, Highest - 1000);
+            return Math.Clamp((long)(TimeProvider.System.GetUtcNow() - s_days).TotalDays, 1000, Highest - 1000);
         }
     }
 
