@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Patches;
 using Atoll.Api.Resources;
@@ -149,7 +150,7 @@ internal sealed partial class Verbs
         if (causes.Count > 0)
             return ApiStatus.Invalid(type, name, causes);
         if (stored.Equals(Kinds.Pod))
-            BatchAdmission.Convert(next);
+            BatchResources.Convert(next);
         ObjectSchemas.ApplyDefaults(stored, next);
         if (stored.Equals(Kinds.Pod))
             PodAdmission.CarryOver(old, next);

@@ -66,11 +66,6 @@ internal sealed class DeliveryController : Controller
         (KubeObject? probe, string? problem) = ProbeOf(view.Object, spec);
         if (probe is null)
             return view.Refused(problem!, Cluster.Now);
-        var request = new DeliveryRequest
-        {
-            Count = spec.Count, Region = spec.Region is "any" or "" ? null : spec.Region, Carrier = spec.Carrier is "any" or "" ? null : spec.Carrier, Kinds = spec.Kinds,
-            Latency = spec.Latency?.Milliseconds, MinSites = spec.MinSites ?? 1, MaxSharePercent = spec.MaxSharePercent ?? 100,
-        };
         Snapshot fleet = _fleet();
         CountPromises(fleet, view.Object);
         IReadOnlyDictionary<string, int> room = SiteRoom.Of(fleet, probe, spec.Count);
@@ -84,8 +79,15 @@ internal sealed class DeliveryController : Controller
             double? trip = spec.Latency is { } latency ? site.Spec.RoundTrips?.Find(r => r.To == latency.To)?.Milliseconds : null;
             candidates.Add(new DeliveryCandidate(item.Name, site.Spec.Region, site.Spec.Carrier, site.Spec.Kind, trip, site.Spec.UnitCost ?? 0, site.Status?.Line?.Drops ?? 0, has + room.GetValueOrDefault(item.Name), has));
         }
+        (int more, string? quota) = SiteRoom.Allowed(fleet, probe, spec.Count);
+        var request = new DeliveryRequest
+        {
+            Count = spec.Count, Region = spec.Region is "any" or "" ? null : spec.Region, Carrier = spec.Carrier is "any" or "" ? null : spec.Carrier, Kinds = spec.Kinds,
+            Latency = spec.Latency?.Milliseconds, MinSites = spec.MinSites ?? 1, MaxSharePercent = spec.MaxSharePercent ?? 100,
+            Most = quota is null ? int.MaxValue : more + candidates.Sum(c => c.Current),
+        };
         DeliveryPlan plan = DeliveryPlanner.Make(request, candidates);
-        string? nowhere = plan.Fits ? null
+        string? nowhere = plan.Fits ? null : spec.Count > request.Most ? quota
             : spec.Latency is { } asked && candidates.Count > 0 && !candidates.Exists(c => c.RoundTrip is not null) ? $"no Site estimates its round trip to {asked.To} (spec.roundTrips)"
             : room.Count > 0 ? null : Scheduler.Plan(fleet, [probe], seed: 0).Placements[0].Message;
         return view.Answered(plan, nowhere, Cluster.Now);

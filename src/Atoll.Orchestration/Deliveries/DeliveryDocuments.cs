@@ -27,6 +27,7 @@ internal static class DeliveryDocuments
             if (Flavours.Apply(pod, flavour) is { } wrong)
                 return (null, $"spec.template.{wrong.Field} {wrong.Reason}");
         }
+        BatchResources.Convert(pod);
         JsonObject inner = pod["spec"]!.AsObject(), metadata = PodDocuments.Child(pod, "metadata");
         if ((string?)inner["runtimeClassName"] is { Length: > 0 } form)
         {

@@ -52,7 +52,7 @@ internal sealed class DeliveryView(KubeObject value, IReadOnlyDictionary<string,
         return false;
     }
 
-    /// <summary>The status after a plan; <paramref name="nowhere"/> is why not even one instance fits anywhere, or null.</summary>
+    /// <summary>The status after a plan; <paramref name="nowhere"/> is why not even one more instance fits anywhere, or null.</summary>
     public DeliveryStatus Answered(DeliveryPlan plan, string? nowhere, DateTimeOffset now)
     {
         var status = new DeliveryStatus { ObservedGeneration = Object.Metadata.Generation, Missing = plan.Missing, Conditions = Status.Conditions };
@@ -62,7 +62,7 @@ internal sealed class DeliveryView(KubeObject value, IReadOnlyDictionary<string,
         status.Alternatives = plan.Fits ? null : [.. plan.Alternatives.Select(a => new DeliveryAlternative { Relax = a.Relax, Value = a.Value, Message = a.Message })];
         status.Phase = plan.Fits ? Spec.Template is null ? "Planned" : "Delivering" : "Unsatisfiable";
         string message = plan.Fits ? $"{Spec.Count} instances over {plan.Sites.Count} sites"
-            : $"{plan.Missing} of {Spec.Count} instances cannot be placed; {(plan.Alternatives.Count > 0 ? string.Join("; ", plan.Alternatives.Select(a => a.Message)) : nowhere ?? "no change of its conditions would make it fit")}";
+            : $"{plan.Missing} of {Spec.Count} instances cannot be placed; {(nowhere is null && plan.Alternatives.Count == 0 ? "no change of its conditions would make it fit" : string.Join("; ", plan.Alternatives.Select(a => a.Message).Prepend(nowhere).Where(m => m is not null)))}";
         status.Conditions = Conditions.With(status.Conditions, new Condition { Type = "Planned", Status = plan.Fits ? "True" : "False", Reason = plan.Fits ? "Fits" : "Unsatisfiable", Message = message, LastTransitionTime = now });
         Count(status, now);
         return status;

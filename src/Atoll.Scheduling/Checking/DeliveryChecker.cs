@@ -46,6 +46,8 @@ public static class DeliveryChecker
             if (request.Latency is { } latency && !(site.RoundTrip <= latency))
                 wrong.Add($"{name} is {site.RoundTrip} ms away.");
         }
+        if (request.Count > request.Most)
+            wrong.Add($"{request.Count} are placed where quotas allow {request.Most}.");
         if (sum != request.Count)
             wrong.Add($"{sum} are placed of {request.Count}.");
         if (request.Count > 0 && plan.Sites.Count < request.MinSites)

@@ -204,7 +204,7 @@ public static class DeliveryPlanner
             if (request.Count == 0)
                 return true;
             int share = request.Share;
-            if (share == 0 || request.Count < request.MinSites || _sorted.Length < request.MinSites)
+            if (share == 0 || request.Count > request.Most || request.Count < request.MinSites || _sorted.Length < request.MinSites)
                 return false;
             int low = 0, high = _sorted.Length;
             while (low < high)

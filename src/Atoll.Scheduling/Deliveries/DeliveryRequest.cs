@@ -24,6 +24,9 @@ public sealed record DeliveryRequest
     /// <summary>Most of the instances in one site, percent of <see cref="Count"/> rounded down.</summary>
     public int MaxSharePercent { get; init; } = 100;
 
+    /// <summary>Instances that quotas allow, those that stand included.</summary>
+    public int Most { get; init; } = int.MaxValue;
+
     /// <summary>Most instances that one site may hold.</summary>
     public int Share => (int)((long)Count * MaxSharePercent / 100);
 }

@@ -1,3 +1,4 @@
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Capacities;
@@ -27,5 +28,24 @@ public static class SiteRoom
                 rooms[site] = has + (int)more;
         }
         return rooms;
+    }
+
+    /// <summary>How many more of a pod its elastic quotas allow, at most <paramref name="limit"/>, and why no more.</summary>
+    public static (int More, string? Why) Allowed(Snapshot fleet, KubeObject pod, int limit)
+    {
+        ArgumentNullException.ThrowIfNull(fleet);
+        ArgumentNullException.ThrowIfNull(pod);
+        if (fleet.Quotas.IsEmpty)
+            return (limit, null);
+        PodSpec spec = pod.View(ApiJson.Default.Pod).Spec;
+        (QuotaBook quotas, Online.PodGroup group, ResourceNames names) = (fleet.Quotas.Copy(), fleet.GroupOf(pod, spec), fleet.Resources.Copy());
+        long[] requests = names.RequestsOf(spec);
+        for (int more = 0; more < limit; more++)
+        {
+            if (quotas.Problem(group, requests, names) is { } why)
+                return (more, why);
+            quotas.Count(group, requests, 1);
+        }
+        return (limit, null);
     }
 }

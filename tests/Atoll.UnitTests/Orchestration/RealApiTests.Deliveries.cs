@@ -62,6 +62,20 @@ public sealed partial class RealApiTests
     }
 
     [Fact]
+    public async Task A_quota_bounds_a_delivery_and_batch_work_asks_for_what_batch_gets()
+    {
+        await MakeSiteAsync("s1", 5, 1);
+        await MakeAsync(Kinds.ElasticQuota, "default", """{"apiVersion":"scheduling.x-k8s.io/v1alpha1","kind":"ElasticQuota","metadata":{"name":"q"},"spec":{"max":{"cpu":"3"}}}""");
+        await MakeAsync(Kinds.Delivery, "default", """{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Delivery","metadata":{"name":"d"},"spec":{"count":5,"flavour":"1c1g"}}""");
+        await UntilAsync(() => Status() is { Phase: "Unsatisfiable", Missing: 2 });
+        Assert.Equal("2 of 5 instances cannot be placed; elastic quota default/q is used up (cpu: 3 used + 1 asked > 3 at most); 3 instead of 5 can be delivered", Status()!.Conditions!.Find(c => c.Type == "Planned")!.Message);
+        await PatchAsync(Kinds.Delivery, "d", """[{"op":"replace","path":"/spec/count","value":3}]""");
+        await UntilAsync(() => Status() is { Phase: "Planned", Planned: 3 });
+        await MakeAsync(Kinds.Delivery, "default", """{"apiVersion":"edge.atoll.dev/v1alpha1","kind":"Delivery","metadata":{"name":"b"},"spec":{"count":1,"template":{"metadata":{"labels":{"edge.atoll.dev/qos":"batch"}},"spec":{"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"1","memory":"1Gi"}}}]}}}}""");
+        await UntilAsync(() => Status("b") is { Phase: "Unsatisfiable" } s && s.Conditions!.Exists(c => c.Message?.Contains("Insufficient edge.atoll.dev/batch-cpu", StringComparison.Ordinal) == true));
+    }
+
+    [Fact]
     public async Task A_form_brings_along_what_its_class_tolerates_and_any_region_is_any()
     {
         await MakeSiteAsync("s1", 5, 1);
