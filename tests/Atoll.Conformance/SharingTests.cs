@@ -66,9 +66,9 @@ public sealed class SharingTests(Cluster cluster)
         await kubectl.UntilAsync($"{name}/own", "describe", "reservation", name);
         Assert.Equal(name, await kubectl.OkAsync("get", "pod", "own", "-o", @"jsonpath={.metadata.annotations.edge\.atoll\.dev/reservation}"));
         await kubectl.FeedAsync(Pod("other", "app: other", "schedulerName: " + name + ", "), "create", "-f", "-");
-        await kubectl.FeedAsync($"# yaml\n{{apiVersion: edge.atoll.dev/v1alpha1, kind: SchedulerProfile, metadata: {{name: {name}}}, spec: {{weights: {{Foo: 1}}}}}}", "create", "-f", "-");
-        await kubectl.UntilAsync("spec.weights[Foo]: no such score", "describe", "schedulerprofile", name);
-        await kubectl.OkAsync("patch", "schedulerprofile", name, "--type=merge", "-p", """{"spec":{"weights":{"Foo":null,"NodeAffinity":7}}}""");
+        string Profile(string score) => $"# yaml\n{{apiVersion: edge.atoll.dev/v1alpha1, kind: SchedulerProfile, metadata: {{name: {name}}}, spec: {{weights: {{{score}: 7}}}}}}";
+        Assert.Contains("spec.weights[Foo]: Unsupported value", await FailAsync(kubectl, Profile("Foo")), StringComparison.Ordinal);
+        await kubectl.FeedAsync(Profile("NodeAffinity"), "create", "-f", "-");
         await kubectl.OkAsync("wait", "--for=condition=Ready", "pod/other", "--timeout=60s");
         await kubectl.OkAsync("delete", "reservation,schedulerprofile", name);
     }
