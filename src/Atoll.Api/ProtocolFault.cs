@@ -68,6 +68,9 @@ internal enum ProtocolFault
 
     /// <summary>A node forgets that a pod has ended when the pod leaves it: once a defect of the product, of pods without an identity.</summary>
     EndedForgotten,
+
+    /// <summary>A pod that has ended is given up for its node, which died later, by a leader that had not heard of its end: once a defect of the product.</summary>
+    EndOverwritten,
 }
 
 /// <summary>Which fault is planted in this thread.</summary>

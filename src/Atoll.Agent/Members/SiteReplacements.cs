@@ -147,7 +147,8 @@ internal sealed class SiteReplacements(ISiteLead lead, IResources own, Func<Impo
             return;
         }
         ApiResult given = await own.PatchAsync(Kinds.Pod, lost.Namespace, lost.Name, PatchType.Merge, new JsonObject { ["metadata"] = new JsonObject { ["uid"] = lost.Uid }, ["status"] = Lost(lost, node, name) }, cancellation, "status");
-        if (given.Ok)
+        // Not when it came to its end by itself meanwhile: then the parent has the one in its place end.
+        if (given.Object?.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true)
             events.Warning(lost, "Replaced", $"Node {node} is dead: pod {name} runs in this one's place");
     }
 

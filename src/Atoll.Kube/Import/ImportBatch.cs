@@ -24,7 +24,7 @@ public sealed record ImportBatch
 /// <summary>
 /// One object, whole: uid, creationTimestamp, deletionTimestamp and the rest are kept as given; resourceVersion is
 /// ignored. With <paramref name="KeepLocalStatus"/> the status that is stored here stays when the identity is the same,
-/// unless the document says that a pod has ended and the stored one does not: that was told by this site, and what is stored is an older copy.
+/// unless the document says that a pod has ended and the stored one does not, or gave it up: that was told by this site, and what is stored goes back to an older copy.
 /// With <paramref name="Over"/> it is written over that resourceVersion only; another one is a conflict.
 /// </summary>
 public sealed record ImportObject(ResourceType Type, JsonObject Document, bool KeepLocalStatus, string? Over = null)
@@ -38,13 +38,14 @@ public sealed record ImportObject(ResourceType Type, JsonObject Document, bool K
         meta.Remove("managedFields");
         if (stored is null)
             return document;
-        if (KeepLocalStatus && stored.Map("metadata").Text("uid") == meta.Text("uid") && (HasEnded(stored) || !HasEnded(document)))
+        if (KeepLocalStatus && stored.Map("metadata").Text("uid") == meta.Text("uid") && !KnowsItsEnd(document.Map("status"), stored.Map("status")))
             document.Put("status", stored["status"]);
         stored.Map("metadata")!.Remove("resourceVersion");
         return JsonNode.DeepEquals(stored, document) ? null : document;
     }
 
-    private bool HasEnded(JsonObject document) => Type == Kinds.Pod && document.Map("status").Text("phase") is "Succeeded" or "Failed";
+    private bool KnowsItsEnd(JsonObject? said, JsonObject? stored) => Type == Kinds.Pod && PodAdmission.HasEnded(said)
+        && (!PodAdmission.HasEnded(stored) || (PodAdmission.IsGivenUp(stored) && !PodAdmission.IsGivenUp(said)));
 }
 
 /// <summary>One object to remove; an object of another uid is left alone.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Atoll.Api;
 using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Kube.Watch;
@@ -32,24 +33,32 @@ internal static class PodAdmission
         return why is null ? null : ApiStatus.Forbidden(Kinds.Pod, meta.Text("name") ?? meta.Text("generateName") ?? "", why);
     }
 
-    /// <summary>A replacing document that says nothing of the priority leaves it as it was; one that says anything of a pod that was given up too.</summary>
+    /// <summary>A replacing document that says nothing of the priority leaves it as it was; one that says another end of a pod that has ended too.</summary>
     public static void CarryOver(JsonObject old, JsonObject next)
     {
-        KeepGivenUp(old, next);
+        KeepEnd(old, next);
         foreach (string field in (ReadOnlySpan<string>)["priority", "preemptionPolicy"])
             if (old.Map("spec")?[field] is { } value && next.Map("spec") is { } spec && spec[field] is null)
                 spec.Put(field, value);
     }
 
     /// <summary>
-    /// A pod that was given up for its dead node stays so: a word of that node that was under way when the site did it must not bring
-    /// the pod back beside its replacement.
+    /// A pod that has ended stays as it ended. One that was given up for its dead node: a word of that node that was under way when the site did
+    /// it must not bring the pod back beside its replacement. One that came to its end by itself: a site whose leader had an older copy must
+    /// not make a loss of what was counted already.
     /// </summary>
-    public static void KeepGivenUp(JsonObject old, JsonObject next)
+    public static void KeepEnd(JsonObject old, JsonObject next)
     {
-        if (old.Map("status") is { } last && last.Text("phase") == "Failed" && last.Text("reason") == WellKnown.NodeLost)
-            next["status"] = last.DeepClone();
+        JsonObject? last = old.Map("status"), said = next.Map("status");
+        if (IsGivenUp(last) || (HasEnded(last) && !ProtocolFaults.Is(ProtocolFault.EndOverwritten) && (said.Text("phase") != last.Text("phase") || IsGivenUp(said))))
+            next["status"] = last!.DeepClone();
     }
+
+    /// <summary>A pod's status says that it has ended.</summary>
+    public static bool HasEnded(JsonObject? status) => status.Text("phase") is "Succeeded" or "Failed";
+
+    /// <summary>A pod's status says that it was given up for its dead node.</summary>
+    public static bool IsGivenUp(JsonObject? status) => status.Text("phase") == "Failed" && status.Text("reason") == WellKnown.NodeLost;
 
     /// <summary>Only one class can be the default of pods that name none.</summary>
     public static ApiStatus? CheckOneDefault(JsonObject document, ResourceCache classes)

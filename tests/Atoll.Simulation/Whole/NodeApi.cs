@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
+using Atoll.Kube.Resources;
 
 namespace Atoll.Simulation.Whole;
 
@@ -41,7 +42,10 @@ internal sealed class NodeApi(World world, Node node) : IResources
             own = new JsonObject { ["status"] = own["status"]?.DeepClone() };
         else
             own.Remove("status");
-        return Write(type, key, Merge(document, own));
+        JsonObject next = Merge(document.DeepClone().AsObject(), own);
+        if (type == Kinds.Pod)
+            PodAdmission.KeepEnd(document, next);
+        return Write(type, key, next);
     }
 
     public ValueTask<ApiResult> DeleteAsync(ResourceType type, string? ns, string name, DeleteOptions options, CancellationToken cancellation)

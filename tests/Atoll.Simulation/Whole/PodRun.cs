@@ -261,7 +261,7 @@ internal sealed class PodRun(World world, NodeAgent agent, KubeObject pod, PodRe
                 return document;
             JsonObject next = document!.DeepClone().AsObject();
             next["status"] = JsonNode.Parse(text);
-            PodAdmission.KeepGivenUp(document, next);
+            PodAdmission.KeepEnd(document, next);
             return next;
         }, done =>
         {

@@ -33,7 +33,7 @@ internal sealed class Users
     {
         if (!_world.Centre.IsUp)
             return;
-        if (_world.IsDeep && _world.Chance(8))
+        if (_world.IsDeep && _world.Chance(_world.IsFull ? 16 : 8))
         {
             MakeWorkload(Kinds.Job);
             return;

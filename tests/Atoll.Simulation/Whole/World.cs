@@ -40,6 +40,9 @@ internal sealed class World
     /// <summary>There are Jobs, the centre is put back to older copies of its store, and much is deleted at once by force: seeds above 2,000.</summary>
     public bool IsDeep => Seed > 2000;
 
+    /// <summary>Jobs are many, and leaders are cut off from their sites, which then are cut off from the centre: seeds above 50,000.</summary>
+    public bool IsFull => Seed > 50_000;
+
     public Random Random { get; }
 
     /// <summary>Milliseconds since the beginning.</summary>
@@ -187,11 +190,13 @@ internal sealed class World
     {
         if (!Faulty)
             return;
-        bool rare = IsDeep && Chance(3);
+        bool rare = IsDeep && Chance(3), stranded = IsFull && Chance(4);
         int dice = Below(1000);
         Site site = Sites[Below(Sites.Count)];
         Node node = site.Nodes[Below(site.Nodes.Count)];
-        if (rare && dice < 700)
+        if (stranded)
+            (Sites.Find(static s => s.HasJobAtLeader) ?? site).Strand();
+        else if (rare && dice < 700)
             Centre.Restore();
         else if (rare)
             Users.Purge(site);

@@ -51,14 +51,17 @@ public sealed class SiteScopesTests
     }
 
     [Theory]
-    [InlineData("Running", "Succeeded", "Succeeded")]
-    [InlineData("Running", "Pending", "Running")]
-    [InlineData("Failed", "Succeeded", "Failed")]
-    public void What_the_parent_was_told_of_a_pods_end_holds_at_a_leader_with_an_older_copy(string here, string there, string after)
+    [InlineData("Running", null, "Succeeded", "Succeeded")]
+    [InlineData("Running", null, "Pending", "Running")]
+    [InlineData("Failed", null, "Succeeded", "Failed")]
+    [InlineData("Failed", WellKnown.NodeLost, "Succeeded", "Succeeded")]
+    [InlineData("Failed", WellKnown.NodeLost, "Running", "Failed")]
+    public void What_the_parent_was_told_of_a_pods_end_holds_at_a_leader_with_an_older_copy(string here, string? why, string there, string after)
     {
         JsonObject Document(string phase) => Pod("p1", "n1", status: phase).ToNode();
         JsonObject down = Document(there), stored = Document(here);
         down["metadata"]!["labels"] = new JsonObject { ["changed"] = "too" };
+        stored["status"]!["reason"] = why;
         Assert.Equal(after, (string?)new ImportObject(Kinds.Pod, down, KeepLocalStatus: true).Merged(stored)!["status"]!["phase"]);
     }
 

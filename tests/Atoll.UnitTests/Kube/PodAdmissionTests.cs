@@ -78,15 +78,31 @@ public sealed class PodAdmissionTests : KubeTestBase
     {
         await Make(Kinds.Pod, Pod("a"));
         await StatusAsync("Running", null);
-        Assert.Equal("Pending", await StatusAsync("Pending", null)); // Only this end is the last word.
-        Assert.Equal("Failed", await StatusAsync("Failed", "NodeLost"));
-        Assert.Equal("Failed", await StatusAsync("Running", null));
+        Assert.Equal("Pending ", await StatusAsync("Pending", null)); // Only an end is the last word.
+        Assert.Equal("Failed NodeLost", await StatusAsync("Failed", "NodeLost"));
+        Assert.Equal("Failed NodeLost", await StatusAsync("Running", null));
+        Assert.Equal("Failed NodeLost", await StatusAsync("Succeeded", null));
+    }
 
-        async Task<string?> StatusAsync(string phase, string? reason)
-        {
-            ApiResult said = await Admin.PatchAsync(Kinds.Pod, "default", "a", PatchType.Merge, new JsonObject { ["status"] = new JsonObject { ["phase"] = phase, ["reason"] = reason } }, Cancel, "status");
-            return (string?)said.Object!.ToNode()["status"]!["phase"];
-        }
+    [Theory]
+    [InlineData("Succeeded", "Failed", "NodeLost", "Succeeded ")]
+    [InlineData("Succeeded", "Failed", "Error", "Succeeded ")]
+    [InlineData("Succeeded", "Running", null, "Succeeded ")]
+    [InlineData("Succeeded", "Succeeded", "Completed", "Succeeded Completed")]
+    [InlineData("Failed", "Failed", "NodeLost", "Failed ")]
+    [InlineData("Failed", "Succeeded", null, "Failed ")]
+    public async Task A_pod_that_came_to_its_end_is_neither_given_up_nor_ends_otherwise(string ended, string phase, string? reason, string after)
+    {
+        await Make(Kinds.Pod, Pod("a"));
+        await StatusAsync(ended, null);
+        Assert.Equal(after, await StatusAsync(phase, reason));
+    }
+
+    private async Task<string> StatusAsync(string phase, string? reason)
+    {
+        ApiResult said = await Admin.PatchAsync(Kinds.Pod, "default", "a", PatchType.Merge, new JsonObject { ["status"] = new JsonObject { ["phase"] = phase, ["reason"] = reason } }, Cancel, "status");
+        JsonNode status = said.Object!.ToNode()["status"]!;
+        return $"{(string?)status["phase"]} {(string?)status["reason"]}";
     }
 
     private static JsonNode Spec(KubeObject pod) => pod.ToNode()["spec"]!;

@@ -242,7 +242,7 @@ internal sealed class FakeApi(TimeProvider time, long revision = 100) : IResourc
         else
             now.Remove("status");
         if (type == Kinds.Pod)
-            PodAdmission.KeepGivenUp(before, now);
+            PodAdmission.KeepEnd(before, now);
         if (JsonNode.DeepEquals(now, before))
             return old;
         if (subresource is null && type != Kinds.Node && !JsonNode.DeepEquals(now["spec"], before["spec"]))
