@@ -30,7 +30,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
     /// <summary>True once this node's copy is that of a site to which the parent has told its scope.</summary>
     public bool IsScopeKnown { get; private set; }
 
-    /// <summary>Called each time when a copy has become whole: what this node knows better is to be told again.</summary>
+    /// <summary>Called each time when a copy has become whole, and when this node begins to lead: what it knows better is to be told again.</summary>
     public Action? Whole { get; set; }
 
     /// <summary>
@@ -67,13 +67,18 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
         }
         long started = time.GetTimestamp();
         string? told = null;
+        bool led = false;
         for (int turn = 0; ; turn++)
         {
             bool wasTold = told is not null;
             string? address = told ?? Candidate(turn);
             told = null;
-            if (lead.IsLeading)
+            bool leads = lead.IsLeading;
+            if (leads)
             {
+                // What it told whoever led before may not have come back with its copy.
+                if (!led)
+                    Whole?.Invoke();
                 _settled.TrySetResult();
             }
             else if (address is not null)
@@ -81,6 +86,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
                 told = await TryFollowAsync(address, cancellation);
                 (_followed, _copying) = (null, false);
             }
+            led = leads;
             // A known node goes on with what it knew; one that has never had a copy has nothing to run.
             if (told is null && lead.Members.Nodes.Count > 0 && time.GetElapsedTime(started) > TimeSpan.FromSeconds(3))
                 _settled.TrySetResult();

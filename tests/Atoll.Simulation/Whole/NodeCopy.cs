@@ -13,7 +13,7 @@ internal sealed class NodeCopy(World world, Node node)
     private readonly int _life = node.Life;
     private readonly long _started = world.Now;
     private long _wholeAt = -1;
-    private bool _settled, _copying;
+    private bool _settled, _copying, _led;
     private int _wroteAlone;
 
     /// <summary>The leader that this node follows with a whole copy, or null.</summary>
@@ -43,9 +43,16 @@ internal sealed class NodeCopy(World world, Node node)
     {
         if (!IsAlive)
             return;
-        if (Lead.IsLeading)
+        bool leads = Lead.IsLeading;
+        if (leads)
+        {
+            // What it told whoever led before may not have come back with its copy.
+            if (!_led && node.Site.Nodes.Count > 1)
+                node.Agent?.Reassert();
             Settle();
-        else if ((told ?? Candidate(turn)) is { } target)
+        }
+        _led = leads;
+        if (!leads && (told ?? Candidate(turn)) is { } target)
         {
             Follow(target, other => Next(turn, other));
             return;
