@@ -38,11 +38,15 @@ internal sealed partial class Checkers
     /// <summary>An operator said about these what is to become of them.</summary>
     public void Decided(IReadOnlyList<string> uids) => _kept.ExceptWith(uids);
 
-    /// <summary>A site of one node that lost its store has lost what only it knew.</summary>
-    public void Forgot(Site site)
+    /// <summary>
+    /// A site of one node that lost its store has lost what only it knew. The node has lost, too, what its machine knew from that store alone: that a
+    /// pod of the machine before had ended.
+    /// </summary>
+    public void Forgot(Node node)
     {
-        if (site.Nodes.Count == 1)
-            _kept.ExceptWith(site.Nodes[0].Machine.Instances.Values.Select(i => i.Labels[InstanceNames.PodUid]));
+        _over.RemoveWhere(o => o.Node == node && !node.Machine.Records.ContainsKey(o.Uid) && !node.Machine.Ended.ContainsKey(o.Uid));
+        if (node.Site.Nodes.Count == 1)
+            _kept.ExceptWith(node.Machine.Instances.Values.Select(i => i.Labels[InstanceNames.PodUid]));
     }
 
     /// <summary>A node is about to stop an instance.</summary>

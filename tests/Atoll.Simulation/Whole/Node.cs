@@ -141,7 +141,7 @@ internal sealed class Node
         _world.Trace($"{Name}: the store is lost");
         Die();
         Store.Lose();
-        _world.Checks.Forgot(Site);
+        _world.Checks.Forgot(this);
         BootIn(200 + _world.Below(3000));
     }
 
@@ -152,7 +152,7 @@ internal sealed class Node
         Die();
         (IsPowered, KnowsOthers, _replaced) = (false, false, true);
         Store.Lose();
-        _world.Checks.Forgot(Site);
+        _world.Checks.Forgot(this);
         Machine.Replace();
         _world.Checks.Renewed(this);
         BootIn(2000 + _world.Below(20_000));
