@@ -93,8 +93,15 @@ public sealed class OciConfigTests : IDisposable
         File.WriteAllText(Path.Join(root, "usr/etc/group"), "root:x:0:\nwheel:x:10:root\nweb:x:1001:\nlogs:x:2000:web\n");
     }
 
-    private static JsonNode Write(InstanceSpec spec) =>
-        JsonNode.Parse(OciConfig.Write(spec, "/root", "/atoll-n/x", new ContainerUser(1000, 1001, [1001]), Capabilities.Combine([], [], spec.Privileged, AllCapabilities).Set, Host))!;
+    [Theory]
+    [InlineData(true, false, true)]
+    [InlineData(true, true, false)]
+    [InlineData(false, false, false)]
+    public void Where_there_is_one_tree_of_cgroups_a_container_sees_its_own(bool oneTree, bool privileged, bool own) =>
+        Assert.Equal(own, Write(Spec() with { Privileged = privileged }, Host with { HasOneCgroupTree = oneTree })["linux"]!["namespaces"]!.AsArray().Any(n => (string?)n!["type"] == "cgroup"));
+
+    private static JsonNode Write(InstanceSpec spec, HostFacts? host = null) =>
+        JsonNode.Parse(OciConfig.Write(spec, "/root", "/atoll-n/x", new ContainerUser(1000, 1001, [1001]), Capabilities.Combine([], [], spec.Privileged, AllCapabilities).Set, host ?? Host))!;
 
     private static InstanceSpec Spec() => new()
     {

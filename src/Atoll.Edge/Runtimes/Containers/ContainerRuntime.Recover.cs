@@ -33,7 +33,7 @@ public sealed partial class ContainerRuntime
     {
         folders.Create();
         var held = Capabilities.ReadHeld();
-        var host = new HostFacts(held, cgroups.LimitsSwap, HostFacts.ReadOpenFiles(), []) { LowestOomScoreAdj = HostFacts.ReadLowestOomScoreAdj(held) };
+        var host = new HostFacts(held, cgroups.LimitsSwap, HostFacts.ReadOpenFiles(), []) { LowestOomScoreAdj = HostFacts.ReadLowestOomScoreAdj(held), HasOneCgroupTree = cgroups.Mode == CgroupMode.Unified };
         var (oci, reason) = await FindRuntimeAsync(options.OciRuntime).ConfigureAwait(false);
         var conmonPath = Child.Find("conmon");
         if (oci is not null && conmonPath is null) (oci, reason) = (null, "conmon is not installed");

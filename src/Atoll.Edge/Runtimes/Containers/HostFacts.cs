@@ -12,6 +12,12 @@ internal sealed record HostFacts(ulong Capabilities, bool LimitsSwap, long OpenF
     /// <summary>Below this the OCI runtime may not go: it would end with an error that nobody understands.</summary>
     internal int LowestOomScoreAdj { get; init; } = -1000;
 
+    /// <summary>
+    /// One tree of cgroups (version 2): without a namespace of its own a container would see all of it at <c>/sys/fs/cgroup</c>, and not its
+    /// limits where runtimes of languages look for them. In version 1 each controller's mount shows the container's own.
+    /// </summary>
+    internal bool HasOneCgroupTree { get; init; }
+
     /// <summary>Without CAP_SYS_RESOURCE (an agent inside a container) a process cannot be protected more than the agent itself is.</summary>
     internal static int ReadLowestOomScoreAdj(ulong capabilities) =>
         (capabilities >> SysResource & 1) != 0 ? -1000 : int.Parse(File.ReadAllText("/proc/self/oom_score_adj"), System.Globalization.CultureInfo.InvariantCulture);

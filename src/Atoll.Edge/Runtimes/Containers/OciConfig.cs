@@ -128,6 +128,7 @@ internal static class OciConfig
         Namespace(json, "uts", null);
         if (!spec.HostPid) Namespace(json, "pid", null);
         if (!spec.HostIpc) Namespace(json, "ipc", null);
+        if (host.HasOneCgroupTree && !spec.Privileged) Namespace(json, "cgroup", null);
         if (spec.NetworkNamespacePath is { } network) Namespace(json, "network", network);
         json.WriteEndArray();
         if (spec.Sysctls.Count > 0)
