@@ -37,7 +37,11 @@ internal sealed class SiteNode : IAsyncDisposable
         ILogger log = loggers.CreateLogger("Atoll.Site");
         Copy = new SiteCopy(lead, store, client, time, log);
         _fence = new SiteFence(lead, Copy, options.Fence, time, log);
-        Server = new LanServer(lead, Copy, store, api, new LanForwarder(client.Handler), access, time) { LanPort = options.Lan?.Port ?? 0 };
+        Server = new LanServer(lead, Copy, store, api, new LanForwarder(client.Handler), access, time) 
+        {
+            LanPort = options.Lan?.Port ?? 0,
+            TakeIn = async (theirs, unheard, cancellation) => lead.IsLeading && Volatile.Read(ref _uplink) is { } uplink ? await uplink.TakeInAsync(theirs, unheard, cancellation) : null,
+        };
         Guard = new IdentityGuard(lead, Environment.GetEnvironmentVariable(LanBeats.SupervisedVariable) == "1", options.State, options.Run, time, log);
         Resources = lead.IsAlone ? Own : new SiteResources(Own, Leader, Copy.WriteAloneAsync);
     }

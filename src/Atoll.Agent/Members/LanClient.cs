@@ -3,16 +3,19 @@ using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Atoll.Agent.Identity;
+using Atoll.Agent.Uplink;
 using Atoll.Kube.Client;
+using Atoll.Link;
 using Atoll.Link.Members;
+using Atoll.Store;
 
 namespace Atoll.Agent.Members;
 
 /// <summary>Calls to the other nodes of the site, and (for votes) to the parent.</summary>
 internal sealed class LanClient : IDisposable
 {
-    /// <summary>Path of votes, beats and copies on a node.</summary>
-    public const string VotePath = "/site/v1/vote", BeatPath = "/site/v1/beat", CopyPath = "/site/v1/copy";
+    /// <summary>Path of votes, beats, copies, and of what a leader has not heard of, on a node.</summary>
+    public const string VotePath = "/site/v1/vote", BeatPath = "/site/v1/beat", CopyPath = "/site/v1/copy", UnheardPath = "/site/v1/unheard";
 
     /// <summary>Header that says for whom a node asks: <c>node</c> (its node control) or <c>admin</c> (a person at that node); with <c>here</c> in <see cref="HereHeader"/> it is answered by the node asked.</summary>
     public const string AsHeader = "Atoll-As", HereHeader = "Atoll-Here";
@@ -73,6 +76,19 @@ internal sealed class LanClient : IDisposable
     /// <summary>Opens a node's copy stream. The answer may be a refusal.</summary>
     public Task<HttpResponseMessage> OpenCopyAsync(string address, string query, CancellationToken cancellation) =>
         _lan.GetAsync(new Uri($"http://{address}{CopyPath}?{query}"), HttpCompletionOption.ResponseHeadersRead, cancellation);
+
+    /// <summary>Tells the leader what this node has of the parent: the identities that it took in (none at one that does not know the question), or null when it does not answer.</summary>
+    public async Task<IReadOnlyCollection<string>?> TellAsync(string address, LinkSequence sequence, List<StoreWrite> unheard, CancellationToken cancellation)
+    {
+        using var content = new ByteArrayContent(CopyFrames.Write(CopyFrame.Entries, 0, [new StoreWrite(LinkRecords.SequenceKey, LinkRecords.Write(sequence)), .. unheard]));
+        using HttpResponseMessage answer = await _lan.PostAsync(new Uri($"http://{address}{UnheardPath}"), content, cancellation);
+        if (answer.StatusCode == HttpStatusCode.MisdirectedRequest)
+            return null;
+        if (!answer.IsSuccessStatusCode)
+            return [];
+        await using Stream body = await answer.Content.ReadAsStreamAsync(cancellation);
+        return await CopyFrames.ReadAsync(body, cancellation) is { } frame ? frame.Entries.ConvertAll(static e => LinkRecords.Uid(LinkRecords.HeldPrefix, e.Key)) : null;
+    }
 
     private static async Task<TAnswer?> PostAsync<TAsk, TAnswer>(HttpClient client, Uri address, TAsk ask, JsonTypeInfo<TAsk> askType, JsonTypeInfo<TAnswer> answerType, CancellationToken cancellation) where TAnswer : class
     {

@@ -2,11 +2,14 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
+using Atoll.Agent.Uplink;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Kube;
 using Atoll.Kube.Access;
+using Atoll.Link;
 using Atoll.Link.Members;
 using Atoll.Store;
 using Microsoft.AspNetCore.Http;
@@ -28,6 +31,9 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
 
     /// <summary>Port of the door for peers; 0 when there is none.</summary>
     public int LanPort { get; init; }
+
+    /// <summary>Takes in what a node has of the parent and this leader never heard of: which identities, or null at a node that does not lead.</summary>
+    public Func<LinkSequence, List<(HeldItem, JsonObject)>, CancellationToken, Task<List<string>?>> TakeIn { get; init; } = static (_, _, _) => Task.FromResult<List<string>?>(null);
 
     /// <summary>Nodes that follow this leader now, itself counted.</summary>
     public IReadOnlyList<Member> Present => [lead.Self, .. _present.Values.Select(p => p.Value.Member).OrderBy(m => m.Name, StringComparer.Ordinal)];
@@ -122,6 +128,9 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             case LanClient.CopyPath:
                 await CopyAsync(context);
                 break;
+            case LanClient.UnheardPath when HttpMethods.IsPost(context.Request.Method):
+                await UnheardAsync(context);
+                break;
             default:
                 context.Response.StatusCode = StatusCodes.Status400BadRequest;
                 break;
@@ -173,6 +182,26 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             _present.TryRemove(KeyValuePair.Create(node, member));
         }
         context.Abort();
+    }
+
+    private async Task UnheardAsync(HttpContext context)
+    {
+        List<string>? taken;
+        try
+        {
+            if (await CopyFrames.ReadAsync(context.Request.Body, context.RequestAborted) is not { Entries: [{ Value: { } sequence }, ..] entries })
+                throw new InvalidDataException();
+            taken = await TakeIn(LinkRecords.ReadSequence(sequence.Span), UnheardItems.Read(entries[1..]), context.RequestAborted);
+        }
+        catch (InvalidDataException)
+        {
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return;
+        }
+        if (taken is null)
+            context.Response.StatusCode = StatusCodes.Status421MisdirectedRequest;
+        else
+            await context.Response.Body.WriteAsync(CopyFrames.Write(CopyFrame.Entries, 0, taken.ConvertAll(static uid => new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, uid), null))), context.RequestAborted);
     }
 
     /// <summary>The body of a question of a peer, or null when it is none.</summary>

@@ -1,5 +1,6 @@
 using System.Net;
 using Atoll.Agent.Uplink;
+using Atoll.Link;
 using Atoll.Link.Members;
 using Atoll.Store;
 using Microsoft.Extensions.Logging;
@@ -134,7 +135,7 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
             if (!position.Led && position.Incarnation.Length > 0 && wrote != Volatile.Read(ref _wroteAlone))
                 return address;
             log.LogInformation("Following node {Leader}, which leads in term {Term}", node, term);
-            await FollowAsync(answer, new Member(node, address), new CopyReceiver(store, term, incarnation), term, limit, cancellation);
+            await FollowAsync(answer, new Member(node, address), new CopyReceiver(store, term, incarnation, (sequence, unheard) => TellAsync(address, sequence, unheard, cancellation)), term, limit, cancellation);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
@@ -168,6 +169,14 @@ internal sealed class SiteCopy(SiteLead lead, IStore store, LanClient lan, TimeP
             if (frame.Kind is CopyFrame.Alive or CopyFrame.End && !receiver.IsPartial)
                 Became(leader);
         }
+    }
+
+    private async Task<IReadOnlyCollection<string>?> TellAsync(string address, LinkSequence sequence, List<StoreWrite> unheard, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(TimeSpan.FromSeconds(4));
+        log.LogWarning("{Count} objects of the parent are here of which {Leader} has not heard: it is told", unheard.Count / 2, address);
+        return await lan.TellAsync(address, sequence, unheard, limit.Token);
     }
 
     private async ValueTask LookAtScopeAsync(CancellationToken cancellation) =>

@@ -368,7 +368,8 @@ internal sealed class SiteLead : ISiteLead
             term = _election.Term;
             _election.Position = new LogPosition(term, _store.CurrentRevision);
         }
-        await SiteRecords.WriteAsync(_store, cancellation, SiteRecords.Write(new CopyPosition(term, _store.CurrentRevision, _store.Incarnation, Led: true)));
+        foreach (StoreWrite[] part in (await SiteRecords.LedAsync(_store, term, cancellation)).Chunk(500))
+            await SiteRecords.WriteAsync(_store, cancellation, part);
     }
 
     private async Task TickAsync(CancellationToken cancellation)

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Atoll.Agent.Uplink;
+using Atoll.Api;
 using Atoll.Link.Members;
 using Atoll.Store;
 
@@ -44,6 +46,21 @@ internal static class SiteRecords
 
     public static async Task<CopyPosition> PositionAsync(IStore store, CancellationToken cancellation) =>
         await store.GetAsync(s_position, cancellation) is { } entry ? JsonSerializer.Deserialize(entry.Value.Span, SiteRecordJson.Default.CopyPosition)! : new CopyPosition(0, 0, "", false);
+
+    /// <summary>
+    /// What to write when this node leads: that the state is its own, last; and before it, unless it led the term before too, what the parent has acknowledged
+    /// is forgotten. Who led meanwhile may have told the parent what this node never heard of, so that what counts as told here is not what the parent has.
+    /// </summary>
+    public static async Task<List<StoreWrite>> LedAsync(IStore store, long term, CancellationToken cancellation)
+    {
+        var writes = new List<StoreWrite>();
+        CopyPosition before = await PositionAsync(store, cancellation);
+        if ((!before.Led || before.Term < term - 1) && !ProtocolFaults.Is(ProtocolFault.TakenForTold))
+            foreach (StoreEntry acked in (await store.RangeAsync(LinkRecords.AckedPrefix, LinkRecords.EndOf(LinkRecords.AckedPrefix), 0, 0, cancellation)).Entries)
+                writes.Add(new StoreWrite(acked.Key, null));
+        writes.Add(Write(new CopyPosition(term, store.CurrentRevision, store.Incarnation, Led: true)));
+        return writes;
+    }
 
     /// <summary>What this node's voter wrote down. A node that knows others and has no record may have lost one with its store: it counts as having promised.</summary>
     public static async Task<VoterRecord> VoterAsync(IStore store, bool knowsOthers, CancellationToken cancellation) =>

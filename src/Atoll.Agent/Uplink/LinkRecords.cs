@@ -7,7 +7,7 @@ namespace Atoll.Agent.Uplink;
 
 /// <summary>
 /// The link's own records in the site's store, beside the objects: what came down (<c>/link/held/UID</c>), how far
-/// (<c>/link/sequence</c>), and which outcome of each object the parent has made durable (<c>/link/acked/UID</c>). They are written
+/// (<c>/link/sequence</c>; and in the history before this one, <c>/link/former</c>), and which outcome of each object the parent has made durable (<c>/link/acked/UID</c>). They are written
 /// in the same transaction as the objects they speak of. The formats are frozen: version byte first.
 /// </summary>
 internal static class LinkRecords
@@ -19,6 +19,8 @@ internal static class LinkRecords
     public static ReadOnlyMemory<byte> AckedPrefix { get; } = "/link/acked/"u8.ToArray();
 
     public static ReadOnlyMemory<byte> SequenceKey { get; } = "/link/sequence"u8.ToArray();
+
+    public static ReadOnlyMemory<byte> FormerKey { get; } = "/link/former"u8.ToArray();
 
     public static ReadOnlyMemory<byte> Key(ReadOnlyMemory<byte> prefix, string uid) => (byte[])[.. prefix.Span, .. Encoding.UTF8.GetBytes(uid)];
 

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Atoll.Api;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
@@ -18,6 +19,7 @@ internal sealed class SiteUplink : ISiteOwner
 {
     private readonly IStore _store;
     private readonly ApiServer _api;
+    private readonly IResources _resources;
     private readonly ILogger _logger;
     private readonly Action<LinkState, LinkError, Uri> _stateChanged;
     private readonly ResourceMirror[] _mirrors;
@@ -29,6 +31,7 @@ internal sealed class SiteUplink : ISiteOwner
     {
         _store = store;
         _api = api;
+        _resources = resources;
         _logger = logger;
         _stateChanged = stateChanged;
         _mirrors = [.. new[] { Kinds.Node, Kinds.Pod, Kinds.Event, Kinds.Site, Kinds.PersistentVolume }.Select(type => new ResourceMirror(resources, type, time, (old, now) => Changed(type, old, now)))];
@@ -54,8 +57,9 @@ internal sealed class SiteUplink : ISiteOwner
         foreach (ReadOnlyMemory<byte> prefix in (ReadOnlyMemory<byte>[])[LinkRecords.HeldPrefix, LinkRecords.AckedPrefix])
             foreach (StoreEntry entry in (await _store.RangeAsync(prefix, LinkRecords.EndOf(prefix), 0, 0, cancellation)).Entries)
                 _state.Load(entry.Key, entry.Value);
-        if (await _store.GetAsync(LinkRecords.SequenceKey, cancellation) is { } sequence)
-            _state.Load(sequence.Key, sequence.Value);
+        foreach (ReadOnlyMemory<byte> key in (ReadOnlyMemory<byte>[])[LinkRecords.SequenceKey, LinkRecords.FormerKey])
+            if (await _store.GetAsync(key, cancellation) is { } sequence)
+                _state.Load(sequence.Key, sequence.Value);
     }
 
     /// <summary>A pod is about to take a lost one's name at this site.</summary>
@@ -87,6 +91,28 @@ internal sealed class SiteUplink : ISiteOwner
             writes = _state.Sweep();
         await WriteAsync(writes, cancellation);
         await mirrors;
+    }
+
+    /// <summary>A node has something of the parent that this one never heard of (<see cref="UplinkState.TakeIn"/>): it is the site's from here on, and the parent is asked about it.</summary>
+    public async Task<List<string>> TakeInAsync(LinkSequence theirs, List<(HeldItem Held, JsonObject Document)> unheard, CancellationToken cancellation)
+    {
+        var taken = new HashSet<(ResourceType, string)>();
+        foreach ((_, JsonObject document) in unheard)
+            if (Kinds.Find((string?)document["apiVersion"] ?? "", (string?)document["kind"] ?? "") is { } type && document["metadata"] is JsonObject meta
+                && (await _resources.GetAsync(type, (string?)meta["namespace"], (string?)meta["name"] ?? "", cancellation)).Object is { } known)
+                taken.Add((type, known.Key));
+        ImportBatch import;
+        List<string> uids;
+        lock (_lock)
+            (import, uids) = _state.TakeIn(unheard, theirs, (type, name) => taken.Contains((type, name)));
+        if (uids.Count == 0)
+            return uids;
+        ImportResult result = await _api.ImportAsync(import, cancellation);
+        if (result.Error is { } error)
+            throw new InvalidOperationException($"what a node has of the parent could not be stored: {error}");
+        _logger.LogWarning("{Count} objects that the parent told a former leader of this site were taken over from a node", uids.Count);
+        Link?.GreetAnew();
+        return uids;
     }
 
     /// <inheritdoc/>

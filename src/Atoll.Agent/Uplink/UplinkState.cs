@@ -28,6 +28,9 @@ internal sealed class UplinkState
     /// <summary>How far the parent has been followed, durably.</summary>
     public LinkSequence Sequence { get; private set; } = LinkSequence.None;
 
+    /// <summary>How far it was followed in the history before this one.</summary>
+    public LinkSequence Former { get; private set; } = LinkSequence.None;
+
     /// <summary>Takes in one of the link's records from the store.</summary>
     public void Load(ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value)
     {
@@ -37,6 +40,8 @@ internal sealed class UplinkState
             Outbox.Acknowledge(LinkRecords.Uid(LinkRecords.AckedPrefix, key), LinkRecords.ReadHash(value.Span));
         else if (key.Span.SequenceEqual(LinkRecords.SequenceKey.Span))
             Sequence = LinkRecords.ReadSequence(value.Span);
+        else if (key.Span.SequenceEqual(LinkRecords.FormerKey.Span))
+            Former = LinkRecords.ReadSequence(value.Span);
     }
 
     /// <summary>
@@ -86,6 +91,8 @@ internal sealed class UplinkState
         }
         if (batch.Sequence != Sequence)
             writes.Add(new StoreWrite(LinkRecords.SequenceKey, LinkRecords.Write(batch.Sequence)));
+        if (Leaves(batch))
+            writes.Add(new StoreWrite(LinkRecords.FormerKey, LinkRecords.Write(Sequence)));
         Remember(batch);
         return new ImportBatch { Upserts = upserts, Deletes = deletes, Writes = writes };
     }
@@ -93,6 +100,8 @@ internal sealed class UplinkState
     /// <summary>A batch is durable. Returns outcomes that it opened.</summary>
     public List<OutcomeRef> Applied(ScopeBatch batch)
     {
+        if (Leaves(batch))
+            Former = Sequence;
         Sequence = batch.Sequence;
         List<OutcomeRef> open = [.. _recalled];
         _recalled.Clear();
@@ -106,6 +115,32 @@ internal sealed class UplinkState
         if (batch.Upserts.Any(static i => i.Kind == Kinds.Node.GroupResource))
             open.AddRange(Outbox.Retold());
         return open;
+    }
+
+    /// <summary>
+    /// What a node of this site has from the parent and this one never heard of: the parent told it to who led before, cut off from here. It is held from here on,
+    /// for the parent to say what is to become of it; where the parent was put back since and may not know it, it is kept until an operator says so.
+    /// </summary>
+    /// <param name="unheard">What the node has, as <see cref="UnheardItems"/> finds it.</param>
+    /// <param name="theirs">How far the node's state has followed the parent.</param>
+    /// <param name="isTaken">Whether there is an object of that type and name here.</param>
+    /// <returns>What to write, and which identities it is about.</returns>
+    public (ImportBatch Import, List<string> Uids) TakeIn(IReadOnlyList<(HeldItem Held, JsonObject Document)> unheard, LinkSequence theirs, Func<ResourceType, string, bool> isTaken)
+    {
+        var upserts = new List<ImportObject>();
+        var writes = new List<StoreWrite>();
+        var uids = new List<string>();
+        foreach ((HeldItem held, JsonObject document) in UnheardItems.IsAhead(theirs, Sequence, Former) ? unheard : [])
+        {
+            if (Outbox.Held.ContainsKey(held.Uid) || TypeOf(held.Kind) is not { } type || isTaken(type, held.Name))
+                continue;
+            HeldItem item = held with { Orphan = held.Orphan || theirs.Revision < Sequence.Revision };
+            Outbox.Hold(item);
+            upserts.Add(new ImportObject(type, document, KeepLocalStatus: true));
+            writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.HeldPrefix, item.Uid), LinkRecords.Write(item)));
+            uids.Add(item.Uid);
+        }
+        return (new ImportBatch { Upserts = upserts, Writes = writes }, uids);
     }
 
     /// <summary>The parent has made outcomes durable: what to write about it.</summary>
@@ -211,6 +246,8 @@ internal sealed class UplinkState
             if (Outbox.Held.TryGetValue(uid, out HeldItem? held))
                 Outbox.Hold(held with { Orphan = true });
     }
+
+    private bool Leaves(ScopeBatch batch) => Sequence.Revision > 0 && batch.Sequence.Incarnation != Sequence.Incarnation;
 
     private static HeldItem Held(LinkItem item) => new(item.Kind, item.Name, item.Uid, item.Version);
 

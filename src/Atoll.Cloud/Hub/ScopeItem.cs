@@ -10,7 +10,8 @@ namespace Atoll.Cloud.Hub;
 /// An object as it travels to a site: without what the site itself writes (status of pods and nodes) and without what only
 /// the issuing server means (resourceVersion, managedFields). Its version is a hash of that body, so it survives a restart
 /// of the centre and moves only when the site has something new to learn: a status that came up is no reason to send it again. Only the
-/// body of a pod that has ended carries its status, for a site that lost everything and would begin it anew.
+/// body of a pod that has ended carries its status, and its version moves with that end: the site may have lost everything and begin it anew,
+/// or be led by a node that has not heard what the one before told.
 /// </summary>
 public sealed class ScopeItem
 {
@@ -41,7 +42,7 @@ public sealed class ScopeItem
     public string Uid => _value.Uid;
 
     /// <summary>The document that the site gets.</summary>
-    public ReadOnlyMemory<byte> Body => _body ?? Write(Key, _value, withEnd: true).WrittenSpan.ToArray();
+    public ReadOnlyMemory<byte> Body => _body ?? Write(Key, _value, out _, withEnd: true).WrittenSpan.ToArray();
 
     /// <summary>Hash of the body, never 0. Made when it is asked for: of most pods that wait for a node it never is.</summary>
     public long Version
@@ -50,21 +51,26 @@ public sealed class ScopeItem
         {
             long version = Volatile.Read(ref _version);
             if (version == 0)
-                Volatile.Write(ref _version, version = Math.Max(1, (long)XxHash3.HashToUInt64(_body ?? Write(Key, _value).WrittenSpan) & VersionMask));
+            {
+                long end = 0;
+                ReadOnlySpan<byte> body = _body ?? Write(Key, _value, out end).WrittenSpan;
+                Volatile.Write(ref _version, version = Math.Max(1, (long)XxHash3.HashToUInt64(body, ProtocolFaults.Is(ProtocolFault.EndUntold) ? 0 : end) & VersionMask));
+            }
             return version;
         }
     }
 
     /// <summary>The item of an object.</summary>
     public static ScopeItem Of(ObjectKey key, KubeObject value) =>
-        new(key, value, key.Type == Kinds.Pod || key.Type == Kinds.Node ? null : Write(key, value).WrittenSpan.ToArray());
+        new(key, value, key.Type == Kinds.Pod || key.Type == Kinds.Node ? null : Write(key, value, out _).WrittenSpan.ToArray());
 
     /// <summary>The object has another state of the same version: the former one need not be kept.</summary>
     public void Renew(KubeObject value) => _value = value;
 
     // Stored documents have no blanks: what stays is copied as it is.
-    private static ArrayBufferWriter<byte> Write(ObjectKey key, KubeObject value, bool withEnd = false)
+    private static ArrayBufferWriter<byte> Write(ObjectKey key, KubeObject value, out long end, bool withEnd = false)
     {
+        end = 0;
         ArrayBufferWriter<byte> body = t_buffer ??= new ArrayBufferWriter<byte>(4096);
         body.ResetWrittenCount();
         bool statusIsTheSites = key.Type == Kinds.Pod || key.Type == Kinds.Node || key.Type == Kinds.Site;
@@ -83,7 +89,7 @@ public sealed class ScopeItem
                 Put(body, ref before, document[at.Name..at.Value]);
                 WriteNodeSpec(body, value.Utf8[at.Value..at.End]);
             }
-            else if (!statusIsTheSites || !at.Is("status"u8) || (withEnd && key.Type == Kinds.Pod && HasEnded(document[at.Value..at.End])))
+            else if (!statusIsTheSites || !at.Is("status"u8) || (key.Type == Kinds.Pod && (end = EndOf(document[at.Value..at.End])) != 0 && withEnd))
                 Put(body, ref before, document[at.Name..at.End]);
         }
         if (before == '{')
@@ -92,7 +98,9 @@ public sealed class ScopeItem
         return body;
     }
 
-    private static bool HasEnded(ReadOnlySpan<byte> status) => status.IndexOf("\"phase\":\"Succeeded\""u8) >= 0 || status.IndexOf("\"phase\":\"Failed\""u8) >= 0;
+    // 0 for a pod that has not ended, else another number for each way to end.
+    private static long EndOf(ReadOnlySpan<byte> status) =>
+        status.IndexOf("\"phase\":\"Succeeded\""u8) >= 0 ? 1 : status.IndexOf("\"phase\":\"Failed\""u8) < 0 ? 0 : status.IndexOf("\"reason\":\"NodeLost\""u8) < 0 ? 2 : 3;
 
     private static void WriteMetadata(ArrayBufferWriter<byte> body, ReadOnlySpan<byte> metadata)
     {

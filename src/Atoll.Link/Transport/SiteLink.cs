@@ -31,7 +31,7 @@ public sealed class SiteLink
     private List<OutcomeRef>? _early;
     private LinkPump? _pump;
     private string? _preferredFailure;
-    private bool _refused;
+    private bool _refused, _anew;
 
     /// <summary>A link that is not yet running.</summary>
     public SiteLink(SiteLinkOptions options, ISiteOwner owner, TimeProvider time, Random random)
@@ -69,6 +69,16 @@ public sealed class SiteLink
                 return;
             }
             _pump?.Post(new LinkInput.OutcomesAdded(outcomes));
+        }
+    }
+
+    /// <summary>What the site holds was changed by somebody else than the parent: the session ends, if there is one, and the next says it.</summary>
+    public void GreetAnew()
+    {
+        lock (_lock)
+        {
+            _anew = _early is not null;
+            _pump?.Post(new LinkInput.Close(LinkError.None));
         }
     }
 
@@ -140,6 +150,12 @@ public sealed class SiteLink
                 List<OutcomeRef> outbox = [.. await _owner.LoadOutboxAsync(cancellation).ConfigureAwait(false)];
                 lock (_lock)
                 {
+                    // What is held was read before it changed.
+                    if (_anew)
+                    {
+                        (_early, _anew) = (null, false);
+                        return LinkError.None;
+                    }
                     outbox.AddRange(_early);
                     (_early, _pump) = (null, pump);
                 }

@@ -1,5 +1,6 @@
 using System.Text;
 using Atoll.Agent.Members;
+using Atoll.Link;
 using Atoll.Store;
 
 namespace Atoll.Simulation.Whole;
@@ -116,7 +117,7 @@ internal sealed class NodeCopy(World world, Node node)
             }
             _copying = true;
             world.Trace($"{node.Name}: follows {target.Name}, term {opened.Term}");
-            var receiver = new CopyReceiver(node.Store, opened.Term, opened.Incarnation);
+            var receiver = new CopyReceiver(node.Store, opened.Term, opened.Incarnation, (sequence, unheard) => Tell(target, sequence, unheard));
             Take(opened, receiver, () =>
             {
                 world.Trace($"{node.Name}: no longer follows {target.Name}");
@@ -164,8 +165,35 @@ internal sealed class NodeCopy(World world, Node node)
                 node.Agent?.Reassert();
             }
             Task<CopyPosition?> applied = receiver.ApplyAsync(f.Kind, f.Revision, f.Entries, default);
-            applied.ContinueWith(result => world.At(0, () => Applied(stream, receiver, f.Kind, result.GetAwaiter().GetResult(), over)), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            applied.ContinueWith(result => world.At(0, () =>
+            {
+                if (result.Exception?.InnerException is IOException)
+                {
+                    stream.Close();
+                    over();
+                }
+                else
+                    Applied(stream, receiver, f.Kind, result.GetAwaiter().GetResult(), over);
+            }), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         });
+    }
+
+    private Task<IReadOnlyCollection<string>?> Tell(Node leader, LinkSequence sequence, List<StoreWrite> unheard)
+    {
+        var told = new TaskCompletionSource<IReadOnlyCollection<string>?>();
+        List<string>? taken = null;
+        node.Site.Lan.Call(node, leader, 4000, answer =>
+        {
+            if (leader.Uplink is { } uplink && leader.Lead!.IsLeading)
+                uplink.TakeIn(sequence, unheard, uids =>
+                {
+                    taken = uids;
+                    answer(true);
+                });
+            else
+                answer(true);
+        }, ok => told.SetResult(ok ? taken : null));
+        return told.Task;
     }
 
     private void Applied(CopyStream stream, CopyReceiver receiver, CopyFrame kind, CopyPosition? position, Action over)

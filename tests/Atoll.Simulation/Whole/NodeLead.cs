@@ -148,7 +148,7 @@ internal sealed class NodeLead : ISiteLead
             return;
         }
         _election.Position = new LogPosition(_election.Term, _node.Store.CurrentRevision);
-        _node.Store.Commit((StoreWrite[])[SiteRecords.Write(new CopyPosition(_election.Term, _node.Store.CurrentRevision, _node.Store.Incarnation, Led: true))], done);
+        _node.Store.Commit(SiteRecords.LedAsync(_node.Store, _election.Term, default).Result, done);
     }
 
     // What was voted is durable before anybody hears of it.

@@ -109,8 +109,7 @@ internal sealed class Uplink : ISiteItems
         var writes = new Dictionary<string, byte[]?>(StringComparer.Ordinal);
         foreach (ImportObject item in import.Upserts)
         {
-            JsonNode meta = item.Document["metadata"]!;
-            string name = meta["namespace"] is { } ns ? $"{(string)ns!}/{(string)meta["name"]!}" : (string)meta["name"]!;
+            string name = Named(item.Document);
             if (item.Merged(Node.Store.Newest(item.Type, name)) is { } document)
                 writes[NodeStore.KeyOf(item.Type, name)] = NodeStore.Bytes(document);
         }
@@ -132,6 +131,25 @@ internal sealed class Uplink : ISiteItems
         });
     }
 
+    /// <summary>A node has something of the centre that this one never heard of.</summary>
+    public void TakeIn(LinkSequence theirs, List<StoreWrite> unheard, Action<List<string>> taken)
+    {
+        (ImportBatch import, List<string> uids) = _state.TakeIn(UnheardItems.Read(unheard), theirs, (type, name) => Node.Store.Newest(type, name) is not null);
+        if (uids.Count == 0)
+        {
+            taken(uids);
+            return;
+        }
+        _world.Trace($"{Node.Name}: takes in what it had not heard of: {string.Join(' ', uids)}");
+        Node.Store.Commit([.. import.Upserts.Select(i => (NodeStore.KeyOf(i.Type, Named(i.Document)), (byte[]?)NodeStore.Bytes(i.Merged(null)!))), .. import.Writes.Select(w => (Encoding.UTF8.GetString(w.Key.Span), w.Value?.ToArray()))], () =>
+        {
+            if (IsOver)
+                return;
+            Line?.TellSite(new LinkInput.Close(LinkError.GoingAway));
+            taken(uids);
+        });
+    }
+
     public void Acknowledged(IReadOnlyList<OutcomeRef> outcomes, Action done) => Node.Store.Commit(_state.Acknowledged(outcomes), done);
 
     /// <summary>An object of the node's store changed.</summary>
@@ -146,6 +164,12 @@ internal sealed class Uplink : ISiteItems
             Line?.TellSite(new LinkInput.OutcomesAdded([r]));
         if (open is { } o)
             Line?.TellSite(new LinkInput.OutcomesAdded([o]));
+    }
+
+    private static string Named(JsonObject document)
+    {
+        JsonNode meta = document["metadata"]!;
+        return meta["namespace"] is { } ns ? $"{(string)ns!}/{(string)meta["name"]!}" : (string)meta["name"]!;
     }
 
     private void DialLater() => _world.At((long)Backoff.Default.Wait(_failures, _world.Random).TotalMilliseconds, Dial);

@@ -259,6 +259,52 @@ public sealed class SiteOutboxTests
         Assert.Empty(state.Applied(placed));
     }
 
+    [Theory]
+    [InlineData("h1", 30, true, false)] // The parent told it when this node heard nothing.
+    [InlineData("h1", 20, false, false)] // What is not here any more was taken away.
+    [InlineData("h1", 10, false, false)]
+    [InlineData("h2", 300, true, false)] // The parent was put back, and the node heard of that first.
+    [InlineData("h0", 8, true, true)] // It was put back since, and may not know it: an operator decides.
+    [InlineData("h0", 5, false, false)]
+    [InlineData("other", 9, false, false)]
+    public void What_a_node_has_of_the_parent_is_taken_in_when_this_one_cannot_have_heard_of_it(string history, long revision, bool taken, bool orphan)
+    {
+        UplinkState Heard()
+        {
+            var heard = new UplinkState();
+            heard.Load(LinkRecords.SequenceKey, LinkRecords.Write(new LinkSequence("h1", 20)));
+            heard.Load(LinkRecords.FormerKey, LinkRecords.Write(new LinkSequence("h0", 5)));
+            return heard;
+        }
+        (HeldItem, JsonObject)[] unheard = [(Held("p"), Pod("p", "Running").ToNode()), (new HeldItem("unknown", "x", "x", 1), []), (Held("q"), Pod("q", "Running").ToNode()), (Held("r"), Pod("r", "Running").ToNode())];
+        UplinkState state = Heard();
+        state.Outbox.Hold(Held("q"));
+        (ImportBatch import, List<string> uids) = state.TakeIn(unheard, new LinkSequence(history, revision), (_, name) => name == "default/r");
+        Assert.Equal(taken ? ["p"] : [], uids);
+        Assert.Equal(uids, import.Upserts.Select(u => (string?)u.Document["metadata"]!["uid"]));
+        Assert.Equal(taken, state.Outbox.Held.TryGetValue("p", out HeldItem? held));
+        if (!taken)
+            return;
+        Assert.Equal(orphan, held!.Orphan);
+        Assert.Equal(LinkRecords.Write(held), Assert.Single(import.Writes).Value!.Value.ToArray());
+        // Its status is the site's to tell from here on.
+        Assert.NotNull(state.Changed(Kinds.Pod, null, Pod("p", "Running")).Open);
+    }
+
+    [Fact]
+    public void How_far_the_parent_was_followed_in_the_history_before_is_written_down()
+    {
+        var state = new UplinkState();
+        foreach (LinkSequence sequence in (LinkSequence[])[new("a", 1), new("a", 7), new("b", 100)])
+        {
+            var batch = new ScopeBatch(1, sequence, [], [], []);
+            ImportBatch import = state.Take(batch, _ => { });
+            Assert.Equal(sequence.Incarnation == "b", import.Writes.Any(w => w.Key.Span.SequenceEqual(LinkRecords.FormerKey.Span) && LinkRecords.ReadSequence(w.Value!.Value.Span) == new LinkSequence("a", 7)));
+            state.Applied(batch);
+        }
+        Assert.Equal(new LinkSequence("a", 7), state.Former);
+    }
+
     [Fact]
     public void A_parent_with_another_history_is_told_everything_anew_oldest_first()
     {

@@ -38,16 +38,30 @@ public sealed class SiteScopesTests
     [InlineData("Succeeded", true)]
     [InlineData("Failed", true)]
     [InlineData("Running", false)]
-    public void Only_of_a_pod_that_ended_the_status_goes_down_to_a_site_that_lost_it(string phase, bool told)
+    public void Only_of_a_pod_that_ended_the_status_goes_down_to_a_site_that_has_not_heard_of_it(string phase, bool told)
     {
         Put(Node("n1", "a"));
         Put(Pod("p1", "n1"));
         long version = _scopes.Find("p1-uid")!.Version;
-        Assert.Empty(Put(Pod("p1", "n1", status: phase)));
+        Assert.Equal(told, Put(Pod("p1", "n1", status: phase)).Exists(c => c.Site == "a"));
         ScopeItem item = _scopes.Find("p1-uid")!;
-        Assert.Equal(version, item.Version);
+        Assert.Equal(told, version != item.Version);
         var sent = new ImportObject(Kinds.Pod, JsonNode.Parse(item.Body.Span)!.AsObject(), KeepLocalStatus: true);
         Assert.Equal(told ? phase : null, (string?)sent.Merged(null)!["status"]?["phase"]);
+    }
+
+    [Fact]
+    public void Each_way_to_end_is_another_version_and_what_is_told_of_an_end_later_is_not()
+    {
+        long Version(string status)
+        {
+            JsonObject document = Pod("p1", "n1").ToNode();
+            document["status"] = JsonNode.Parse(status);
+            return ScopeItem.Of(new ObjectKey(Kinds.Pod, "default/p1"), KubeObject.Stored(System.Text.Encoding.UTF8.GetBytes(document.ToJsonString()), "default/p1", "p1-uid")).Version;
+        }
+        string[] ends = ["""{"phase":"Running"}""", """{"phase":"Succeeded"}""", """{"phase":"Failed"}""", """{"phase":"Failed","reason":"NodeLost"}"""];
+        Assert.Equal(4, ends.Select(Version).Distinct().Count());
+        Assert.Equal(Version("""{"phase":"Failed","reason":"NodeLost"}"""), Version("""{"conditions":[],"phase":"Failed","reason":"NodeLost","message":"more"}"""));
     }
 
     [Theory]

@@ -71,6 +71,20 @@ public sealed class LoopbackTests
     }
 
     [Fact]
+    public async Task A_site_that_holds_more_than_the_parent_told_this_session_greets_anew_and_the_parent_says_what_of_it_stays()
+    {
+        await using LinkServer server = await LinkServer.StartAsync();
+        server.Owner.Items["u1"] = new LinkItem("pods", "default/a", "u1", 5, "{}"u8.ToArray());
+        server.Owner.Revision = 9;
+        await using TestSite site = new(server);
+        await site.Owner.Until(() => site.Owner.State == LinkState.Live && site.Owner.Held.ContainsKey("u1"));
+        site.Owner.Held["u2"] = new LinkItem("pods", "default/b", "u2", 7, "{}"u8.ToArray());
+        site.Link.GreetAnew();
+        await site.Owner.Until(() => site.Owner.LiveCount == 2 && !site.Owner.Held.ContainsKey("u2"));
+        Assert.True(site.Owner.Held.ContainsKey("u1"));
+    }
+
+    [Fact]
     public async Task Reconnect_without_changes_costs_a_few_hundred_bytes()
     {
         await using LinkServer server = await LinkServer.StartAsync();
