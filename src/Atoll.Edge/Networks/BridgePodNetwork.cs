@@ -250,7 +250,8 @@ public sealed class BridgePodNetwork : IPodNetwork, IDisposable
     private async Task RemoveAsync(PodLease lease)
     {
         await TearDownAsync(lease.PodUid).ConfigureAwait(false);
-        File.Delete(LeasePath(lease.PodUid));
+        // The state folder may have gone by hand, with the namespaces, which are in the run folder, still there.
+        if (File.Exists(LeasePath(lease.PodUid))) File.Delete(LeasePath(lease.PodUid));
         if (lease.HostPorts.Count > 0) await WriteFirewallAsync(CancellationToken.None).ConfigureAwait(false);
     }
 

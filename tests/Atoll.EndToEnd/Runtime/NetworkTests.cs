@@ -113,6 +113,23 @@ public sealed class NetworkTests
     }
 
     [Fact]
+    public async Task Namespaces_whose_leases_are_gone_are_removed_as_often_as_asked()
+    {
+        await using var bed = await RuntimeBed.OpenAsync();
+        var before = await MachineAsync(bed);
+        using var network = Open(bed);
+        var pod = await network.AttachAsync(new PodNetworkSpec("pod-a", "default", "a", []), CancellationToken.None);
+        Assert.Null(pod.Error);
+        // Somebody removed the node's state by hand; the run folder, with the mounts, is elsewhere.
+        Directory.Delete(Path.Join(bed.Folder, "net"), recursive: true);
+        using var again = Open(bed);
+        await again.CleanupAsync(CancellationToken.None);
+        await again.CleanupAsync(CancellationToken.None);
+        Assert.False(File.Exists(pod.NamespacePath));
+        Assert.Equal(before, await MachineAsync(bed));
+    }
+
+    [Fact]
     public async Task Another_node_can_neither_use_nor_remove_a_nodes_bridge()
     {
         await using var bed = await RuntimeBed.OpenAsync();
