@@ -64,8 +64,7 @@ internal static class LocalCommands
         command.SetAction(async (parsed, cancellation) =>
         {
             NeedRoot("down");
-            await Installation(parsed).DownAsync(cancellation);
-            Printer.Done(parsed.GetRequiredValue(Cli.Output), "nothing is left behind", new JsonObject { ["outcome"] = "down" });
+            Printer.Done(parsed.GetRequiredValue(Cli.Output), await Installation(parsed).DownAsync(cancellation), new JsonObject { ["outcome"] = "down" });
             return ExitCodes.Success;
         });
         return command;

@@ -15,6 +15,8 @@ namespace Atoll.Cloud.Local;
 /// </summary>
 internal sealed class LocalInstallation(string home, string agentPath, int instance, string form)
 {
+    private const int Busy = 16; // EBUSY: what the kernel says of a mount point that is to be removed.
+
     private int Port => 6443 + instance;
 
     private readonly LocalNetwork _network = new(instance);
@@ -88,8 +90,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         return ExitCodes.Success;
     }
 
-    /// <summary>Stops and removes everything.</summary>
-    public async Task DownAsync(CancellationToken cancellation)
+    /// <summary>Stops and removes everything; tells what is left behind.</summary>
+    public async Task<string> DownAsync(CancellationToken cancellation)
     {
         await Keeper.StopAsync(cancellation);
         foreach (LocalSite site in _network.Sites)
@@ -111,8 +113,21 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         await (await Image.RegistryAsync(cancellation)).StopAsync(cancellation);
         Say("network");
         await _network.RemoveAsync(cancellation);
-        if (Directory.Exists(home))
-            Directory.Delete(home, recursive: true);
+        try
+        {
+            if (Directory.Exists(home))
+                Directory.Delete(home, recursive: true);
+            return "nothing is left behind";
+        }
+        catch (IOException e) when (e.HResult == Busy)
+        {
+            foreach (FileSystemInfo entry in new DirectoryInfo(home).EnumerateFileSystemInfos())
+                if (entry is DirectoryInfo folder)
+                    folder.Delete(recursive: true);
+                else
+                    entry.Delete();
+            return $"nothing is left behind but {home}: it is empty, and a mount point, which only umount removes";
+        }
     }
 
     /// <summary>Prints processes, lines, sites and pods; 3 when nothing is up.</summary>

@@ -21,9 +21,26 @@ public sealed class DownTests(LocalRig rig)
         // The folder that all share goes with the last that is in it.
         bool shared = !Directory.Exists("/run/atoll") || Directory.EnumerateFileSystemEntries("/run/atoll").Any();
         string[] left = [.. (await Listing.TakeAsync()).Where(line => Listing.IsOfInstance(line, rig.Instance))];
-        await rig.DownAsync(); // With nothing up it is no error.
+        // With nothing up it is no error, and a home that is a mount point is emptied.
+        Directory.CreateDirectory(rig.Home);
+        await Programs.OkAsync("mount", "-t", "tmpfs", "tmpfs", rig.Home);
+        string said, rest;
+        try
+        {
+            Directory.CreateDirectory($"{rig.Home}/sites/{rig.Alpha.Name}/logs");
+            said = await rig.DownAsync();
+            rest = string.Join(' ', Directory.EnumerateFileSystemEntries(rig.Home));
+        }
+        finally
+        {
+            await Programs.OkAsync("umount", rig.Home);
+        }
+        await rig.DownAsync();
+        bool gone = !Directory.Exists(rig.Home);
         await rig.UpAsync(); // For the tests that follow, whatever was found.
         Assert.Empty(left);
+        Assert.Contains($"{rig.Home}: it is empty, and a mount point", said, StringComparison.Ordinal);
+        Assert.Equal(("", true), (rest, gone));
         Assert.True(shared, "/run/atoll is empty and was left behind");
         foreach (RigSite site in rig.All)
             await rig.ConnectedAsync(site);

@@ -114,7 +114,7 @@ public sealed class LocalRig : IAsyncLifetime
         Centre = ApiView.OfCentre(Kubeconfig);
     }
 
-    internal Task DownAsync() => AtollAsync("down", "--home", Home, "--agent", Built.Agent, "--instance", $"{Instance}");
+    internal Task<string> DownAsync() => AtollAsync("down", "--home", Home, "--agent", Built.Agent, "--instance", $"{Instance}");
 
     internal static Task<string> AtollAsync(params string[] arguments) => Programs.OkAsync(Built.Atoll, arguments);
 
