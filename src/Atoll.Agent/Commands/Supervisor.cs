@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Atoll.Agent.Identity;
 using Atoll.Agent.Members;
 
 namespace Atoll.Agent.Commands;
@@ -15,17 +16,26 @@ internal static class Supervisor
 {
     private static readonly TimeSpan s_look = TimeSpan.FromSeconds(2);
 
-    /// <summary>Runs until it is asked to stop; then it stops the agent as well, and instances go on.</summary>
+    /// <summary>
+    /// Runs until it is asked to stop; then it stops the agent as well, and instances go on. Ends by itself only where no agent can
+    /// ever run: what was typed wrongly (2), a folder that never joined or was reset (1).
+    /// </summary>
     public static async Task<int> RunAsync(string[] arguments)
     {
+        string state = StateOf(arguments);
         using var stop = new CancellationTokenSource();
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask), interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
-        var watch = new IdentityWatch(StateOf(arguments), Say);
+        var watch = new IdentityWatch(state, Say);
         Task beats = watch.RunAsync(stop.Token), giving = Host.ResidentMemory.RunAsync(TimeProvider.System, stop.Token);
         try
         {
             while (!stop.IsCancellationRequested)
             {
+                if (!SiteIdentity.Exists(state))
+                {
+                    await Console.Error.WriteLineAsync($"error: {SiteIdentity.NoneIn(state)}");
+                    return 1;
+                }
                 long started = Stopwatch.GetTimestamp();
                 int code = await RunAgentAsync(arguments, stop.Token);
                 if (stop.IsCancellationRequested)

@@ -33,7 +33,7 @@ internal static class AgentHost
     {
         TimeProvider time = TimeProvider.System;
         if (!SiteIdentity.Exists(options.State))
-            throw new InvalidOperationException($"{options.State} has no identity. Join first, with the command that 'atoll site create NAME' prints.");
+            throw new InvalidOperationException(SiteIdentity.NoneIn(options.State));
         SiteIdentity identity = SiteIdentity.Load(options.State);
         Directory.CreateDirectory(options.Run, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using var loggers = new LineLoggerFactory(time);

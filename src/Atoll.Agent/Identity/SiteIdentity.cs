@@ -63,6 +63,9 @@ internal sealed class SiteIdentity
 
     public static bool Exists(string state) => File.Exists(Path.Combine(FolderOf(state), "site.crt"));
 
+    /// <summary>What somebody is told who starts an agent on a folder without one.</summary>
+    public static string NoneIn(string state) => $"{state} has no identity. Join first, with the 'atoll-agent join' command that 'atoll site create NAME' prints.";
+
     public static SiteIdentity Load(string state)
     {
         string folder = FolderOf(state);
