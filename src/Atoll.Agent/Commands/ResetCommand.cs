@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Atoll.Agent.Host;
 using Atoll.Edge;
 using Atoll.Edge.Native;
@@ -17,9 +18,9 @@ internal static class ResetCommand
                 // Holding the store proves that no agent runs on it: another holder is an error that says so.
                 await (await SqliteStore.OpenAsync(store, new SqliteStoreOptions(), cancellation)).DisposeAsync();
             }
-            catch (StoreCorruptException)
+            catch (Exception e) when (e is StoreCorruptException or IOException { InnerException: DbException })
             {
-                // It is about to go anyway.
+                // Nobody has it; it is damaged, or its disk is full, and about to go anyway.
             }
         UnmountBelow(options.State);
         using var node = new EdgeNode(options, TimeProvider.System);

@@ -40,10 +40,10 @@ internal static class Database
             Execute(connection, $"PRAGMA user_version = {FormatVersion}; PRAGMA synchronous = {(options.Durable ? "FULL" : "OFF")}; PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 1000");
             return connection;
         }
-        catch (SqliteException e) when (IsCorrupt(e))
+        catch (SqliteException e)
         {
             connection.Dispose();
-            throw new StoreCorruptException(DamagedMessage(path, e), e);
+            throw Unopened(e, path);
         }
         catch
         {
@@ -94,6 +94,9 @@ internal static class Database
         return command.ExecuteScalar();
     }
 
+    private static Exception Unopened(SqliteException e, string path) =>
+        IsCorrupt(e) ? new StoreCorruptException(DamagedMessage(path, e), e) : new IOException($"{path} cannot be opened: {e.Message}", e);
+
     private static SqliteConnection Open(string path, SqliteStoreOptions options, SqliteOpenMode mode)
     {
         var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = options.Vfs is null ? path : $"file:{path}?vfs={options.Vfs}", Mode = mode, Pooling = false, DefaultTimeout = 30 }.ToString());
@@ -106,7 +109,7 @@ internal static class Database
         catch (SqliteException e)
         {
             connection.Dispose();
-            throw IsCorrupt(e) ? new StoreCorruptException(DamagedMessage(path, e), e) : new IOException($"{path} cannot be opened: {e.Message}", e);
+            throw Unopened(e, path);
         }
     }
 }

@@ -63,7 +63,7 @@ public sealed class SqliteStore : IStore
 
     /// <summary>
     /// Opens a store, making it when there is none. Throws <see cref="StoreCorruptException"/> for a damaged file and
-    /// <see cref="IOException"/> when another process has it open.
+    /// <see cref="IOException"/> when another process has it open, or the disk is full.
     /// </summary>
     public static Task<SqliteStore> OpenAsync(string path, SqliteStoreOptions options, CancellationToken cancellation) =>
         Task.Run(() => Open(path, options, null), cancellation);

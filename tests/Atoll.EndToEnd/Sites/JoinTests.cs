@@ -69,6 +69,44 @@ public sealed class JoinTests(LocalRig rig)
         await Until.TrueAsync("its node goes with it", 60, async () => await rig.Centre.GetAsync($"/api/v1/nodes/{name}") is null);
     }
 
+    [Fact]
+    public async Task A_supervisor_without_an_identity_ends_and_one_on_a_full_disk_goes_on_when_there_is_room()
+    {
+        rig.Need();
+        string state = Directory.CreateTempSubdirectory("atoll-full-").FullName, name = $"full-{rig.Instance}";
+        Outcome never = await Programs.RunAsync(Built.Agent, ["supervise", "--state", state], seconds: 30);
+        Assert.Equal((1, $"error: {state} has no identity. Join first, with the 'atoll-agent join' command that 'atoll site create NAME' prints.\n"), (never.Code, never.Error));
+
+        await Programs.OkAsync("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", state);
+        try
+        {
+            Assert.Equal(0, (await JoinAsync(state, await InviteAsync(name))).Code);
+            Assert.NotEqual(0, (await Programs.RunAsync("dd", ["if=/dev/zero", $"of={state}/fill", "bs=64k"])).Code);
+            string[] agent = ["--state", state, "--node-name", name, "--api-port", "6556"];
+            Outcome full = await Programs.RunAsync("nsenter", [$"--net=/run/netns/{LocalRig.NamespaceOf(rig.Charlie)}", Built.Agent, "run", .. agent], seconds: 30);
+            Assert.Equal((1, 1), (full.Code, full.Error.TrimEnd().Split('\n').Length));
+            Assert.StartsWith($"error: {state}/site.db", full.Error, StringComparison.Ordinal);
+
+            await rig.StartAsync(name, [Built.Agent, "supervise", .. agent], rig.Charlie);
+            await Until.TrueAsync("it is tried again", 30, async () => (await rig.LogAsync(name)).Split("the agent ended with 1 and is started again").Length > 2, () => rig.LogAsync(name));
+            File.Delete($"{state}/fill");
+            await Until.TrueAsync("the site is connected", 60, async () => await rig.PhaseOfAsync(name) == "Connected", () => rig.LogAsync(name));
+
+            // Asked to end, it ends its agent. The state folder that a reset leaves is the mount point.
+            int supervisor = rig.PidOf(name);
+            await Programs.OkAsync("kill", $"{supervisor}");
+            await Until.TrueAsync("it is gone", 30, () => !Directory.Exists($"/proc/{supervisor}"));
+            await Programs.OkAsync("nsenter", $"--net=/run/netns/{LocalRig.NamespaceOf(rig.Charlie)}", Built.Agent, "reset", "--state", state, "--node-name", name);
+            Assert.Empty(Directory.EnumerateFileSystemEntries(state));
+            await LocalRig.AtollAsync("site", "delete", name, "--kubeconfig", rig.Kubeconfig);
+        }
+        finally
+        {
+            await Programs.OkAsync("umount", "--lazy", state);
+            Directory.Delete(state);
+        }
+    }
+
     private async Task<string> InviteAsync(string site, params string[] more) =>
         JsonNode.Parse(await LocalRig.AtollAsync(["site", "create", site, "--kubeconfig", rig.Kubeconfig, "--output", "json", .. more]))!["token"]!.GetValue<string>();
 
