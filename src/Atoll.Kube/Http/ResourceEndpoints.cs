@@ -165,8 +165,8 @@ internal sealed partial class ResourceEndpoints(ApiServer server)
         if (Refused(request, "patch", null, out _) is { } refused)
             return refused;
         ResourcePath path = request.Path;
-        if (path.Subresource is not (null or "status"))
-            return ApiStatus.MethodNotAllowed($"server-side apply is served on {path.Type.Plural} and their status, not on {path.Subresource}");
+        if (path.Subresource is not (null or "status" or "scale"))
+            return ApiStatus.MethodNotAllowed($"server-side apply is served on {path.Type.Plural}, their status and scale, not on {path.Subresource}");
         if (RequestQuery.Text(request.Query, "fieldManager") is null)
             return PatchOptions("FieldValueRequired", "fieldManager", "Required value: is required for apply patch");
         (JsonObject? document, CallContext? call, ApiStatus? error) = await ReadAsync(request).ConfigureAwait(false);

@@ -13,11 +13,21 @@ namespace Atoll.Kube.Resources;
 /// </summary>
 internal sealed partial class Verbs
 {
+    private static readonly ResourceType s_scale = new() { Group = "autoscaling", Version = "v1", Kind = "Scale", Plural = "scales", Namespaced = true };
+
     private const string Kubectl = "kubectl", LastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
     /// <summary>Applies a configuration, which is used up, for <see cref="CallContext.Manager"/>; makes the object when there is none, unless <paramref name="mayNotCreate"/> says why not.</summary>
     public async ValueTask<WriteResult> ApplyAsync(ResourceType type, string? ns, string name, JsonObject applied, string? subresource, bool force, ApiStatus? mayNotCreate, CallContext call)
     {
+        if (subresource == "scale")
+        {
+            if (CheckPlace(s_scale, ns, name, applied) is { } other)
+                return other;
+            if (CheckTyped(s_scale, ns, name, FieldPlace.Root(Shapes.Instance.Find(s_scale.Group, s_scale.Version, s_scale.Kind)!), applied) is { } unknown)
+                return unknown;
+            applied = OfScale(applied);
+        }
         if (CheckPlace(type, ns, name, applied) is { } misplaced)
             return misplaced;
         JsonObject meta = applied.Map("metadata")!;
@@ -28,15 +38,9 @@ internal sealed partial class Verbs
         Canonical.Apply(shape, applied);
         Strategy.FoldStringData(type, applied);
         LeaveOut(type, applied, subresource);
-        try
-        {
-            Structured.Check(place, applied, "");
-            Structured.Tidy(place, applied);
-        }
-        catch (ApplyException e)
-        {
-            return ApiStatus.BadRequest($"failed to create typed patch object ({(ns is null ? name : $"{ns}/{name}")}; {type.ApiVersion}, Kind={type.Kind}): {e.Message}");
-        }
+        if (CheckTyped(type, ns, name, place, applied) is { } untyped)
+            return untyped;
+        Structured.Tidy(place, applied);
         var manager = new FieldManager(call.Manager, IsApply: true, type.ApiVersion, subresource ?? "");
         for (int attempt = 0; attempt < MaxAttempts; attempt++)
         {
@@ -56,6 +60,31 @@ internal sealed partial class Verbs
                 return result;
         }
         return ApiStatus.Conflict(type, name, "too many concurrent writes; try again");
+    }
+
+    private static ApiStatus? CheckTyped(ResourceType type, string? ns, string name, FieldPlace place, JsonObject applied)
+    {
+        try
+        {
+            Structured.Check(place, applied, "");
+            return null;
+        }
+        catch (ApplyException e)
+        {
+            return ApiStatus.BadRequest($"failed to create typed patch object ({(ns is null ? name : $"{ns}/{name}")}; {type.ApiVersion}, Kind={type.Kind}): {e.Message}");
+        }
+    }
+
+    // What a Scale says of its workload: which one it is, and how many replicas it should have.
+    private static JsonObject OfScale(JsonObject scale)
+    {
+        var meta = new JsonObject();
+        foreach (string field in (ReadOnlySpan<string>)["uid", "resourceVersion", "managedFields"])
+            meta.Put(field, scale.Map("metadata")?[field]);
+        var workload = new JsonObject { ["metadata"] = meta };
+        if (scale.Map("spec")?["replicas"] is { } replicas)
+            workload["spec"] = new JsonObject { ["replicas"] = replicas.DeepClone() };
+        return workload;
     }
 
     // What only names the object says nothing of it.
@@ -85,6 +114,8 @@ internal sealed partial class Verbs
     {
         managed = ManagedFields.Of(live);
         JsonObject before = ManagedFields.Ownable(live);
+        // kubectl keeps that for whole objects, not for their scale.
+        bool isWhole = manager.Subresource != "scale";
         FieldSet ofKubectl = OfLastApplied(place, live);
         if (managed.IsEmpty)
         {
@@ -97,11 +128,11 @@ internal sealed partial class Verbs
         if (managed.FieldsOf(manager) is { } had)
             Structured.Prune(place, next, had, managed.With(manager, Structured.FieldsOf(place, applied), Now()).All());
         var change = FieldDifference.Of(place, before, ManagedFields.Ownable(next));
-        if (!force && Conflict(managed.Conflicts(manager, change), manager.Name == Kubectl ? ofKubectl : new FieldSet()) is { } conflict)
+        if (!force && Conflict(managed.Conflicts(manager, change), manager.Name == Kubectl && isWhole ? ofKubectl : new FieldSet()) is { } conflict)
             return (null, conflict);
         managed = managed.Without(manager, change);
         // What kubectl keeps for applies from its own side stays in step.
-        if (manager.Name == Kubectl && live.Map("metadata").Map("annotations").Text(LastApplied) is not null)
+        if (manager.Name == Kubectl && isWhole && live.Map("metadata").Map("annotations").Text(LastApplied) is not null)
             next.Map("metadata")!.Ensure("annotations")[LastApplied] = ForKubectl(applied);
         return (next, null);
     }
@@ -109,7 +140,7 @@ internal sealed partial class Verbs
     private static FieldSet FirstOwned(ResourceType type, FieldPlace place, JsonObject live, FieldManager manager)
     {
         var owned = (JsonObject)live.DeepClone();
-        LeaveOut(type, owned, manager.Subresource.Length > 0 ? manager.Subresource : null);
+        LeaveOut(type, owned, manager.Subresource == "status" ? "status" : null);
         return FieldDifference.Of(place, new JsonObject { ["metadata"] = new JsonObject() }, owned).Added;
     }
 

@@ -129,11 +129,11 @@ internal sealed partial class Verbs
         string? given = scale.Map("metadata").Text("name");
         if (!string.IsNullOrEmpty(given) && given != name)
             return ValueTask.FromResult<WriteResult>(ApiStatus.BadRequest($"the name of the object ({given}) does not match the name on the URL ({name})"));
-        return ChangeAsync(type, ns, name, null, "update", call with { FieldValidation = "Ignore" }, old => Scaled(type, name, old, scale));
+        return ChangeAsync(type, ns, name, "scale", "update", call with { FieldValidation = "Ignore" }, old => Scaled(type, name, old, scale));
     }
 
     private ValueTask<WriteResult> PatchScaleAsync(ResourceType type, string? ns, string name, PatchType patchType, JsonNode patch, CallContext call) =>
-        ChangeAsync(type, ns, name, null, "patch", call with { FieldValidation = "Ignore" }, old =>
+        ChangeAsync(type, ns, name, "scale", "patch", call with { FieldValidation = "Ignore" }, old =>
         {
             JsonObject scale = ScaleOf(KubeObject.FromNode(old));
             (JsonObject? patched, ApiStatus? error) = ApplyPatch(type, name, scale, patchType, patch);

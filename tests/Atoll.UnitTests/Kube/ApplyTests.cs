@@ -10,7 +10,7 @@ public sealed class ApplyTests : HttpTestBase
     private static readonly JsonSerializerOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private const string Apply = "application/apply-patch+yaml", Merge = "application/merge-patch+json";
-    private const string Maps = "/api/v1/namespaces/default/configmaps/", Web = "/apis/apps/v1/namespaces/default/deployments/web";
+    private const string Maps = "/api/v1/namespaces/default/configmaps/", Pods = "/api/v1/namespaces/default/pods/", Web = "/apis/apps/v1/namespaces/default/deployments/web";
 
     private const string Deployment = """
         apiVersion: apps/v1
@@ -218,7 +218,45 @@ public sealed class ApplyTests : HttpTestBase
         await As("a", Maps + "c", """{"data":{"k":"v"}}""", 201);
         Assert.Contains("force", (string?)(await Expect(422, "PATCH", Maps + "c?force=true", "{}", Merge))["message"], StringComparison.Ordinal);
         Assert.Contains("has been modified", (string?)(await As("a", Maps + "c", """{"metadata":{"resourceVersion":"1"},"data":{"k":"w"}}""", 409))["message"], StringComparison.Ordinal);
-        await As("a", "/apis/apps/v1/namespaces/default/deployments/web/scale", "{}", 405);
+        await As("a", Pods + "p/eviction", "{}", 405);
+    }
+
+    [Fact] // As Kubernetes' ScaleHandler: the workload's replicas are managed, under the subresource.
+    public async Task Replicas_are_applied_through_the_scale_too()
+    {
+        await As("a", Web + "/scale", """{"spec":{"replicas":3}}""", 404);
+        await As("a", Web, Deployment, 201);
+        JsonObject conflict = await As("hpa", Web + "/scale", """{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"web"},"spec":{"replicas":3}}""", 409);
+        Assert.Equal("Apply failed with 1 conflict: conflict with \"a\": .spec.replicas", (string?)conflict["message"]);
+        JsonObject scale = await As("hpa", Web + "/scale", """{"spec":{"replicas":3}}""", more: "&force=true");
+        Assert.Equal(("Scale", 3), ((string?)scale["kind"], (int)scale["spec"]!["replicas"]!));
+        JsonObject now = await Expect(200, "GET", Web);
+        Assert.Equal((3, 2), ((int)now["spec"]!["replicas"]!, (int)now["metadata"]!["generation"]!));
+        Assert.Equal("""{"f:spec":{"f:replicas":{}}}""", Of(now, "hpa", subresource: "scale"));
+        Assert.DoesNotContain("f:replicas", Of(now, "a"), StringComparison.Ordinal);
+        Assert.Equal(["apps/v1"], now["metadata"]!["managedFields"]!.AsArray().Select(e => (string?)e!["apiVersion"]).Distinct());
+        // Other writers of the scale are tracked as such, and whoever applies the whole is told of the one who scales.
+        Assert.Contains("conflict with \"hpa\" with subresource \"scale\": .spec.replicas", (string?)(await As("a", Web, Deployment, 409))["message"], StringComparison.Ordinal);
+        await Expect(200, "PATCH", Web + "/scale?fieldManager=person", """{"spec":{"replicas":4}}""", Merge);
+        now = await Expect(200, "GET", Web);
+        Assert.Equal(("", """{"f:spec":{"f:replicas":{}}}"""), (Of(now, "hpa", subresource: "scale"), Of(now, "person", "Update", "scale")));
+        // Nothing said of replicas is nothing asked; what is no Scale is refused, with the field.
+        Assert.Equal(4, (int)(await As("hpa", Web + "/scale", "{}"))["spec"]!["replicas"]!);
+        Assert.Contains(".spec.replica: field not declared in schema", (string?)(await As("hpa", Web + "/scale", """{"spec":{"replica":3}}""", 400))["message"], StringComparison.Ordinal);
+        Assert.Contains("cannot be handled as a Scale", (string?)(await As("hpa", Web + "/scale", Deployment, 400))["message"], StringComparison.Ordinal);
+        Assert.Contains("spec.replicas", (string?)(await As("hpa", Web + "/scale", """{"spec":{"replicas":-1}}""", 422, "&force=true"))["message"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Before_the_first_apply_through_the_scale_all_belongs_to_whoever_was_before()
+    {
+        await Expect(201, "POST", Web[..^4], Atoll.Kube.Http.YamlReader.Parse(System.Text.Encoding.UTF8.GetBytes(Deployment), [])!.ToJsonString());
+        await As("hpa", Web + "/scale", """{"spec":{"replicas":3}}""", 409);
+        await As("hpa", Web + "/scale", """{"spec":{"replicas":3}}""", more: "&force=true");
+        string before = Of(await Expect(200, "GET", Web), "before-first-apply", "Update");
+        Assert.Contains("f:template", before, StringComparison.Ordinal);
+        Assert.DoesNotContain("f:replicas", before, StringComparison.Ordinal);
+        Assert.DoesNotContain("f:status", before, StringComparison.Ordinal);
     }
 
     [Fact]
