@@ -156,15 +156,24 @@ internal static class ContainerRules
                     errors.Invalid(at, pair.Value, "must be an integer");
                 else if (pair.Key == WellKnown.GpuMilli && amount.Value > 1000)
                     errors.Invalid(at, pair.Value, $"must be at most 1000: it is a share of one GPU; ask for {WellKnown.Gpu} to have several");
-                if (list == "limits" || resources.Object("limits")?[pair.Key] is not { } cap || Amount(cap) is not { } limit)
-                    continue;
-                bool whole = IsHuge(pair.Key) || (pair.Key.Contains('/', StringComparison.Ordinal) && pair.Key is not (WellKnown.BatchCpu or WellKnown.BatchMemory));
-                if (whole ? amount != limit : amount > limit)
-                    errors.Invalid(at, pair.Value, whole
-                        ? $"must be equal to {pair.Key} limit of {Plain(cap)}"
-                        : $"must be less than or equal to {pair.Key} limit of {Plain(cap)}");
+                else if (list == "requests")
+                    Limit(pair.Key, amount, pair.Value!, resources.Object("limits")?[pair.Key], path, errors);
             }
         }
+    }
+
+    // A request against its limit. Huge pages and extended resources cannot be given out twice, so the two are one; Kubernetes' own
+    // names with a prefix are none of these, nor is what batch takes. Normalised cores need no limit, as cores do not.
+    private static void Limit(string resource, Quantity request, JsonNode asked, JsonNode? cap, FieldPath path, FieldErrors errors)
+    {
+        bool whole = IsHuge(resource) || (resource.Contains('/', StringComparison.Ordinal) && !resource.Contains("kubernetes.io/", StringComparison.Ordinal) && resource is not (WellKnown.BatchCpu or WellKnown.BatchMemory));
+        if (cap is null)
+        {
+            if (whole && resource != WellKnown.Compute)
+                errors.Required(path.Child("limits"), "Limit must be set for non overcommitable resources");
+        }
+        else if (Amount(cap) is { } limit && (whole ? request != limit : request > limit))
+            errors.Invalid(path.Child("requests").Key(resource), asked, $"must be {(whole ? "equal to" : "less than or equal to")} {resource} limit of {Plain(cap)}");
     }
 
     // One container's amounts against each other.
@@ -177,8 +186,8 @@ internal static class ContainerRules
         {
             FieldPath at = path.Child("limits").Key(name);
             if (Amount(resources.Object("limits")?[name]) is not { } pages)
-                errors.Required(at, "Limit must be set for non overcommitable resources");
-            else if (!Quantity.TryParse(name["hugepages-".Length..], out Quantity size) || size <= Quantity.Zero)
+                continue;
+            if (!Quantity.TryParse(name["hugepages-".Length..], out Quantity size) || size <= Quantity.Zero)
                 errors.Invalid(at, name, "must name the size of a page, such as hugepages-2Mi");
             else if (pages.Value % size.Value != 0)
                 errors.Invalid(at, resources.Object("limits")![name], $"is not positive integer multiple of {name["hugepages-".Length..]}");

@@ -88,7 +88,11 @@ public sealed class RuleTests
         { One("\"resources\":{\"requests\":{\"cpu\":\"1\",\"edge.atoll.dev/compute\":\"500m\"}}"), "FieldValueForbidden|spec.containers[0].resources.requests[edge.atoll.dev/compute]|" },
         { One("\"resources\":{\"limits\":{\"hugepages-2Mi\":\"4Mi\"}}"), "FieldValueForbidden|spec.containers[0].resources|Forbidden: HugePages require cpu or memory" },
         { One("\"resources\":{\"limits\":{\"hugepages-2Mi\":\"3Mi\",\"cpu\":\"1\"}}"), "FieldValueInvalid|spec.containers[0].resources.limits[hugepages-2Mi]|Invalid value: \"3Mi\": is not positive integer multiple of 2Mi" },
-        { One("\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"}}"), "FieldValueRequired|spec.containers[0].resources.limits[hugepages-2Mi]|" },
+        { One("\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"}}"), "FieldValueRequired|spec.containers[0].resources.limits|Required value: Limit must be set for non overcommitable resources" },
+        { One("\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"},\"limits\":{\"hugepages-2Mi\":\"8Mi\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[hugepages-2Mi]|Invalid value: \"4Mi\": must be equal to hugepages-2Mi limit of 8Mi" },
+        { One("\"resources\":{\"requests\":{\"example.com/npu\":\"1\"}}"), "FieldValueRequired|spec.containers[0].resources.limits|Required value: Limit must be set for non overcommitable resources" },
+        { One("\"resources\":{\"requests\":{\"edge.atoll.dev/gpu-milli\":\"300\"}}"), "FieldValueRequired|spec.containers[0].resources.limits|Required value: Limit must be set for non overcommitable resources" },
+        { One("\"resources\":{\"requests\":{\"example.com/npu\":\"1\"},\"limits\":{\"example.com/npu\":\"2\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[example.com/npu]|Invalid value: \"1\": must be equal to example.com/npu limit of 2" },
     };
 
     private static string Near(string term) => With("\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{" + term + "}]}}");
@@ -97,6 +101,12 @@ public sealed class RuleTests
     [MemberData(nameof(Placements))]
     public void Words_of_placement_that_mean_nothing_are_refused(string document, string expected) =>
         Assert.StartsWith(expected.Replace("TERM", "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]", StringComparison.Ordinal), Assert.Single(Check(Kinds.Pod, document)), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("""{"requests":{"edge.atoll.dev/compute":"1500m"}}""")] // Cores by another name.
+    [InlineData("""{"requests":{"kubernetes.io/shared":"1"}}""")] // Kubernetes' own are no extended resources.
+    [InlineData("""{"limits":{"edge.atoll.dev/gpu-milli":"300","edge.atoll.dev/gpu-memory":"8Gi","site.edge.atoll.dev/uplink":"1000000"}}""")] // A limit is the request too.
+    public void What_may_be_asked_for_without_a_limit_or_by_its_limit_alone(string resources) => Assert.Empty(Check(Kinds.Pod, One("\"resources\":" + resources)));
 
     [Fact] // kubernetes.io: Pod Scheduling Readiness, "Mutable Pod scheduling directives"
     public void Gates_only_go_and_until_then_nodes_can_be_narrowed()
