@@ -128,7 +128,12 @@ internal sealed class Adoption(IResources resources, Func<ImportBatch, Cancellat
             if (old[field] is { } value)
                 meta[field] = value.DeepClone();
         Map(meta, "labels")[WellKnown.CreatedByLabel] = "site";
-        Map(meta, "annotations")[WellKnown.ReplacesAnnotation] = replaces;
+        JsonObject annotations = Map(meta, "annotations");
+        annotations[WellKnown.ReplacesAnnotation] = replaces;
+        // By these a stand-in elsewhere finds what became of the pod that it stands in for.
+        string earlier = string.Join(',', new[] { lost?.Uid == replaces ? null : lost?.Uid, lost?.Metadata.Annotation(WellKnown.ReplacesAnnotation), lost?.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation) }.Where(u => u is not null));
+        if (earlier.Length is > 0 and < 1000)
+            annotations[WellKnown.ReplacedBeforeAnnotation] = earlier;
         if (!wanted)
         {
             long grace = (long?)document["spec"]?["terminationGracePeriodSeconds"] ?? 30;

@@ -12,7 +12,8 @@ namespace Atoll.Orchestration.ReplicaSets;
 /// counts and the stand-in goes, so that nothing at the site that returned is restarted. A pod whose stand-in is wanted no more (scaled
 /// down, deleted) takes it along; a stand-in whose first is gone for good is a pod like any other, or when it has found no node
 /// until then goes: the site that it kept away from may be all there is, and another may be placed anywhere. A stand-in whose own site
-/// falls silent gets one in turn: all of them are one replica, and the earliest that is ready is preferred.
+/// falls silent gets one in turn: all of them are one replica, and the earliest that is ready is preferred. What the site made in place of a
+/// pod whose node died there is that pod.
 /// </summary>
 internal static class StandIns
 {
@@ -21,8 +22,11 @@ internal static class StandIns
     {
         var found = new Dictionary<string, PodState>(StringComparer.Ordinal);
         foreach (PodState pod in pods)
-            if (pod.IsActive && For(pod) is { } uid && IsActive(pods, uid))
-                found.TryAdd(uid, pod);
+            if (pod.IsActive && For(pod) is { } uid && Original(pods, uid) is { } original)
+            {
+                found.TryAdd(original.Object.Uid, pod);
+                found.TryAdd(uid, found[original.Object.Uid]);
+            }
         return found;
     }
 
@@ -57,11 +61,9 @@ internal static class StandIns
         var before = new List<PodState>();
         for (PodState? one = pod; one is not null && IsStandIn(standIns, one);)
         {
-            string original = For(one)!;
-            one = null;
-            foreach (PodState each in pods)
-                if (each.Object.Uid == original)
-                    before.Add(one = each);
+            one = Original(pods, For(one)!);
+            if (one is not null)
+                before.Add(one);
         }
         return before;
     }
@@ -104,15 +106,18 @@ internal static class StandIns
 
     /// <summary>True for a stand-in without a node whose first is gone.</summary>
     public static bool IsVoid(IReadOnlyList<PodState> pods, PodState pod) =>
-        pod.IsActive && string.IsNullOrEmpty(pod.View.Spec.NodeName) && For(pod) is { } uid && !IsActive(pods, uid);
+        pod.IsActive && string.IsNullOrEmpty(pod.View.Spec.NodeName) && For(pod) is { } uid && Original(pods, uid) is null;
 
-    private static bool IsActive(IReadOnlyList<PodState> pods, string uid)
+    // The active pod of that identity, or the one that its site made in its place.
+    private static PodState? Original(IReadOnlyList<PodState> pods, string uid)
     {
         foreach (PodState pod in pods)
-            if (pod.Object.Uid == uid)
-                return pod.IsActive;
-        return false;
+            if (pod.IsActive && (pod.Object.Uid == uid || pod.Object.Metadata.Annotation(WellKnown.ReplacesAnnotation) == uid || Earlier(pod).Contains(uid, StringComparer.Ordinal)))
+                return pod;
+        return null;
     }
+
+    private static string[] Earlier(PodState pod) => pod.Object.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation)?.Split(',') ?? [];
 
     private static JsonObject Expression(string key, string op, string value) => new() { ["key"] = key, ["operator"] = op, ["values"] = new JsonArray(value) };
 }

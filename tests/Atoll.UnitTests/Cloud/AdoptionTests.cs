@@ -103,7 +103,8 @@ public sealed class AdoptionTests : IAsyncLifetime
         Assert.Equal(("n2", "Running"), (made.View(ApiJson.Default.Pod).Spec.NodeName, made.View(ApiJson.Default.Pod).Status?.Phase));
         // Its own node died before the site could tell of it: the chain leads to the one that the centre knows.
         await AdoptAsync("u4", "web-1", "n1", "u3", """{"phase":"Running"}""", before: "u2");
-        Assert.Equal("u4", (await FindAsync("web-1"))!.Uid);
+        made = (await FindAsync("web-1"))!;
+        Assert.Equal(("u4", "u3", $"u2,{_lost.Uid}"), (made.Uid, made.Metadata.Annotation(WellKnown.ReplacesAnnotation), made.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation)));
     }
 
     [Theory]

@@ -141,6 +141,27 @@ public sealed class FailoverTests
         Assert.Contains(Assert.Single(world.ActivePods()).Uid, originals);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_the_site_made_in_place_of_a_pod_is_that_pod_and_preferred_to_the_stand_in(bool twice)
+    {
+        using World world = await CutAsync(Manifest(1, "any"));
+        await world.SettleAsync(TimeSpan.FromHours(2));
+        KubeObject original = world.ActivePods().Single(p => StandsInFor(p) is null);
+        // Its node died while the line was cut, and the other of the site ran it on; the centre hears of that now.
+        await world.PatchAsync(Kinds.Pod, original.Name, """{"status":{"phase":"Failed","reason":"NodeLost"}}""", "status");
+        JsonObject made = original.ToNode();
+        JsonObject meta = made["metadata"]!.AsObject();
+        (meta["name"], meta["annotations"], made["spec"]!["nodeName"]) = ("made", new JsonObject { ["edge.atoll.dev/replaces"] = twice ? "between" : original.Uid, ["edge.atoll.dev/replaced-before"] = twice ? original.Uid : null }, "n2");
+        meta.Remove("uid");
+        made.Remove("status");
+        await world.CreateAsync(Kinds.Pod, made.ToJsonString());
+        await world.SettleAsync();
+        Assert.Equal("made", Assert.Single(world.ActivePods()).Name);
+        Assert.Equal((1, 1), (Status(world).Replicas, Status(world).ReadyReplicas));
+    }
+
     [Fact]
     public async Task A_scale_down_takes_all_that_stand_for_a_pod()
     {
