@@ -210,9 +210,9 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
     {
         ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
         ApiList nodes = await client.ListAsync(Kinds.Node, null, ListOptions.Default, cancellation);
-        int connected = sites.Items.Count(s => s.View(ApiJson.Default.Site).Status?.Phase == "Connected");
-        int ready = nodes.Items.Count(n => n.View(ApiJson.Default.Node).Status?.Conditions?.Exists(c => c is { Type: "Ready", Status: "True" }) == true);
-        return Math.Min(connected, ready);
+        // Its own alone: somebody may have let further sites join this centre.
+        return _network.Sites.Count(own => sites.Items.Any(s => s.Name == own.Name && s.View(ApiJson.Default.Site).Status?.Phase == "Connected")
+            && nodes.Items.Any(n => n.Name == own.Name && n.View(ApiJson.Default.Node).Status?.Conditions?.Exists(c => c is { Type: "Ready", Status: "True" }) == true));
     }
 
     private static async Task<bool> SampleReadyAsync(HttpResources client, CancellationToken cancellation)
