@@ -6,6 +6,7 @@ using Atoll.Agent.Identity;
 using Atoll.Agent.Members;
 using Atoll.Api.Enrolment;
 using Atoll.Api.Quantities;
+using Atoll.Api.Selectors;
 using Atoll.Edge.Devices;
 using Atoll.Link;
 using Atoll.Store.Sqlite;
@@ -112,6 +113,9 @@ internal static class AgentCli
             """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead, identities, witness, fence, fenceArgument, fenceSeconds };
         command.SetAction(async (parsed, cancellation) =>
         {
+            string name = parsed.GetRequiredValue(s_nodeName);
+            if (!LabelSyntax.IsSubdomain(name))
+                throw new ArgumentException($"--node-name: '{name}' is not a name of a Node: lower-case letters, digits, '-' and '.', such as edge-1.");
             double part = parsed.GetValue(share);
             if (part is not (> 0 and <= 1))
                 throw new ArgumentException($"--capacity-share: {part} is not above 0 and up to 1.");
@@ -130,7 +134,7 @@ internal static class AgentCli
             await AgentHost.RunAsync(new AgentOptions
             {
                 State = Path.GetFullPath(parsed.GetRequiredValue(s_state)),
-                NodeName = parsed.GetRequiredValue(s_nodeName),
+                NodeName = name,
                 PodSubnet = network,
                 CapacityShare = part,
                 Devices = parsed.GetValue(devices) is { } file ? DeclaredDevices.Load(file) : [],

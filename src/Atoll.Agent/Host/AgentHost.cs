@@ -81,7 +81,14 @@ internal static class AgentHost
         site.Copy.Whole = control.Reassert;
 
         await using WebApplication app = BuildApi(options, access, site, loggers);
-        await app.StartAsync(cancellation);
+        try
+        {
+            await app.StartAsync(cancellation);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"{e.Message.TrimEnd('.')}. Where this agent listens is said by --api-port{(options.Lan is null ? "" : " and --lan")}; is another one running here?", e);
+        }
         File.SetUnixFileMode(options.Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         log.LogInformation("Site {Site}, node {Node}: up; the site's API is https://127.0.0.1:{Port}, kubeconfig {Kubeconfig}", identity.Enrolment.Site, options.NodeName, options.ApiPort, Path.Combine(options.State, "kubeconfig"));
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
