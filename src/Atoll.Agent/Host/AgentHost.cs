@@ -4,6 +4,7 @@ using System.Security.Cryptography.X509Certificates;
 using Atoll.Agent.Identity;
 using Atoll.Agent.Members;
 using Atoll.Api.Core;
+using Atoll.Api.Enrolment;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Edge.Instances;
@@ -74,6 +75,7 @@ internal static class AgentHost
             ImageLowBytes = options.ImageLimitBytes / 5 * 4,
             ScopeKnown = () => site.IsScopeKnown,
             Site = () => ownSite.Get(identity.Enrolment.Site)?.View(Api.ApiJson.Default.Site).Spec,
+            Trust = () => TrustBundle.DigestOf(certificate.Identity.Authorities),
             BatchHost = node.Runtime.Batch,
             Hold = options.Lan is null ? null : site.Guard.Hold,
             Node = new NodeOptions { Site = identity.Enrolment.Site, Region = identity.Enrolment.Region, CapacityShare = options.CapacityShare, Devices = options.Devices },

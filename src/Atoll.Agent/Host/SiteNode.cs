@@ -76,8 +76,8 @@ internal sealed class SiteNode : IAsyncDisposable
         string[] peers = [.. options.Peers.Concat(identity.Enrolment.Peers).Concat(options.Lan is null ? [] : SupervisorFile.Read(options.State)?.Peers ?? []).Distinct(StringComparer.Ordinal)];
         if (peers.Length > 0 && options.Lan is null)
             throw new InvalidOperationException("a node with peers must say where they reach it: give --lan ADDRESS:PORT");
-        var tls = new LanTls(() => certificate.Link(options.Dates));
-        var client = new LanClient(tls, () => identity, identity.Enrolment.Parents());
+        var tls = new LanTls(() => certificate.Link(options.Dates), certificate.Doubt);
+        var client = new LanClient(tls, () => certificate.Identity, identity.Enrolment.Parents());
         var lead = await SiteLead.OpenAsync(new SiteLeadOptions { Self = new Member(options.NodeName, options.Lan?.ToString() ?? ""), Peers = peers, Witness = options.Fence is null ? options.Witness : MemberList.Fence, DeadAfter = options.DeadAfter, IdentityLease = options.Lan is null ? TimeSpan.Zero : options.IdentityLease }, store, client, time, Random.Shared, loggers.CreateLogger("Atoll.Site"), cancellation);
         return new SiteNode(options, identity, certificate, store, api, time, loggers, client, tls, lead, access);
     }

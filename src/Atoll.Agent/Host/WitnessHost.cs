@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using Atoll.Agent.Identity;
 using Atoll.Agent.Members;
+using Atoll.Api.Resources;
 using Atoll.Link;
 using Atoll.Link.Members;
 using Microsoft.AspNetCore.Builder;
@@ -20,6 +21,8 @@ namespace Atoll.Agent.Host;
 /// </summary>
 internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider time)
 {
+    private static readonly TimeSpan s_look = TimeSpan.FromMinutes(5);
+
     private readonly SemaphoreSlim _one = new(1, 1);
     private readonly long _start = time.GetTimestamp();
     private WitnessRecord _saved = voter.Record;
@@ -33,7 +36,7 @@ internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider 
         SiteIdentity identity = SiteIdentity.Load(state);
         using var loggers = new LineLoggerFactory(time);
         var certificate = new SiteCertificate(identity, state, time, Random.Shared, loggers.CreateLogger("Atoll.Identity"));
-        var tls = new LanTls(() => certificate.Link(CertificateDates.Ignore));
+        var tls = new LanTls(() => certificate.Link(CertificateDates.Ignore), certificate.Doubt);
         var witness = new WitnessHost(WitnessVoter.Of(Election.Witness, Read(FileOf(state)), 0), FileOf(state), time);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton<ILoggerFactory>(loggers);
@@ -53,7 +56,7 @@ internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider 
         loggers.CreateLogger("Atoll.Witness").LogInformation("Witness of site {Site}: listening at {Address}", identity.Enrolment.Site, listen);
         try
         {
-            await certificate.RunAsync(cancellation);
+            await Parts.RunAsync([certificate.RunAsync(cancellation), FollowTrustAsync(certificate, time, cancellation)]);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -62,6 +65,21 @@ internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider 
         finally
         {
             await app.StopAsync(CancellationToken.None);
+        }
+    }
+
+    // It sees none of the site's objects, and no node while all is well: a rotated CA is asked for.
+    private static async Task FollowTrustAsync(SiteCertificate certificate, TimeProvider time, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            foreach (string server in certificate.Identity.Enrolment.Parents())
+                if (await EnrolmentClient.TrustAsync(certificate.Identity, server, cancellation) is { } trust)
+                {
+                    certificate.Announce(trust);
+                    break;
+                }
+            await Task.Delay(s_look, time, cancellation);
         }
     }
 

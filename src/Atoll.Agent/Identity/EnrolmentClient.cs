@@ -14,6 +14,8 @@ internal static class EnrolmentClient
 {
     private const int MaxAnswerBytes = 256 * 1024;
 
+    private const string AuthorityPath = "/join/v1/ca";
+
     /// <summary>Makes a key, gets it certified against a one-time token, and stores the identity.</summary>
     public static async Task JoinAsync(string state, IReadOnlyList<string> servers, JoinToken token, IReadOnlyList<string> peers, CancellationToken cancellation)
     {
@@ -31,8 +33,25 @@ internal static class EnrolmentClient
     {
         var request = new RenewRequest { CertificateRequest = identity.Request() };
         string? refusal = null;
-        JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(identity, why => refusal = why), () => refusal, cancellation);
+        JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(() => identity, why => refusal = why), () => refusal, cancellation);
         identity.Renew(answer.Certificate, answer.CertificateAuthority, answer.Servers);
+    }
+
+    /// <summary>Digest of the CA certificates that the centre's sites are to trust now; null when it does not answer.</summary>
+    public static async Task<string?> TrustAsync(SiteIdentity identity, string server, CancellationToken cancellation)
+    {
+        using var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, SslOptions = ParentTrust.Known(() => identity, static _ => { }), ConnectTimeout = TimeSpan.FromSeconds(15) };
+        using var client = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60), MaxResponseContentBufferSize = MaxAnswerBytes };
+        try
+        {
+            var authorities = new X509Certificate2Collection();
+            authorities.ImportFromPem(await client.GetStringAsync(new Uri(new Uri(server), AuthorityPath), cancellation));
+            return authorities.Count == 0 ? null : TrustBundle.DigestOf(authorities);
+        }
+        catch (Exception e) when (e is HttpRequestException or CryptographicException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            return null;
+        }
     }
 
     // The first address that answers and belongs to the pinned CA.
@@ -62,7 +81,7 @@ internal static class EnrolmentClient
         {
             // Several while the CA is being rotated: the token pins the one that it was made with.
             var authorities = new X509Certificate2Collection();
-            authorities.ImportFromPem(await client.GetStringAsync(new Uri(new Uri(server), "/join/v1/ca"), cancellation));
+            authorities.ImportFromPem(await client.GetStringAsync(new Uri(new Uri(server), AuthorityPath), cancellation));
             foreach (X509Certificate2 authority in authorities)
                 if (JoinToken.PinOf(authority.RawData) == pin)
                     return authority;

@@ -23,11 +23,11 @@ internal static class ParentTrust
         RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && Chains(leaf, chain, [authority], refused),
     };
 
-    /// <summary>Trusts the CAs that the site knows, and shows the site's certificate.</summary>
-    public static SslClientAuthenticationOptions Known(SiteIdentity identity, Action<string> refused) => new()
+    /// <summary>Trusts the CAs that the site knows, and shows the site's certificate: both as they are when a connection is made.</summary>
+    public static SslClientAuthenticationOptions Known(Func<SiteIdentity> identity, Action<string> refused) => new()
     {
-        ClientCertificates = [identity.Certificate],
-        RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && Chains(leaf, chain, identity.Authorities, refused),
+        LocalCertificateSelectionCallback = (_, _, _, _, _) => identity().Certificate,
+        RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && Chains(leaf, chain, identity().Authorities, refused),
     };
 
     private static bool Chains(X509Certificate2 leaf, X509Chain? sent, X509Certificate2Collection authorities, Action<string> refused)

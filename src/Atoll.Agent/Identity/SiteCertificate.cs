@@ -17,7 +17,13 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
     private volatile SiteIdentity _identity = identity;
     private double _share = 0.5 + (random.NextDouble() * 0.2);
     private volatile string? _trust;
+    private volatile bool _doubted;
     private string? _tried;
+    private long _asked;
+    private TimeSpan _patience;
+
+    /// <summary>The site's identity as it is now.</summary>
+    public SiteIdentity Identity => _identity;
 
     /// <summary>How far the parent's clock is ahead of this machine's: life is counted on the parent's, which gave the dates.</summary>
     public TimeSpan Skew { get; set; }
@@ -31,6 +37,20 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
         if (trust is null || trust == _trust)
             return;
         _trust = trust;
+        RenewSoon();
+    }
+
+    /// <summary>
+    /// A machine of this site's name showed a certificate of a CA that is not known here: ask for a new one, which comes with what is to be
+    /// trusted; after <see cref="s_look"/> again, for whoever shows such a certificate may be a stranger.
+    /// </summary>
+    public void Doubt()
+    {
+        if (_patience != TimeSpan.Zero && time.GetElapsedTime(_asked) < _patience)
+            return;
+        if (!_doubted)
+            logger.LogWarning("Another machine of this site shows a certificate of a CA that is not known here: a new certificate is asked for, which comes with what is to be trusted");
+        _doubted = true;
         RenewSoon();
     }
 
@@ -54,13 +74,14 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
             // One wait at a time: a forgotten one would take the next call for itself.
             if (soon.IsCompleted)
                 soon = _soon.WaitAsync(cancellation);
-            if (IsOtherTrust())
+            if (_doubted || IsOtherTrust())
             {
                 // All sites hear of it at once.
                 await Task.Delay(random.NextDouble() * s_spread, time, cancellation);
                 _tried = _trust;
                 pause = await TryRenewAsync(cancellation) ? s_look : s_retry;
                 _tried = pause == s_retry ? null : _tried;
+                (_asked, _patience, _doubted) = (time.GetTimestamp(), pause, false);
                 continue;
             }
             pause = IsDue() && !await TryRenewAsync(cancellation) ? s_retry : s_look;

@@ -36,6 +36,8 @@ internal sealed class LanClient : IDisposable
             AutomaticDecompression = DecompressionMethods.None,
             ConnectTimeout = TimeSpan.FromSeconds(2),
             PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
+            // A renewed certificate is soon seen by peers; below, by the parent.
+            PooledConnectionLifetime = TimeSpan.FromMinutes(1),
             ConnectCallback = (connection, cancellation) => tls.ConnectAsync(connection.DnsEndPoint, cancellation),
         };
         _lan = new HttpClient(Handler, disposeHandler: false) { Timeout = Timeout.InfiniteTimeSpan };
@@ -43,9 +45,9 @@ internal sealed class LanClient : IDisposable
         {
             UseProxy = false,
             AllowAutoRedirect = false,
-            PooledConnectionLifetime = TimeSpan.FromMinutes(10),
+            PooledConnectionLifetime = TimeSpan.FromMinutes(1),
             ConnectTimeout = TimeSpan.FromSeconds(2),
-            SslOptions = ParentTrust.Known(identity(), static _ => { }),
+            SslOptions = ParentTrust.Known(identity, static _ => { }),
         }) { Timeout = Timeout.InfiniteTimeSpan };
     }
 

@@ -10,9 +10,10 @@ namespace Atoll.Agent.Members;
 /// <summary>
 /// Trust between the nodes of a site: either side shows a certificate of the centre's CA with the very names of the own one
 /// (site and its identity). A site is one domain of trust: each of its nodes may lead it. Nobody else gets past the
-/// handshake, and a node cannot pass for the centre, whose certificate says that it is a server's.
+/// handshake, and a node cannot pass for the centre, whose certificate says that it is a server's. Of our name but of an unknown CA:
+/// it may have been rotated while this machine was away, which <c>doubt</c> finds out.
 /// </summary>
-internal sealed class LanTls(Func<LinkIdentity> identity)
+internal sealed class LanTls(Func<LinkIdentity> identity, Action doubt)
 {
     /// <summary>The listening side.</summary>
     public SslServerAuthenticationOptions Server() => new()
@@ -61,6 +62,9 @@ internal sealed class LanTls(Func<LinkIdentity> identity)
         chain.ChainPolicy.DisableCertificateDownloads = true;
         // A site that was alone for longer than its certificates last goes on: what counts inside it is who, not when.
         chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
-        return chain.Build(peer);
+        if (chain.Build(peer))
+            return true;
+        doubt();
+        return false;
     }
 }

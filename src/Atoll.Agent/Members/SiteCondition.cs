@@ -45,7 +45,9 @@ internal sealed class SiteCondition(SiteLead lead, SiteCopy copy, SiteFence fenc
     private string LeadsNobody(MemberList members)
     {
         string more = fence.Other is { } other ? $" and has not had node {other} switched off ({fence.Reason})" : More(members) is { } voter ? $" and has no vote of {voter}" : "";
-        return $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {members.Nodes.Count} nodes{more}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on{Identities}.";
+        // They live, and yet none that leads answers: refused certificates are told in the log.
+        string why = lead.VotersInReach == members.Nodes.Count ? ", but none that leads answers it (its log says more)" : "";
+        return $"Node {lead.Self.Name} sees {lead.VotersInReach} of the site's {members.Nodes.Count} nodes{why}{more}: without a majority no node leads, and pods of silent nodes are not replaced. What runs goes on{Identities}.";
     }
 
     private async Task WriteAsync(bool leads, CancellationToken cancellation)

@@ -21,6 +21,9 @@ public sealed class NodeEdge
 
     /// <summary>Architectures of images, as the node found them when it pulled: of those that it has, and lately of those that had none for it.</summary>
     public List<NodeImage>? Images { get; set; }
+
+    /// <summary>Digest of the CA certificates that the node trusts: a rotation of the CA waits for each node of a site.</summary>
+    public string? Trust { get; set; }
 }
 
 /// <summary>For which architectures an image is there.</summary>

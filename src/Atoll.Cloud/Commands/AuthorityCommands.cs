@@ -18,7 +18,7 @@ internal static class AuthorityCommands
 
     private static Command Show()
     {
-        var command = new Command("show", "Show the CA, and during a rotation which sites have not moved yet.\n\nExample:\n  atoll ca show --state /var/lib/atoll/centre") { s_state };
+        var command = new Command("show", "Show the CA, and during a rotation which sites, and nodes of sites of several, have not moved yet.\n\nExample:\n  atoll ca show --state /var/lib/atoll/centre") { s_state };
         command.SetAction(async (parsed, cancellation) =>
         {
             CertificateAuthority authority = CertificateAuthority.OpenExisting(Folder(parsed), TimeProvider.System);
@@ -31,7 +31,7 @@ internal static class AuthorityCommands
                 ["trust"] = authority.TrustDigest,
                 ["notMoved"] = new JsonArray([.. behind.Select(s => (JsonNode)s)]),
             };
-            Printer.Print(parsed.GetRequiredValue(Cli.Output), value, ["SIGNS", "UNTIL", "RETIRING", "SITES NOT MOVED"],
+            Printer.Print(parsed.GetRequiredValue(Cli.Output), value, ["SIGNS", "UNTIL", "RETIRING", "NOT MOVED"],
                 [[authority.Name, KubeTime.Format(authority.Certificate.NotAfter.ToUniversalTime()), authority.RetiringName ?? "-", behind.Count == 0 ? "-" : string.Join(' ', behind)]]);
             return ExitCodes.Success;
         });
@@ -60,13 +60,13 @@ internal static class AuthorityCommands
 
     private static Command Retire()
     {
-        var force = new Option<bool>("--force") { Description = "also when sites have not moved yet: they must join again" };
-        var command = new Command("retire", "Finish a rotation: the CA before is trusted no more. Refused while a site has not moved.\n\nExample:\n  atoll ca retire --state /var/lib/atoll/centre") { s_state, force };
+        var force = new Option<bool>("--force") { Description = "also when some have not moved yet: they must join again" };
+        var command = new Command("retire", "Finish a rotation: the CA before is trusted no more. Refused while a site, or a node of one of several, has not moved.\n\nExample:\n  atoll ca retire --state /var/lib/atoll/centre") { s_state, force };
         command.SetAction(async (parsed, cancellation) =>
         {
             CertificateAuthority authority = CertificateAuthority.OpenExisting(Folder(parsed), TimeProvider.System);
             if (authority.IsRotating && !parsed.GetValue(force) && await BehindAsync(parsed, authority, cancellation) is { Count: > 0 } behind)
-                throw new CommandException($"{behind.Count} sites still hold a certificate of {authority.RetiringName} and would have to join again: {string.Join(' ', behind.Take(20))}{(behind.Count > 20 ? " …" : "")}. Wait for them, or use --force.");
+                throw new CommandException($"{behind.Count} sites or nodes (SITE/NODE) still hold a certificate of {authority.RetiringName} and would have to join again: {string.Join(' ', behind.Take(20))}{(behind.Count > 20 ? " …" : "")}. Wait for them, delete nodes that are gone for good (kubectl delete node NODE), or use --force.");
             CertificateAuthority.Retire(Folder(parsed), TimeProvider.System);
             Printer.Done(parsed.GetRequiredValue(Cli.Output), $"{authority.RetiringName} is trusted no more. Kubeconfigs and join tokens made before the rotation no longer work.",
                 new JsonObject { ["signs"] = authority.Name, ["retired"] = authority.RetiringName });
@@ -77,7 +77,7 @@ internal static class AuthorityCommands
 
     private static string Folder(ParseResult parsed) => Path.GetFullPath(parsed.GetRequiredValue(s_state));
 
-    /// <summary>Sites that were ever joined, are not revoked, and hold no certificate of the CA that signs.</summary>
+    /// <summary>Sites that were ever joined, are not revoked, and hold no certificate of the CA that signs; and nodes.</summary>
     private static async Task<List<string>> BehindAsync(ParseResult parsed, CertificateAuthority authority, CancellationToken cancellation)
     {
         string own = Path.Combine(Folder(parsed), "admin.kubeconfig");
@@ -85,12 +85,26 @@ internal static class AuthorityCommands
         ApiList sites = await client.ListAsync(Kinds.Site, null, ListOptions.Default, cancellation);
         if (sites.Error is { } error)
             throw new CommandException(error.Message ?? "the sites could not be listed");
+        ApiList nodes = await client.ListAsync(Kinds.Node, null, ListOptions.Default, cancellation);
+        if (nodes.Error is { } failure)
+            throw new CommandException(failure.Message ?? "the nodes could not be listed");
+        return Behind(sites.Items, nodes.Items, authority.Name, authority.TrustDigest);
+    }
+
+    /// <summary>Names of the sites, and as SITE/NODE of the nodes of sites of several, which each have a certificate of their own.</summary>
+    internal static List<string> Behind(IEnumerable<KubeObject> sites, IEnumerable<KubeObject> nodes, string signs, string trust)
+    {
+        ILookup<string?, KubeObject> of = nodes.ToLookup(n => n.Metadata.Label(WellKnown.SiteLabel));
         var behind = new List<string>();
-        foreach (KubeObject value in sites.Items)
+        foreach (KubeObject value in sites)
         {
             Site site = value.View(ApiJson.Default.Site);
-            if (site.Spec.Revoked != true && site.Status?.Phase is not (null or "Pending") && site.Status.Certificate?.Issuer != authority.Name)
+            if (site.Spec.Revoked == true || site.Status?.Phase is null or "Pending")
+                continue;
+            if (site.Status.Certificate?.Issuer != signs)
                 behind.Add(value.Name);
+            else if (of[value.Name].Count() > 1)
+                behind.AddRange(of[value.Name].Where(n => n.View(ApiJson.Default.Node).Status?.Edge?.Trust is { } known && known != trust).Select(n => $"{value.Name}/{n.Name}"));
         }
         return behind;
     }

@@ -30,6 +30,9 @@ public sealed record NodeControlOptions
     /// <summary>What the site's operator says of it now; null while that is not known. Its <c>colocation</c> lets batch pods in.</summary>
     public Func<SiteSpec?> Site { get; init; } = static () => null;
 
+    /// <summary>Digest of the CA certificates that this node trusts, which its Node tells; null where there is no parent.</summary>
+    public Func<string?> Trust { get; init; } = static () => null;
+
     /// <summary>The group of batch pods; null takes no batch pods.</summary>
     public IBatchHost? BatchHost { get; init; }
 

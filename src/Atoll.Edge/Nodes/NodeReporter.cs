@@ -263,8 +263,9 @@ internal sealed class NodeReporter
     {
         List<NodeImage> images = [.. _images.Architectures.Select(a => new NodeImage { Name = a.Key, Architectures = [.. a.Value] })];
         NodeEdge? parts = Facts.Parts;
-        return parts is null && images.Count == 0 ? null
-            : JsonSerializer.SerializeToNode(new NodeEdge { CpuModel = parts?.CpuModel, CpuLevel = parts?.CpuLevel, Numa = parts?.Numa, Devices = parts?.Devices, Images = images.Count == 0 ? null : images }, ApiJson.Default.NodeEdge);
+        string? trust = _options.Trust();
+        return parts is null && images.Count == 0 && trust is null ? null
+            : JsonSerializer.SerializeToNode(new NodeEdge { CpuModel = parts?.CpuModel, CpuLevel = parts?.CpuLevel, Numa = parts?.Numa, Devices = parts?.Devices, Images = images.Count == 0 ? null : images, Trust = trust }, ApiJson.Default.NodeEdge);
     }
 
     private JsonObject Quantities(IReadOnlyDictionary<string, Quantity> values)

@@ -3,7 +3,9 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
 using Atoll.Api.Enrolment;
+using Atoll.Api.Objects;
 using Atoll.Cloud.Certificates;
+using Atoll.Cloud.Commands;
 using Atoll.Cloud.Hub;
 using Microsoft.Extensions.Time.Testing;
 
@@ -104,6 +106,27 @@ public sealed class EnrolmentTests : IDisposable
         CertificateAuthority.Rotate(_folder, _time);
         Assert.Equal("atoll-ca-3", CertificateAuthority.OpenExisting(_folder, _time).Name);
         siteOfOld.Dispose();
+    }
+
+    [Fact]
+    public void A_rotation_waits_for_each_node_of_a_site_of_several()
+    {
+        KubeObject[] sites = [SiteOf("one", "new"), SiteOf("old", "old"), SiteOf("lan", "new"), SiteOf("never", null)];
+        KubeObject[] nodes = [NodeOf("n1", "one", "before"), NodeOf("l1", "lan", "now"), NodeOf("l2", "lan", "before"), NodeOf("l3", "lan", null)];
+        // The one node of a site is known by its Site, at once; what an older agent does not tell is not waited for.
+        Assert.Equal(["old", "lan/l2"], AuthorityCommands.Behind(sites, nodes, "new", "now"));
+
+        static KubeObject SiteOf(string name, string? issuer) => KubeObject.FromNode(new JsonObject
+        {
+            ["metadata"] = new JsonObject { ["name"] = name },
+            ["status"] = issuer is null ? null : new JsonObject { ["phase"] = "Connected", ["certificate"] = new JsonObject { ["issuer"] = issuer } },
+        });
+
+        static KubeObject NodeOf(string name, string site, string? trust) => KubeObject.FromNode(new JsonObject
+        {
+            ["metadata"] = new JsonObject { ["name"] = name, ["labels"] = new JsonObject { ["edge.atoll.dev/site"] = site } },
+            ["status"] = new JsonObject { ["edge"] = trust is null ? null : new JsonObject { ["trust"] = trust } },
+        });
     }
 
     [Fact]
