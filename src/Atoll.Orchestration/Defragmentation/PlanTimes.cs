@@ -7,6 +7,8 @@ namespace Atoll.Orchestration.Defragmentation;
 /// <summary>When the next step of a plan may begin: its windows, and the bandwidth that earlier steps still use. Pure.</summary>
 internal static class PlanTimes
 {
+    private const double Longest = 366 * 86_400;
+
     private static readonly string[] s_days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
     /// <summary>How long until a window is open; zero inside one.</summary>
@@ -40,11 +42,12 @@ internal static class PlanTimes
     {
         if (bandwidth is null || !Quantity.TryParse(bandwidth, out Quantity rate) || rate.Value <= 0)
             return TimeSpan.Zero;
-        DateTimeOffset free = DateTimeOffset.MinValue;
+        // In seconds from now: a narrow line may be taken for longer than there are dates.
+        double free = double.NegativeInfinity;
         foreach (DefragmentationMove move in moves)
             if (move.StartedAt is { } begun && (move.ToSite ?? "") == (site ?? ""))
-                free = (begun > free ? begun : free) + TimeSpan.FromSeconds((move.Bytes ?? 0) / (double)rate.Value);
-        return free > now ? free - now : TimeSpan.Zero;
+                free = Math.Max(free, (begun - now).TotalSeconds) + ((move.Bytes ?? 0) / (double)rate.Value);
+        return TimeSpan.FromSeconds(Math.Clamp(free, 0, Longest));
     }
 
     private static TimeSpan Of(string time) =>

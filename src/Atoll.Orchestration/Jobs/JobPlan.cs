@@ -121,7 +121,7 @@ internal sealed record JobPlan(Condition? Finish, List<int> Create, List<PodStat
     }
 
     private static TimeSpan? DeadlineIn(JobView view) =>
-        view.Job.Spec.ActiveDeadlineSeconds is { } seconds && view.Status.StartTime is { } start ? start.AddSeconds(seconds) - view.Now : null;
+        view.Job.Spec.ActiveDeadlineSeconds is { } seconds && view.Status.StartTime is { } start ? start.AddSeconds(Math.Min(seconds, int.MaxValue)) - view.Now : null;
 
     private static Condition Make(JobView view, string type, string reason, string message) => new()
     {

@@ -13,6 +13,9 @@ internal sealed class WorkQueue : IDisposable
     /// <summary>First and longest pause after a failure.</summary>
     internal static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(20), LastRetry = TimeSpan.FromSeconds(60);
 
+    // Whoever waits for a time further away is looked at once more before it: timers reach 49 days.
+    private static readonly TimeSpan s_farthest = TimeSpan.FromDays(1);
+
     private readonly Lock _gate = new();
     private readonly TimeProvider _time;
     private readonly Jitter _jitter;
@@ -41,7 +44,7 @@ internal sealed class WorkQueue : IDisposable
                 _ready.Writer.TryWrite(key);
     }
 
-    /// <summary>Asks for a look after a time; an earlier appointment of the same key stands.</summary>
+    /// <summary>Asks for a look after a time, a day at most; an earlier appointment of the same key stands.</summary>
     public void AddAfter(string key, TimeSpan delay)
     {
         if (delay <= TimeSpan.Zero)
@@ -51,7 +54,7 @@ internal sealed class WorkQueue : IDisposable
         }
         lock (_gate)
         {
-            DateTimeOffset due = _time.GetUtcNow() + delay;
+            DateTimeOffset due = _time.GetUtcNow() + (delay < s_farthest ? delay : s_farthest);
             if (_due.TryGetValue(key, out DateTimeOffset known) && known <= due)
                 return;
             _due[key] = due;

@@ -77,7 +77,7 @@ internal sealed class TaintEvictionController : Controller
             DateTimeOffset born = pod.Status?.StartTime ?? pod.Metadata.CreationTimestamp ?? since;
             DateTimeOffset? until = matching.Count == 0
                 ? DateTimeOffset.MinValue
-                : matching.Min(t => t.TolerationSeconds) is { } seconds ? (since > born ? since : born).AddSeconds(Math.Max(0, seconds)) : null;
+                : matching.Min(t => t.TolerationSeconds) is { } seconds ? (since > born ? since : born).AddSeconds(Math.Clamp(seconds, 0, int.MaxValue)) : null;
             if (until is not null && (due is null || until < due))
                 due = until;
         }

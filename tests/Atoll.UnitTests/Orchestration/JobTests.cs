@@ -155,6 +155,18 @@ public sealed class JobTests
         Assert.Null(Status(world).Failed);
     }
 
+    [Theory]
+    [InlineData("\"activeDeadlineSeconds\":9223372036854775807")]
+    [InlineData("\"activeDeadlineSeconds\":8640000,\"ttlSecondsAfterFinished\":2147483647")]
+    public async Task A_job_that_may_take_for_ever_and_stay_as_long_runs_and_ends(string times)
+    {
+        using var world = new World();
+        await world.CreateAsync(Kinds.Job, Manifest(times));
+        await world.SettleAsync();
+        await EndAsync(world, "Succeeded");
+        Assert.True(Conditions.IsTrue(Status(world).Conditions, "Complete"));
+    }
+
     [Fact]
     public async Task Deadline_fails_the_job_and_stops_its_pods()
     {

@@ -129,6 +129,19 @@ public sealed class LoopTests
         Assert.False(queue.TryTake(out _));
     }
 
+    [Theory]
+    [InlineData(100)]
+    [InlineData(10_000_000)]
+    public void Who_waits_for_years_is_looked_at_every_day(int days)
+    {
+        using var queue = new WorkQueue(_time, new Jitter(new Random(1)));
+        queue.AddAfter("a", TimeSpan.FromDays(days));
+        _time.Advance(TimeSpan.FromHours(23));
+        Assert.False(queue.TryTake(out _));
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.True(queue.TryTake(out _));
+    }
+
     [Fact]
     public void Our_own_write_is_seen_before_the_mirror_shows_it_and_old_news_do_not_undo_it()
     {

@@ -34,4 +34,11 @@ public sealed class PlanTimesTests
         Assert.Equal(0, PlanTimes.UntilFree(moves, "third", "10", s_friday).TotalSeconds);
         Assert.Equal(0, PlanTimes.UntilFree(moves, "s", null, s_friday).TotalSeconds);
     }
+
+    [Fact]
+    public void A_line_that_is_far_too_narrow_is_taken_for_long_and_no_error()
+    {
+        var move = new DefragmentationMove { ToSite = "s", Bytes = long.MaxValue, StartedAt = s_friday };
+        Assert.InRange(PlanTimes.UntilFree([move, move], "s", "1", s_friday), TimeSpan.FromDays(100), TimeSpan.FromDays(1000));
+    }
 }
