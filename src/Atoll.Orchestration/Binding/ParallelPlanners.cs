@@ -1,3 +1,5 @@
+using Atoll.Api;
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Scheduling.Online;
 
@@ -18,7 +20,7 @@ internal static class ParallelPlanners
     public static async Task<IReadOnlyList<Plan>> PlanAsync(Snapshot snapshot, List<KubeObject> batch, PlanOptions options, int planners)
     {
         int shares = Math.Min(planners, batch.Count / LeastShare);
-        if (shares < 2 || !snapshot.AreIndependent(batch))
+        if (shares < 2 || !snapshot.AreIndependent(batch) || batch.Exists(p => HoldsTogether(p, options)))
             return [Scheduler.Plan(snapshot, batch, options)];
         var plans = new Task<Plan>[shares];
         for (int i = 0; i < shares; i++)
@@ -29,5 +31,16 @@ internal static class ParallelPlanners
             plans[i] = Task.Run(() => Scheduler.Plan(own, share, seeded));
         }
         return await Task.WhenAll(plans).ConfigureAwait(false);
+    }
+
+    // A profile may give pods constraints that are not in their specs.
+    private static bool HoldsTogether(KubeObject pod, PlanOptions options)
+    {
+        if (options.Profiles.Count == 0 || !options.Profiles.TryGetValue(pod.View(ApiJson.Default.Pod).Spec.SchedulerName ?? "", out SchedulingProfile? profile))
+            return false;
+        foreach (TopologySpreadConstraint constraint in profile.DefaultConstraints)
+            if (constraint.WhenUnsatisfiable != "ScheduleAnyway")
+                return true;
+        return false;
     }
 }

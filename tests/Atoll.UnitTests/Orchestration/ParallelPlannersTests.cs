@@ -1,3 +1,4 @@
+using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Orchestration.Binding;
 using Atoll.Scheduling.Online;
@@ -47,5 +48,16 @@ public sealed class ParallelPlannersTests
         List<KubeObject> batch = [.. Enumerable.Range(0, 2 * ParallelPlanners.LeastShare).Select(i => Pod($"p{i}", Spread, app: "a"))];
         Assert.Single(await ParallelPlanners.PlanAsync(Nodes(10), batch, new PlanOptions { Seed = 1 }, planners: 2));
         Assert.Single(await ParallelPlanners.PlanAsync(Nodes(10), [Pod("one")], new PlanOptions { Seed = 1 }, planners: 2));
+    }
+
+    [Theory]
+    [InlineData("DoNotSchedule", 1)]
+    [InlineData("ScheduleAnyway", 2)]
+    public async Task PodsToWhichTheirProfileGivesConstraintsThatMustHoldStayWithOnePlanner(string when, int plans)
+    {
+        var profile = new SchedulingProfile { SystemDefaultSpread = false, DefaultConstraints = [new TopologySpreadConstraint { TopologyKey = "kubernetes.io/hostname", MaxSkew = 1, WhenUnsatisfiable = when }] };
+        var options = new PlanOptions { Seed = 1, Profiles = new Dictionary<string, SchedulingProfile> { ["even"] = profile } };
+        List<KubeObject> batch = [.. Enumerable.Range(0, 2 * ParallelPlanners.LeastShare).Select(i => Pod($"p{i}", """{"schedulerName":"even"}""", app: "a"))];
+        Assert.Equal(plans, (await ParallelPlanners.PlanAsync(Nodes(10), batch, options, planners: 2)).Count);
     }
 }
