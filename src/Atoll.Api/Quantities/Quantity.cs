@@ -76,7 +76,7 @@ public readonly record struct Quantity : IComparable<Quantity>
             case "u": denominator *= 1_000_000; break;
             case "m": denominator *= 1000; break;
             default:
-                if (suffix[0] is 'e' or 'E' && suffix.Length > 1)
+                if (suffix[0] is 'e' or 'E' && suffix is not ("E" or "Ei"))
                 {
                     if (!int.TryParse(suffix.AsSpan(1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int exponent) || exponent is < -30 or > 30)
                         return false;

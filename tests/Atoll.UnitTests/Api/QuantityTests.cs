@@ -13,6 +13,8 @@ public sealed class QuantityTests
     [InlineData("1e3", 1000000)]
     [InlineData("1E3", 1000000)]
     [InlineData("1E", long.MaxValue)]
+    [InlineData("1Ei", long.MaxValue)]
+    [InlineData("0.001Ei", 1L << 60)]
     [InlineData("100u", 1)]
     [InlineData("-1", -1000)]
     public void Reads_what_Kubernetes_reads(string text, long milli)
