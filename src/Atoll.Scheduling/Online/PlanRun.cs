@@ -57,11 +57,13 @@ internal sealed partial class PlanRun : IDisposable
         if (best >= 0)
             return Take(value, pods, pods.Spec.Rows[best]);
         int priority = pod.Spec.Priority ?? 0;
-        if (pods.LastFailure is { } known && known.Changes == _working.Changes && known.Priority == priority && known.Preempt == preempt && ReferenceEquals(known.Group, group) && pod.Status?.NominatedNodeName is null)
+        // Pods of one class need not all be such as displace others.
+        string? barred = Preemption.Barred(value, pod);
+        if (pods.LastFailure is { } known && known.Changes == _working.Changes && known.Priority == priority && known.Preempt == preempt && known.Barred == barred && ReferenceEquals(known.Group, group) && pod.Status?.NominatedNodeName is null)
             return known.Placement with { Pod = value };
-        Placement refused = Refuse(value, pod, pods, over, preempt);
+        Placement refused = Refuse(value, pod, pods, over, preempt, barred);
         if (refused.Node is null && refused.Nominated is null)
-            pods.LastFailure = new Failure(_working.Changes, priority, preempt, group, refused);
+            pods.LastFailure = new Failure(_working.Changes, priority, preempt, barred, group, refused);
         return refused;
     }
 
@@ -122,13 +124,13 @@ internal sealed partial class PlanRun : IDisposable
         return new Placement(value, _snapshot.Nodes[row]!.Name, null) { Reservation = reservation, Allocation = allocation, Volumes = spec.Volumes?.Take(row) ?? [] };
     }
 
-    private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt)
+    private Placement Refuse(KubeObject value, Pod pod, PodClass pods, string? over, bool preempt, string? barred)
     {
         (string message, ClusterEvents help, List<int> helpable) = over is null ? Reasons(pods) : OverQuota(pods, over, GroupOf(value, pods));
         if (!preempt || !pods.Spec.Profile.DefaultPreemption)
             return new Placement(value, null, message) { HelpedBy = help };
         PodGroup group = GroupOf(value, pods);
-        Preempted outcome = _preemption.Try(value, pod, pods, group, helpable);
+        Preempted outcome = barred is not null ? new Preempted(-1, [], false, barred) : _preemption.Try(value, pod, pods, group, helpable);
         if (outcome.Message is not null)
             message = $"{message} preemption: {outcome.Message}";
         if (outcome.Row < 0)

@@ -445,4 +445,4 @@ internal sealed class PodClass
 }
 
 /// <summary>An answer for pods of a class (and, where there are quotas, of one group) that fit nowhere: it stands until the next change.</summary>
-internal sealed record Failure(int Changes, int Priority, bool Preempt, PodGroup? Group, Placement Placement);
+internal sealed record Failure(int Changes, int Priority, bool Preempt, string? Barred, PodGroup? Group, Placement Placement);

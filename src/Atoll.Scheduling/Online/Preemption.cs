@@ -25,12 +25,14 @@ internal sealed class Preemption(Working working)
     private PodGroup _for = null!;
     private Quota? _quota;
 
+    /// <summary>Why a pod may displace nobody whatever the fleet is like, or null.</summary>
+    public static string? Barred(KubeObject value, Pod pod) =>
+        pod.Spec.PreemptionPolicy == "Never" ? "not eligible due to preemptionPolicy=Never."
+        : value.Metadata.Annotation(DefragmentationPlan.Replaces) is not null ? "not eligible: a pod that is moved displaces nobody." : null;
+
+    /// <summary>Makes room for a pod that is not <see cref="Barred"/>.</summary>
     public Preempted Try(KubeObject value, Pod pod, PodClass pods, PodGroup group, List<int> failed)
     {
-        if (pod.Spec.PreemptionPolicy == "Never")
-            return new Preempted(-1, [], false, "not eligible due to preemptionPolicy=Never.");
-        if (value.Metadata.Annotation(DefragmentationPlan.Replaces) is not null)
-            return new Preempted(-1, [], false, "not eligible: a pod that is moved displaces nobody.");
         int priority = pod.Spec.Priority ?? 0;
         (_for, _quota) = (group, working.Quotas.Of(group));
         if (EndsAlready(pod, priority, failed) is >= 0 and int waits)
