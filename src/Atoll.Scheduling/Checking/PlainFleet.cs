@@ -192,7 +192,7 @@ internal sealed class PlainFleet
         string model = Nodes.TryGetValue(node, out Node? found) ? found.Status?.Edge?.CpuModel ?? "" : "";
         CpuModelSpec? entry = _models.Where(m => m.Match == model || (m.Match.EndsWith('*') && model.StartsWith(m.Match.TrimEnd('*'), StringComparison.Ordinal))).MaxBy(m => m.Match.Length);
         long factor = model.Length == 0 || entry is null ? 1000 : (long)Math.Round(entry.Factor * 1000);
-        return (long)(Need(spec, "cpu") + ((Need(spec, WellKnown.Compute) * 1000 + factor - 1) / factor));
+        return (long)Int128.Min(long.MaxValue, Need(spec, "cpu") + ((Need(spec, WellKnown.Compute) * 1000 + factor - 1) / factor));
     }
 
     /// <summary>What a pod takes of a node, in thousandths.</summary>

@@ -162,7 +162,8 @@ internal sealed class SpreadCounter : DomainCounter
             FindLeast();
     }
 
-    private int MostWhen(int least) => MaxSkew - Self + (_minDomains > _domains.Count ? 0 : least);
+    // Always less than what stands for a row that has no such label.
+    private int MostWhen(int least) => (int)Math.Min((long)MaxSkew - Self + (_minDomains > _domains.Count ? 0 : least), int.MaxValue - 1);
 
     private void FindLeast()
     {

@@ -18,6 +18,12 @@ public sealed class ResourceNames
     /// <summary>Column of pods: each pod takes one.</summary>
     public const int Pods = 2;
 
+    /// <summary>
+    /// What a node has, and a pod asks for, counts as at most this, which is more than there is of anything: so thousands of pods that
+    /// ask for the largest amounts there can be are still summed right.
+    /// </summary>
+    internal const long Most = 1L << 52;
+
     private const int Remembered = 4096;
     private const long ScoredCpu = 100, ScoredMemory = 200L << 20;
 
@@ -129,13 +135,13 @@ public sealed class ResourceNames
         memory = Math.Max(memory + sideMemory, peakMemory);
         return spec.Overhead is null ? (cpu, memory) : (cpu + Of("cpu"), memory + Of("memory"));
 
-        long Of(string name) => spec.Overhead.TryGetValue(name, out string? value) ? Amount(name, value) : 0;
+        long Of(string name) => spec.Overhead.TryGetValue(name, out string? value) ? Math.Min(Most, Amount(name, value)) : 0;
     }
 
     private long Scored(Container container, string name, long otherwise) =>
-        container.Resources?.Requests?.TryGetValue(name, out string? value) == true || container.Resources?.Limits?.TryGetValue(name, out value) == true ? Amount(name, value!)
+        container.Resources?.Requests?.TryGetValue(name, out string? value) == true || container.Resources?.Limits?.TryGetValue(name, out value) == true ? Math.Min(Most, Amount(name, value!))
             // Normalised cores count like cores in scores.
-            : name == "cpu" && container.Resources?.Requests?.TryGetValue(WellKnown.Compute, out value) == true ? Amount(WellKnown.Compute, value!)
+            : name == "cpu" && container.Resources?.Requests?.TryGetValue(WellKnown.Compute, out value) == true ? Math.Min(Most, Amount(WellKnown.Compute, value!))
             // What batch takes was reserved by others, and is counted with them.
             : container.Resources?.Requests?.ContainsKey(WellKnown.BatchCpu) == true ? 0 : otherwise;
 
@@ -167,7 +173,7 @@ public sealed class ResourceNames
     {
         for (int i = 0; i < from.Length; i++)
             if (from[i] != 0)
-                Set(ref to, i, (i < to.Length ? to[i] : 0) + from[i]);
+                Set(ref to, i, Math.Min(Most, (i < to.Length ? to[i] : 0) + Math.Min(Most, from[i])));
     }
 
     private static void Max(ref long[] to, long[] from)

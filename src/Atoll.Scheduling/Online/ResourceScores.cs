@@ -25,7 +25,7 @@ internal sealed class ResourceScores
         {
             int column = working.Resources.ColumnOf(resource.Key);
             // A resource that only some nodes have says nothing of pods that do not ask for it.
-            if (column <= ResourceNames.Memory || (column < requests.Length && requests[column] > 0))
+            if (column <= ResourceNames.Memory || resource.Key == "ephemeral-storage" || (column < requests.Length && requests[column] > 0))
                 resources.Add((column, resource.Value));
         }
         _resources = [.. resources];
@@ -122,7 +122,7 @@ internal sealed class ResourceScores
             {
                 ResourceNames.Cpu => _working.ScoredCpu[row] + _scoredCpu,
                 ResourceNames.Memory => _working.ScoredMemory[row] + _scoredMemory,
-                _ => _working.RequestedOf(column, row) + _requests[column],
+                _ => _working.RequestedOf(column, row) + (column < _requests.Length ? _requests[column] : 0),
             };
             int score = Score(requested, allocatable);
             if (_profile.Strategy == ScoringStrategy.RequestedToCapacityRatio && score == 0)

@@ -8,7 +8,8 @@ namespace Atoll.Scheduling.Online;
 /// </summary>
 internal sealed class RowReasons(PodClass pods, Working working)
 {
-    private const int NoNode = -1;
+    // Resources that are told apart by a bit; a fleet has more than these only by oversight.
+    private const int NoNode = -1, InBits = 63;
 
     private readonly List<Set> _sets = [];
     private readonly Dictionary<string, int> _byText = new(StringComparer.Ordinal);
@@ -106,6 +107,7 @@ internal sealed class RowReasons(PodClass pods, Working working)
         if (!spec.Ports.IsEmpty && working.PortsTaken(spec.Ports, row))
             return Known("node(s) didn't have free ports for the requested pod ports", ClusterEvents.PodGone, helpable: true);
         ulong missing = 0;
+        List<int>? beyond = null;
         bool ever = true;
         long[] requests = spec.RequestsAt(row);
         for (int r = 0; r < requests.Length; r++)
@@ -113,11 +115,14 @@ internal sealed class RowReasons(PodClass pods, Working working)
             long request = requests[r], allocatable = working.AllocatableOf(r, row);
             if (request <= 0 || request <= allocatable - working.RequestedOf(r, row))
                 continue;
-            missing |= 1UL << Math.Min(r, 62);
+            if (r < InBits)
+                missing |= 1UL << r;
+            else
+                (beyond ??= []).Add(r);
             ever &= request <= allocatable;
         }
-        if (missing != 0 && (spec.Reserved is null || spec.ReservationAt(row) is null))
-            return Missing(missing, ever);
+        if ((missing != 0 || beyond is not null) && (spec.Reserved is null || spec.ReservationAt(row) is null))
+            return beyond is null ? Missing(missing, ever) : Missing(missing, beyond, ever);
         if (spec.SpecialReason(row) is { } special)
             return Known(special, ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, helpable: true);
         foreach (Limit limit in pods.Limits)
@@ -148,14 +153,34 @@ internal sealed class RowReasons(PodClass pods, Working working)
         ulong key = missing | (ever ? 1UL << 63 : 0);
         if (_byMissing.TryGetValue(key, out int set))
             return set;
-        var texts = new List<string>();
-        // The last bit stands for every resource beyond it.
-        for (int r = 0; r < Math.Min(working.Resources.Count, 63); r++)
-            if ((missing & (1UL << r)) != 0)
-                texts.Add(r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[r]}");
         _byMissing.Add(key, set = _sets.Count);
-        _sets.Add(new Set([.. texts], ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, ever));
+        _sets.Add(new Set(Texts(missing, []), ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, ever));
         return set;
+    }
+
+    private int Missing(ulong missing, List<int> beyond, bool ever)
+    {
+        string[] texts = Texts(missing, beyond);
+        string key = $"{ever}\n{string.Join('\n', texts)}";
+        if (!_byText.TryGetValue(key, out int set))
+        {
+            _byText.Add(key, set = _sets.Count);
+            _sets.Add(new Set(texts, ClusterEvents.NodeAllocatable | ClusterEvents.PodGone, ever));
+        }
+        return set;
+    }
+
+    private string[] Texts(ulong missing, List<int> beyond)
+    {
+        var texts = new List<string>();
+        for (int r = 0; r < Math.Min(working.Resources.Count, InBits); r++)
+            if ((missing & (1UL << r)) != 0)
+                texts.Add(Text(r));
+        foreach (int r in beyond)
+            texts.Add(Text(r));
+        return [.. texts];
+
+        string Text(int r) => r == ResourceNames.Pods ? "Too many pods" : $"Insufficient {working.Resources[r]}";
     }
 
     private sealed class Set(string[] texts, ClusterEvents helpedBy, bool helpable)

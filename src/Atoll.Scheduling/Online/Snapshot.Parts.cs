@@ -100,7 +100,7 @@ public sealed partial class Snapshot
     }
 
     /// <summary>Thousandths of a core of a row that so many thousandths of a compute unit are, rounded up.</summary>
-    internal long CoresOf(long compute, int row) => (long)(((Int128)compute * Unit + Factors[row] + Unit - 1) / (Factors[row] + Unit));
+    internal long CoresOf(long compute, int row) => (long)Int128.Min(ResourceNames.Most, ((Int128)compute * Unit + Factors[row] + Unit - 1) / (Factors[row] + Unit));
 
     /// <summary>Thousandths of a compute unit that so many thousandths of a core of a row are worth, rounded down.</summary>
     internal long ComputeOf(long cores, int row) => (long)((Int128)cores * (Factors[row] + Unit) / Unit);

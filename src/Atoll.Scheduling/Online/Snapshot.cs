@@ -241,7 +241,8 @@ public sealed partial class Snapshot
             Allocatable.Add(new());
         for (int r = 0; r < Allocatable.Count; r++)
         {
-            long now = r < amounts.Length ? amounts[r] : 0, old = Allocatable[r][row];
+            // Who asks for more than is counted fits nowhere.
+            long now = r < amounts.Length ? Math.Min(ResourceNames.Most - 1, amounts[r]) : 0, old = Allocatable[r][row];
             if (now == old)
                 continue;
             Allocatable[r].At(row) = now;

@@ -41,7 +41,7 @@ public sealed class FleetReplay(Snapshot fleet, IReadOnlyList<Flavour> flavours,
     {
         ArgumentNullException.ThrowIfNull(tasks);
         var options = new PlanOptions { Seed = seed, Profiles = new Dictionary<string, SchedulingProfile> { [Profile] = profile } };
-        (long cpu, _) = Taken();
+        (double cpu, _) = Taken();
         _asked = cpu;
         int placed = 0, every = Math.Max(1, tasks.Count / Points), next = every;
         var points = new List<WhatIfPoint> { Point(0, 0, 0) };
@@ -91,24 +91,25 @@ public sealed class FleetReplay(Snapshot fleet, IReadOnlyList<Flavour> flavours,
 
     private WhatIfPoint Point(int arrived, int placed, double seconds)
     {
-        (long cpu, long memory) = Taken();
-        (long allCpu, long allMemory) = (Sum(fleet.Allocatable[ResourceNames.Cpu]), Sum(fleet.Allocatable[ResourceNames.Memory]));
+        (double cpu, double memory) = Taken();
+        (double allCpu, double allMemory) = (Sum(fleet.Allocatable[ResourceNames.Cpu]), Sum(fleet.Allocatable[ResourceNames.Memory]));
         List<CapacityAnswer> answers = [.. flavours.Select(f => new FleetCapacity(fleet, f).Total())];
         return new WhatIfPoint(arrived, placed, seconds, Percent(_asked, allCpu), Percent(cpu, allCpu), Percent(memory, allMemory), answers.ConvertAll(a => a.Sellable), answers.ConvertAll(a => 100 * a.Fragmentation));
     }
 
-    private (long Cpu, long Memory) Taken() => (Sum(fleet.Requested[ResourceNames.Cpu]), Sum(fleet.Requested[ResourceNames.Memory]));
+    private (double Cpu, double Memory) Taken() => (Sum(fleet.Requested[ResourceNames.Cpu]), Sum(fleet.Requested[ResourceNames.Memory]));
 
-    private long Sum(Column<long> column)
+    // Of many nodes the sum is more than a long has, and shares need no more than this.
+    private double Sum(Column<long> column)
     {
-        long sum = 0;
+        double sum = 0;
         for (int row = 0; row < fleet.Rows; row++)
             if (fleet.Nodes[row] is not null)
                 sum += column[row];
         return sum;
     }
 
-    private static double Percent(double part, long all) => all == 0 ? 0 : 100 * part / all;
+    private static double Percent(double part, double all) => all == 0 ? 0 : 100 * part / all;
 
     private static KubeObject PodOf(TraceTask task, int number)
     {

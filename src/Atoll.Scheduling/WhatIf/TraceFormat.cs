@@ -89,6 +89,9 @@ public static class TraceFormat
         var allocatable = new JsonObject { ["pods"] = "110" };
         foreach (KeyValuePair<string, string> amount in line.Requests)
             allocatable[amount.Key] = amount.Value;
+        // None is another number than none given.
+        if (line.Text("pods") is { Length: > 0 } pods)
+            allocatable["pods"] = pods;
         return KubeObject.FromNode(new JsonObject
         {
             ["apiVersion"] = "v1",

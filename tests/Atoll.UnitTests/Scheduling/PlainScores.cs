@@ -41,7 +41,7 @@ internal static class PlainScores
         bool shaped = profile.Strategy == ScoringStrategy.RequestedToCapacityRatio;
         foreach ((string resource, int weight) in profile.StrategyResources)
         {
-            bool always = resource is "cpu" or "memory";
+            bool always = resource is "cpu" or "memory" or "ephemeral-storage";
             long otherwise = resource switch { "cpu" => 100L, "memory" => (200L << 20) * 1000, _ => 0 };
             Int128 has = PlainFleet.Has(fleet.Nodes[name], resource), asked = PlainFleet.Need(spec, resource, otherwise);
             foreach (PlainPod pod in fleet.On(name))

@@ -42,6 +42,19 @@ public sealed class TraceFormatTests
     }
 
     [Fact]
+    public void Amounts_without_end_are_shares_all_the_same_and_no_pods_are_none()
+    {
+        var fleet = new Snapshot();
+        foreach (KubeObject node in TraceFormat.ReadNodes(new StringReader("name,cpu,memory,pods,count\nlarge,1e16,9e18,,3000\nnone,4,8Gi,0,1\n"), "n"))
+            fleet.UpsertNode(node);
+        Assert.Equal((0, 12_000), (new FleetCapacity(fleet, Flavour.Parse("cpu=1e30")).Total().Sellable, new FleetCapacity(fleet, Flavour.Parse("cpu=1e12")).Total().Sellable));
+        // A tenth of what a node counts with, and what no node has.
+        IReadOnlyList<TraceTask> tasks = TraceFormat.ReadTasks(new StringReader("name,cpu,memory,count\ntenth,450359962737,450359962737049,3\nall,1e30,1e30,2\n"), "t");
+        WhatIfPoint last = new FleetReplay(fleet, [], FleetReplay.Policies["spread"], 1).Run(tasks)[^1];
+        Assert.Equal((3, 0.01, 0.01), (last.Placed, Math.Round(last.CpuPercent, 6), Math.Round(last.MemoryPercent, 6)));
+    }
+
+    [Fact]
     public void A_replay_places_as_the_scheduler_does_and_gives_room_back()
     {
         Snapshot Fleet()
