@@ -25,7 +25,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
     private const int MaxBodyBytes = 4096;
 
     private readonly ConcurrentDictionary<string, StrongBox<(Member Member, string? Witness)>> _present = new(StringComparer.Ordinal);
-    // Each machine has a key of its own. One that lives under the name of another would run that one's pods a second time.
+    // Each machine has a key of its own, and an address: at that, it may have joined again. One that lives under the name of another would run that one's
+    // pods a second time.
     private readonly ConcurrentDictionary<string, (string Key, string Address)> _machines = new(StringComparer.Ordinal);
     private CancellationToken _leading = new(canceled: true);
 
@@ -154,7 +155,7 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             return;
         }
         string key = context.Connection.ClientCertificate?.GetPublicKeyString() ?? "";
-        (string? known, string? at) = node == lead.Self.Name ? (null, lead.Self.Address) : !lead.IsDead(node) && _machines.TryGetValue(node, out (string, string) other) ? other : (key, address);
+        (string? known, string? at) = node == lead.Self.Name ? (null, lead.Self.Address) : !lead.IsDead(node) && _machines.TryGetValue(node, out (string Key, string Address) other) && other.Address != address ? other : (key, address);
         if (known != key)
         {
             context.Response.StatusCode = StatusCodes.Status409Conflict;
