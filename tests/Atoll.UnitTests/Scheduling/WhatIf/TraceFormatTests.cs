@@ -47,7 +47,7 @@ public sealed class TraceFormatTests
         var fleet = new Snapshot();
         foreach (KubeObject node in TraceFormat.ReadNodes(new StringReader("name,cpu,memory,pods,count\nlarge,1e16,9e18,,3000\nnone,4,8Gi,0,1\n"), "n"))
             fleet.UpsertNode(node);
-        Assert.Equal((0, 12_000), (new FleetCapacity(fleet, Flavour.Parse("cpu=1e30")).Total().Sellable, new FleetCapacity(fleet, Flavour.Parse("cpu=1e12")).Total().Sellable));
+        Assert.Equal((0L, 12_000L), (new FleetCapacity(fleet, Flavour.Parse("cpu=1e30")).Total().Sellable, new FleetCapacity(fleet, Flavour.Parse("cpu=1e12")).Total().Sellable));
         // A tenth of what a node counts with, and what no node has.
         IReadOnlyList<TraceTask> tasks = TraceFormat.ReadTasks(new StringReader("name,cpu,memory,count\ntenth,450359962737,450359962737049,3\nall,1e30,1e30,2\n"), "t");
         WhatIfPoint last = new FleetReplay(fleet, [], FleetReplay.Policies["spread"], 1).Run(tasks)[^1];
