@@ -162,9 +162,9 @@ internal sealed partial class PodMachine
             if (container.Image != record.Image && record.Image is not null && facts.Busy is ContainerBusy.No)
                 stop = new StopRecord("Changed", $"Container {container.Name} definition changed, will be restarted", Now, PodGrace);
             else if (facts.StartupFailed)
-                stop = new StopRecord("Unhealthy", $"Container {container.Name} failed startup probe, will be restarted", Now, container.StartupProbe?.TerminationGracePeriodSeconds ?? PodGrace);
+                stop = new StopRecord("Unhealthy", $"Container {container.Name} failed startup probe, will be restarted", Now, Grace(container.StartupProbe));
             else if (facts.LivenessFailed)
-                stop = new StopRecord("Unhealthy", $"Container {container.Name} failed liveness probe, will be restarted", Now, container.LivenessProbe?.TerminationGracePeriodSeconds ?? PodGrace);
+                stop = new StopRecord("Unhealthy", $"Container {container.Name} failed liveness probe, will be restarted", Now, Grace(container.LivenessProbe));
             else if (facts.PostStartError is { } error)
             {
                 _actions.Add(new TellEvent(true, "FailedPostStartHook", error, container.Name));

@@ -10,6 +10,9 @@ internal sealed partial class PodMachine
     /// <summary>Grace that a container is left with when others have used up the pod's, as in Kubernetes.</summary>
     private const double LeastGraceSeconds = 2;
 
+    /// <summary>More is no time that anybody waits for (68 years), and could not be counted.</summary>
+    private const int LongestSeconds = int.MaxValue;
+
     private void PlanStop()
     {
         StopRecord stop = _record.Deletion ?? _record.Failure!;

@@ -177,7 +177,7 @@ internal sealed partial class PodMachine
             _record = _record with { Failure = new StopRecord("Evicted", eviction.Message, Now, Math.Min(PodGrace, eviction.MostGraceSeconds)) };
         else if (Spec.ActiveDeadlineSeconds is { } seconds && _record.StartTime is { } start)
         {
-            DateTimeOffset end = start.AddSeconds(seconds);
+            DateTimeOffset end = start.AddSeconds(Math.Min(seconds, LongestSeconds));
             if (Now < end)
             {
                 Wake(end);
@@ -189,7 +189,9 @@ internal sealed partial class PodMachine
         }
     }
 
-    private double PodGrace => Spec.TerminationGracePeriodSeconds ?? 30;
+    private double PodGrace => Grace(null);
+
+    private double Grace(Probe? probe) => Math.Min(probe?.TerminationGracePeriodSeconds ?? Spec.TerminationGracePeriodSeconds ?? 30, LongestSeconds);
 
     private string InstanceId(ContainerRecord record) => InstanceNames.Id(_record.Uid, record.Name, record.Attempt);
 }

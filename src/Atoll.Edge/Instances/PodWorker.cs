@@ -203,8 +203,8 @@ internal sealed partial class PodWorker
                 RefreshVolumes();
             bool written = _gone || await _writer.WriteAsync(_object, plan.Status, _stop).ConfigureAwait(false);
             TimeSpan wait = plan.WakeAt is { } at ? at - _node.Time.GetUtcNow() : Timeout.InfiniteTimeSpan;
-            if (plan.WakeAt is not null && wait < TimeSpan.Zero)
-                wait = TimeSpan.Zero;
+            if (plan.WakeAt is not null)
+                wait = TimeSpan.FromTicks(Math.Clamp(wait.Ticks, 0, TimeSpan.TicksPerDay)); // No timer goes to any time.
             return !written && (wait == Timeout.InfiniteTimeSpan || wait > _node.Options.RetryDelay) ? _node.Options.RetryDelay : wait;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -8,7 +8,7 @@ namespace Atoll.Edge.Runtimes.Containers;
 public sealed partial class ContainerRuntime
 {
     /// <summary>How long the kernel may take to end killed processes (one in uninterruptible sleep cannot be killed at all).</summary>
-    private static readonly TimeSpan KillPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan KillPatience = TimeSpan.FromSeconds(10), LongestTimer = TimeSpan.FromDays(30);
 
     /// <inheritdoc/>
     public async Task<RuntimeOutcome> StopAsync(string id, int signal, TimeSpan grace, CancellationToken cancellation)
@@ -102,6 +102,14 @@ public sealed partial class ContainerRuntime
     }
 
     private async Task<bool> EndsAsync(SafeFileHandle pidfd, TimeSpan limit, CancellationToken cancellation)
+    {
+        // No timer goes further than 49 days.
+        for (; limit > LongestTimer; limit -= LongestTimer)
+            if (await EndsWithinAsync(pidfd, LongestTimer, cancellation).ConfigureAwait(false)) return true;
+        return await EndsWithinAsync(pidfd, limit, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task<bool> EndsWithinAsync(SafeFileHandle pidfd, TimeSpan limit, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var timer = time.CreateTimer(_ => stop.Cancel(), null, limit, Timeout.InfiniteTimeSpan);

@@ -251,6 +251,17 @@ public sealed class NodeControlTests
         await world.UntilAsync("p", NodeWorld.IsReady, "ready again");
     }
 
+    [Fact]
+    public async Task Times_that_nobody_waits_for_are_times_too()
+    {
+        await using NodeWorld world = await NodeWorld.MakeAsync();
+        await world.StartAsync();
+        await world.PodAsync("p", One + """ ,"terminationGracePeriodSeconds":9223372036854775807,"activeDeadlineSeconds":2147483647 """);
+        await world.UntilAsync("p", NodeWorld.IsReady, "ready");
+        await world.DeleteAsync("p", 0);
+        await NodeWorld.UntilAsync(() => !world.Control!.Workers.Any(), "gone from the node");
+    }
+
     [Theory]
     [InlineData("StatefulSet")]
     [InlineData("ReplicaSet")]
