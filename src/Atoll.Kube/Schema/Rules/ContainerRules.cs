@@ -163,13 +163,13 @@ internal static class ContainerRules
     }
 
     // A request against its limit. Huge pages and extended resources cannot be given out twice, so the two are one; Kubernetes' own
-    // names with a prefix are none of these, nor is what batch takes. Normalised cores need no limit, as cores do not.
+    // names with a prefix are none of these, nor is what batch takes. Of Atoll's own names a request alone says enough.
     private static void Limit(string resource, Quantity request, JsonNode asked, JsonNode? cap, FieldPath path, FieldErrors errors)
     {
         bool whole = IsHuge(resource) || (resource.Contains('/', StringComparison.Ordinal) && !resource.Contains("kubernetes.io/", StringComparison.Ordinal) && resource is not (WellKnown.BatchCpu or WellKnown.BatchMemory));
         if (cap is null)
         {
-            if (whole && resource != WellKnown.Compute)
+            if (whole && !resource.Contains("edge.atoll.dev/", StringComparison.Ordinal))
                 errors.Required(path.Child("limits"), "Limit must be set for non overcommitable resources");
         }
         else if (Amount(cap) is { } limit && (whole ? request != limit : request > limit))

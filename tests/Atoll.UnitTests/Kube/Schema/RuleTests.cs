@@ -91,7 +91,6 @@ public sealed class RuleTests
         { One("\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"}}"), "FieldValueRequired|spec.containers[0].resources.limits|Required value: Limit must be set for non overcommitable resources" },
         { One("\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"},\"limits\":{\"hugepages-2Mi\":\"8Mi\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[hugepages-2Mi]|Invalid value: \"4Mi\": must be equal to hugepages-2Mi limit of 8Mi" },
         { One("\"resources\":{\"requests\":{\"example.com/npu\":\"1\"}}"), "FieldValueRequired|spec.containers[0].resources.limits|Required value: Limit must be set for non overcommitable resources" },
-        { One("\"resources\":{\"requests\":{\"edge.atoll.dev/gpu-milli\":\"300\"}}"), "FieldValueRequired|spec.containers[0].resources.limits|Required value: Limit must be set for non overcommitable resources" },
         { One("\"resources\":{\"requests\":{\"example.com/npu\":\"1\"},\"limits\":{\"example.com/npu\":\"2\"}}"), "FieldValueInvalid|spec.containers[0].resources.requests[example.com/npu]|Invalid value: \"1\": must be equal to example.com/npu limit of 2" },
     };
 
@@ -104,6 +103,7 @@ public sealed class RuleTests
 
     [Theory]
     [InlineData("""{"requests":{"edge.atoll.dev/compute":"1500m"}}""")] // Cores by another name.
+    [InlineData("""{"requests":{"edge.atoll.dev/gpu-milli":"300","site.edge.atoll.dev/uplink":"1M"}}""")] // Atoll's own.
     [InlineData("""{"requests":{"kubernetes.io/shared":"1"}}""")] // Kubernetes' own are no extended resources.
     [InlineData("""{"limits":{"edge.atoll.dev/gpu-milli":"300","edge.atoll.dev/gpu-memory":"8Gi","site.edge.atoll.dev/uplink":"1000000"}}""")] // A limit is the request too.
     public void What_may_be_asked_for_without_a_limit_or_by_its_limit_alone(string resources) => Assert.Empty(Check(Kinds.Pod, One("\"resources\":" + resources)));
