@@ -102,6 +102,10 @@ public sealed class ShapeTests
     [InlineData("DefragmentationPlan", typeof(DefragmentationPlan))]
     public void The_schema_knows_every_field_of_a_view(string kind, Type type) => Compare(Shapes.Instance.Find("edge.atoll.dev", "v1alpha1", kind)!, type);
 
+    [Fact]
+    public void The_schema_knows_what_a_node_tells_of_its_parts() =>
+        Compare(Shapes.Instance.Find("", "v1", "Node")!.Find("status")!.Type!.Find("edge")!.Type!, typeof(NodeEdge));
+
     private static void Compare(TypeShape shape, Type type)
     {
         Assert.Equal(type.GetProperties().Select(p => JsonNamingPolicy.CamelCase.ConvertName(p.Name)).Order(StringComparer.Ordinal), shape.Fields.Select(f => f.Name));
