@@ -84,7 +84,8 @@ internal sealed class LanClient : IDisposable
     {
         using var content = new ByteArrayContent(CopyFrames.Write(CopyFrame.Entries, 0, [new StoreWrite(LinkRecords.SequenceKey, LinkRecords.Write(sequence)), .. unheard]));
         using HttpResponseMessage answer = await _lan.PostAsync(new Uri($"http://{address}{UnheardPath}"), content, cancellation);
-        if (answer.StatusCode == HttpStatusCode.MisdirectedRequest)
+        // No answer is asked for again; what it does not understand it does not take in.
+        if (answer.StatusCode is HttpStatusCode.MisdirectedRequest or >= HttpStatusCode.InternalServerError)
             return null;
         if (!answer.IsSuccessStatusCode)
             return [];
