@@ -3,34 +3,23 @@ using Atoll.Edge.Runtimes.Containers;
 
 namespace Atoll.Edge;
 
-/// <summary>Takes one node off a machine: instances, mounts, namespaces, cgroups, bridge, firewall table, and its folders. For the operator's reset; nothing of another node is touched.</summary>
+/// <summary>Takes what runs of one node off a machine: instances, mounts, namespaces, cgroups, bridge, firewall table. For the operator's reset; nothing of another node is touched.</summary>
 public static class EdgeReset
 {
-    private const int Busy = 16; // EBUSY
-
     /// <summary>Can be run again after a failure, and on a node of which nothing is left.</summary>
+    /// <param name="runtime">The node's.</param>
+    /// <param name="network">The node's.</param>
+    /// <param name="folders">What will be deleted afterwards: an error when something is mounted there still, for deleting through a mount would delete what is mounted, a pod's volume for one.</param>
+    /// <param name="cancellation">Ends it.</param>
     public static async Task RunAsync(ContainerRuntime runtime, BridgePodNetwork network, IReadOnlyList<string> folders, CancellationToken cancellation)
     {
         await runtime.ResetAsync(cancellation).ConfigureAwait(false);
         await network.CleanupAsync(cancellation).ConfigureAwait(false);
-        foreach (var folder in folders)
+        foreach (var line in File.ReadLines("/proc/self/mountinfo"))
         {
-            if (!Directory.Exists(folder)) continue;
-            // Deleting through a mount would delete what is mounted: a pod's volume, for one.
-            var prefix = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)) + "/";
-            if (File.ReadLines("/proc/self/mountinfo").FirstOrDefault(l => l.Split(' ', 6)[4].StartsWith(prefix, StringComparison.Ordinal)) is { } mount)
-                throw new IOException($"{mount.Split(' ', 6)[4]} is still mounted");
-            try
-            {
-                Directory.Delete(folder, recursive: true);
-            }
-            catch (IOException e) when (e.HResult == Busy)
-            {
-                // A mount point, as where a node's state has a disk of its own: it is emptied, and whoever mounted it unmounts it.
-                foreach (var entry in new DirectoryInfo(folder).EnumerateFileSystemInfos())
-                    if (entry is DirectoryInfo below) below.Delete(recursive: true);
-                    else entry.Delete();
-            }
+            var mount = line.Split(' ', 6)[4];
+            foreach (var folder in folders)
+                if (mount == folder || mount.StartsWith(folder + "/", StringComparison.Ordinal)) throw new IOException($"{mount} is still mounted: unmount it first");
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using System.Net;
 using Atoll.Agent.Host;
 using Atoll.Agent.Identity;
@@ -16,11 +17,17 @@ namespace Atoll.Agent.Commands;
 /// <summary>The agent's commands: join, run, reset. Exit codes as the operator's program: 0, 1 failed, 2 mistyped, 4 centre out of reach, 130 cancelled.</summary>
 internal static class AgentCli
 {
-    private static readonly Option<string> s_state = new("--state") { Description = "folder of everything durable", DefaultValueFactory = _ => Path.Combine(AgentOptions.StateRoot, "agent") };
+    private static readonly Option<string> s_state = new("--state") { Description = "folder of everything durable", DefaultValueFactory = _ => Path.Combine(AgentOptions.StateRoot, "agent"), Validators = { NotEmpty } };
 
     private static readonly Option<string> s_nodeName = new("--node-name") { Description = "name of this node (default: the host's name)", DefaultValueFactory = _ => Dns.GetHostName().Split('.')[0].ToLowerInvariant() };
 
     private static readonly Option<string[]> s_peer = new("--peer") { Description = "ADDRESS:PORT of another node of the same site; may be given again" };
+
+    private static void NotEmpty(OptionResult result)
+    {
+        if (result.GetValueOrDefault<string?>() is "")
+            result.AddError($"{result.Option.Name}: it is empty; name a folder.");
+    }
 
     public static async Task<int> RunAsync(string[] arguments)
     {
@@ -113,9 +120,7 @@ internal static class AgentCli
             """) { s_state, s_nodeName, subnet, share, devices, address, mirror, insecure, runtime, images, port, dates, lan, s_peer, dead, identities, witness, fence, fenceArgument, fenceSeconds };
         command.SetAction(async (parsed, cancellation) =>
         {
-            string name = parsed.GetRequiredValue(s_nodeName);
-            if (!LabelSyntax.IsSubdomain(name))
-                throw new ArgumentException($"--node-name: '{name}' is not a name of a Node: lower-case letters, digits, '-' and '.', such as edge-1.");
+            string name = NodeName(parsed);
             double part = parsed.GetValue(share);
             if (part is not (> 0 and <= 1))
                 throw new ArgumentException($"--capacity-share: {part} is not above 0 and up to 1.");
@@ -124,7 +129,7 @@ internal static class AgentCli
             if (parsed.GetValue(dead) is not (>= 2 and <= 60))
                 throw new ArgumentException($"--dead-after: {parsed.GetValue(dead)} is not 2 to 60 seconds.");
             double least = parsed.GetValue(dead) * 2, lease = parsed.GetValue(identities) ?? least;
-            if (lease != 0 && (lease < least || lease > 120))
+            if (lease is not 0 && !(lease >= least && lease <= 120))
                 throw new ArgumentException($"--identity-lease: {lease} is neither 0 nor twice --dead-after ({least}) to 120 seconds.");
             string? fencing = parsed.GetValue(fence);
             if (fencing is not null && (parsed.GetValue(witness) is not null || parsed.GetValue(lan) is null))
@@ -225,13 +230,18 @@ internal static class AgentCli
         return size.Value;
     }
 
+    private static string NodeName(ParseResult parsed) => parsed.GetRequiredValue(s_nodeName) is var name && LabelSyntax.IsSubdomain(name)
+        ? name
+        : throw new ArgumentException($"--node-name: '{name}' is not a name of a Node: lower-case letters, digits, '-' and '.', such as edge-1.");
+
     private static Command Reset()
     {
         var command = new Command("reset", "Stop and remove everything that runs on this node, and its state. The agent must not be running.\n\nExample:\n  atoll-agent reset --state /var/lib/atoll/agent") { s_state, s_nodeName };
         command.SetAction(async (parsed, cancellation) =>
         {
-            var options = new AgentOptions { State = Path.GetFullPath(parsed.GetRequiredValue(s_state)), NodeName = parsed.GetRequiredValue(s_nodeName) };
-            await ResetCommand.RunAsync(options, cancellation);
+            var options = new AgentOptions { State = Path.GetFullPath(parsed.GetRequiredValue(s_state)), NodeName = NodeName(parsed) };
+            foreach (string left in await ResetCommand.RunAsync(options, cancellation))
+                Console.Error.WriteLine($"{left} is left: it is not the node's");
             Console.WriteLine($"node {options.NodeName} is reset");
             return 0;
         });

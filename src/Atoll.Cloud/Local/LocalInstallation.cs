@@ -6,6 +6,7 @@ using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Cloud.Commands;
 using Atoll.Kube.Client;
+using Atoll.Store;
 
 namespace Atoll.Cloud.Local;
 
@@ -15,8 +16,6 @@ namespace Atoll.Cloud.Local;
 /// </summary>
 internal sealed class LocalInstallation(string home, string agentPath, int instance, string form)
 {
-    private const int Busy = 16; // EBUSY: what the kernel says of a mount point that is to be removed.
-
     private int Port => 6443 + instance;
 
     private readonly LocalNetwork _network = new(instance);
@@ -25,11 +24,15 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
 
     private string Run => Path.Combine(home, "run");
 
+    private string Centre => Path.Combine(home, "centre");
+
+    private OwnFolder Folder => new(home, ["sites", "centre"], ["image", "kubeconfig*", "registry", "run"]);
+
     private SampleImage Image => new(home, _network);
 
     private string Kubeconfig => Path.Combine(home, "kubeconfig");
 
-    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Path.Combine(home, "centre"), "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{_network.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig, "--relay", Image.RegistryAddress]);
+    private Daemon Server => new("centre", Run, Environment.ProcessPath!, ["server", "--state", Centre, "--listen", $"0.0.0.0:{Port}", "--advertise", $"https://{_network.CentreAddress}:{Port}", "--kubeconfig-out", Kubeconfig, "--relay", Image.RegistryAddress]);
 
     private static string PageOf(LocalSite site) => $"http://{site.UserAddress}:8080/cgi-bin/hello.cgi";
 
@@ -55,6 +58,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             throw new CommandException($"there is no agent at {agentPath}. Build it with: make build");
         if (!File.Exists(samplePath))
             throw new CommandException($"there is no sample at {samplePath}. Give one with --sample PATH.");
+        TakeFolder("name a folder that is new or empty");
         Directory.CreateDirectory(Run);
         // What is on this machine is not asked for through the proxy that leads out of it.
         foreach (string name in (string[])["NO_PROXY", "no_proxy"])
@@ -93,6 +97,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
     /// <summary>Stops and removes everything; tells what is left behind.</summary>
     public async Task<string> DownAsync(CancellationToken cancellation)
     {
+        TakeFolder("name the one that 'atoll up' was given");
         await Keeper.StopAsync(cancellation);
         foreach (LocalSite site in _network.Sites)
         {
@@ -113,21 +118,18 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
         await (await Image.RegistryAsync(cancellation)).StopAsync(cancellation);
         Say("network");
         await _network.RemoveAsync(cancellation);
-        try
-        {
-            if (Directory.Exists(home))
-                Directory.Delete(home, recursive: true);
-            return "nothing is left behind";
-        }
-        catch (IOException e) when (e.HResult == Busy)
-        {
-            foreach (FileSystemInfo entry in new DirectoryInfo(home).EnumerateFileSystemInfos())
-                if (entry is DirectoryInfo folder)
-                    folder.Delete(recursive: true);
-                else
-                    entry.Delete();
-            return $"nothing is left behind but {home}: it is empty, and a mount point, which only umount removes";
-        }
+        string[] left = Folder.Delete();
+        return left.Length > 0 ? $"nothing is left behind but {string.Join(", ", left)}, which this installation did not put there"
+            : Directory.Exists(home) ? $"nothing is left behind but {home}: it is empty, and a mount point, which only umount removes"
+            : "nothing is left behind";
+    }
+
+    // Before anything else is made in it: down does so too.
+    private void TakeFolder(string what)
+    {
+        if (Folder.IsForeign)
+            throw new CommandException($"--home: {home} is not the folder of a local installation, and not empty: {what}. Nothing was changed.", ExitCodes.Usage);
+        Directory.CreateDirectory(Centre);
     }
 
     /// <summary>Prints processes, lines, sites and pods; 3 when nothing is up.</summary>

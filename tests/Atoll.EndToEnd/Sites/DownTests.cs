@@ -27,7 +27,8 @@ public sealed class DownTests(LocalRig rig)
         string said, rest;
         try
         {
-            Directory.CreateDirectory($"{rig.Home}/sites/{rig.Alpha.Name}/logs");
+            foreach (string folder in (string[])["logs", "identity"])
+                Directory.CreateDirectory($"{rig.Home}/sites/{rig.Alpha.Name}/{folder}");
             said = await rig.DownAsync();
             rest = string.Join(' ', Directory.EnumerateFileSystemEntries(rig.Home));
         }
@@ -44,5 +45,29 @@ public sealed class DownTests(LocalRig rig)
         Assert.True(shared, "/run/atoll is empty and was left behind");
         foreach (RigSite site in rig.All)
             await rig.ConnectedAsync(site);
+    }
+
+    [Fact]
+    public async Task A_folder_named_by_mistake_keeps_what_is_in_it()
+    {
+        string folder = Directory.CreateTempSubdirectory("theirs-").FullName, file = Path.Combine(folder, "logs");
+        try
+        {
+            File.WriteAllText(file, "");
+            Outcome[] refused =
+            [
+                await Programs.RunAsync(Built.Agent, ["reset", "--state", folder, "--node-name", "nobodys"]),
+                await Programs.RunAsync(Built.Agent, ["reset", "--state", Path.Combine(folder, "none"), "--node-name", "../.."]),
+                await Programs.RunAsync(Built.Atoll, ["down", "--home", folder, "--agent", Built.Agent, "--instance", "20"]),
+                await Programs.RunAsync(Built.Atoll, ["up", "--home", folder, "--agent", Built.Agent, "--sample", Built.Sample, "--instance", "20"]),
+            ];
+            Assert.All(refused, r => Assert.Equal(2, r.Code));
+            Assert.All([refused[0], refused[2], refused[3]], r => Assert.Contains(folder, r.Error, StringComparison.Ordinal));
+            Assert.Equal([file], Directory.EnumerateFileSystemEntries(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }
