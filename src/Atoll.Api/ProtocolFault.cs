@@ -69,17 +69,8 @@ internal enum ProtocolFault
     /// <summary>A node forgets that a pod has ended when the pod leaves it: once a defect of the product, of pods without an identity.</summary>
     EndedForgotten,
 
-    /// <summary>A pod that has ended is given up for its node, which died later, by a leader that had not heard of its end: once a defect of the product.</summary>
-    EndOverwritten,
-
-    /// <summary>A parent does not tell a site of the end of a pod that it holds: once a defect of the product.</summary>
-    EndUntold,
-
     /// <summary>A node that leads next believes that the parent has nothing but what it heard of itself: once a defect of the product.</summary>
     TakenForTold,
-
-    /// <summary>A node stops what the next leader has not heard of: once a defect of the product.</summary>
-    UnheardStopped,
 }
 
 /// <summary>Which fault is planted in this thread.</summary>

@@ -46,7 +46,7 @@ internal static class UnheardItems
     /// Revisions of a later history are above all of an earlier one.
     /// </summary>
     public static bool IsAhead(LinkSequence theirs, LinkSequence ours, LinkSequence former) =>
-        !ProtocolFaults.Is(ProtocolFault.UnheardStopped) && (theirs.Revision > ours.Revision || (theirs.Incarnation != ours.Incarnation && theirs.Incarnation == former.Incarnation && theirs.Revision > former.Revision));
+        theirs.Revision > ours.Revision || (theirs.Incarnation != ours.Incarnation && theirs.Incarnation == former.Incarnation && theirs.Revision > former.Revision);
 
     private static string? UidOf(JsonObject? document) => document?["metadata"] is JsonObject meta && meta["uid"] is JsonValue uid && uid.TryGetValue(out string? text) ? text : null;
 

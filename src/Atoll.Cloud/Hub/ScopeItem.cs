@@ -54,7 +54,7 @@ public sealed class ScopeItem
             {
                 long end = 0;
                 ReadOnlySpan<byte> body = _body ?? Write(Key, _value, out end).WrittenSpan;
-                Volatile.Write(ref _version, version = Math.Max(1, (long)XxHash3.HashToUInt64(body, ProtocolFaults.Is(ProtocolFault.EndUntold) ? 0 : end) & VersionMask));
+                Volatile.Write(ref _version, version = Math.Max(1, (long)XxHash3.HashToUInt64(body, end) & VersionMask));
             }
             return version;
         }

@@ -50,7 +50,7 @@ internal static class PodAdmission
     public static void KeepEnd(JsonObject old, JsonObject next)
     {
         JsonObject? last = old.Map("status"), said = next.Map("status");
-        if (IsGivenUp(last) || (HasEnded(last) && !ProtocolFaults.Is(ProtocolFault.EndOverwritten) && (said.Text("phase") != last.Text("phase") || IsGivenUp(said))))
+        if (IsGivenUp(last) || (HasEnded(last) && (said.Text("phase") != last.Text("phase") || IsGivenUp(said))))
             next["status"] = last!.DeepClone();
     }
 
