@@ -41,7 +41,7 @@ internal static class CentreServer
     private const int MaxAtDoor = 4096;
 
     /// <summary>While more pieces of work than these wait for a thread, no site is called in.</summary>
-    private const int MaxWaiting = 32;
+    private const int MaxWaiting = 4;
 
     public static async Task RunAsync(CentreOptions options, CancellationToken cancellation)
     {
