@@ -12,7 +12,7 @@ namespace Atoll.Cloud.Commands;
 /// <summary><c>atoll ca …</c>: the centre's certificate authority, on the centre's machine. See docs/how-to/rotate-the-ca.md.</summary>
 internal static class AuthorityCommands
 {
-    private static readonly Option<string> s_state = new("--state") { Description = "the centre's folder, as given to 'atoll server'", DefaultValueFactory = _ => "/var/lib/atoll/centre" };
+    private static readonly Option<string> s_state = new("--state") { Description = "the centre's folder, as given to 'atoll server'", DefaultValueFactory = _ => "/var/lib/atoll/centre", Validators = { Cli.NotEmpty } };
 
     public static Command Create() => new("ca", "Show and rotate the centre's certificate authority. Run it on the centre's machine.\n\nExamples:\n  atoll ca show\n  atoll ca rotate") { Show(), Rotate(), Retire() };
 

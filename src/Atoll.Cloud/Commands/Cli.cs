@@ -1,5 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Atoll.Api.Selectors;
 using Atoll.Kube.Client;
 
 namespace Atoll.Cloud.Commands;
@@ -85,6 +88,10 @@ internal static class Cli
         {
             return Fail(e.Message, ExitCodes.Failure);
         }
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError)
+        {
+            return Fail($"no connection that can be trusted: {e.InnerException?.Message ?? e.Message} Is --kubeconfig, and certificate-authority-data in it, of this centre?", ExitCodes.Unreachable);
+        }
         catch (HttpRequestException e)
         {
             return Fail($"the centre cannot be reached: {e.Message}. Is 'atoll server' running, and is --kubeconfig right?", ExitCodes.Unreachable);
@@ -120,6 +127,36 @@ internal static class Cli
         {
             if (result.GetValueOrDefault<string>() is { } value && Array.IndexOf(values, value) < 0)
                 result.AddError($"{option.Name}: '{value}' is not one of {string.Join(", ", values)}.");
+        });
+        return option;
+    }
+
+    /// <summary>Refuses an empty path.</summary>
+    public static void NotEmpty(OptionResult result)
+    {
+        if (result.GetValueOrDefault<string?>() is "")
+            result.AddError($"{result.Option.Name}: it is empty; name a folder.");
+    }
+
+    /// <summary>The name of an object. Any other text is refused here: an empty one, or "..", would be another address of the API.</summary>
+    public static Argument<string> Name(string what)
+    {
+        var name = new Argument<string>("name") { Description = $"{what}: lower-case letters, digits, '-' and '.'" };
+        name.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string>() is { } text && (text.Length > 253 || !LabelSyntax.IsSubdomain(text)))
+                result.AddError($"name: '{text}' is not a name: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit, such as lyon-1.");
+        });
+        return name;
+    }
+
+    /// <summary>An option for a number from <paramref name="least"/> to <paramref name="most"/>.</summary>
+    public static Option<double?> Within(Option<double?> option, double least, double most)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double?>() is { } value && !(value >= least && value <= most))
+                result.AddError(string.Create(CultureInfo.InvariantCulture, $"{option.Name}: {value} is not a number from {least} to {most}."));
         });
         return option;
     }

@@ -146,5 +146,5 @@ internal static class DefragmentLive
             spec[field] = value;
     }
 
-    private static Argument<string> Name() => new("name") { Description = "the plan's name" };
+    private static Argument<string> Name() => Cli.Name("the plan's name");
 }

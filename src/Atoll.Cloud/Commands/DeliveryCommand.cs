@@ -22,7 +22,7 @@ internal static class DeliveryCommand
         CreateCommand(), ListCommand(), ShowCommand(), DeleteCommand(),
     };
 
-    private static Argument<string> NameArgument() => new("name") { Description = "the Delivery's name: lower-case letters, digits and '-'" };
+    private static Argument<string> NameArgument() => Cli.Name("the Delivery's name");
 
     private static Command CreateCommand()
     {

@@ -11,7 +11,7 @@ internal static class LocalCommands
     /// <summary>Where <c>atoll up</c> keeps everything.</summary>
     public const string DefaultHome = "/var/lib/atoll-local";
 
-    private static readonly Option<string?> s_home = new("--home") { Description = $"folder of the local installation (default: {DefaultHome}, with -N for instance N)" };
+    private static readonly Option<string?> s_home = new("--home") { Description = $"folder of the local installation (default: {DefaultHome}, with -N for instance N)", Validators = { Cli.NotEmpty } };
 
     private static readonly Option<int> s_instance = Numbered(new("--instance") { Description = $"number of the installation, 0 to {LocalNetwork.LastInstance}: several can live on one machine", DefaultValueFactory = _ => 0 });
 

@@ -15,7 +15,7 @@ internal static class OrphanCommand
 
     public static Command Create()
     {
-        var name = new Argument<string>("name") { Description = "the site's name" };
+        Argument<string> name = Cli.Name("the site's name");
         var adopt = new Option<string[]>("--adopt") { Description = "take this object (as listed, or its UID, or 'all') into the centre as it runs; may be given again" };
         var stop = new Option<string[]>("--stop") { Description = "remove this object (as listed, or its UID, or 'all') at the site; may be given again" };
         var command = new Command("orphans", """

@@ -13,7 +13,7 @@ internal static class ServerCommand
 
     public static Command Create()
     {
-        var state = new Option<string>("--state") { Description = "folder of the store, keys and certificates", DefaultValueFactory = _ => "/var/lib/atoll/centre" };
+        var state = new Option<string>("--state") { Description = "folder of the store, keys and certificates", DefaultValueFactory = _ => "/var/lib/atoll/centre", Validators = { Cli.NotEmpty } };
         var listen = new Option<string>("--listen") { Description = "address and port to listen on", DefaultValueFactory = _ => "0.0.0.0:6443" };
         var advertise = new Option<string[]>("--advertise") { Description = "address at which sites and people reach this centre; may be given again, the preferred one first (default: https://HOSTNAME:PORT)" };
         var relay = new Option<string[]>("--relay") { Description = "registry (HOST:PORT) that sites reach through their links, so that downloads yield to everything else on a thin line; may be given again. Sites reach others directly" };

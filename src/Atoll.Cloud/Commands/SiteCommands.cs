@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -23,7 +24,9 @@ internal static class SiteCommands
         CreateCommand(), TokenCommand(), ListCommand(), ShowCommand(), OrphanCommand.Create(), RevokeCommand(), DeleteCommand(),
     };
 
-    private static Argument<string> NameArgument() => new("name") { Description = "the site's name: lower-case letters, digits, '-' and '.'" };
+    private static Argument<string> NameArgument() => Cli.Name("the site's name");
+
+    private static Option<double?> Life() => Cli.Within(new("--valid-hours") { Description = "how long the token may be used, up to 720", DefaultValueFactory = _ => 24 }, 0.0001, 720);
 
     private static Command CreateCommand()
     {
@@ -31,11 +34,11 @@ internal static class SiteCommands
         var region = new Option<string?>("--region") { Description = "region; becomes the label topology.kubernetes.io/region of its nodes" };
         Option<string> kind = Cli.Among(new Option<string>("--kind", "--tier") { Description = "distance to the user: field (1-5 ms), near (5-20 ms) or cloud (20-40 ms)", DefaultValueFactory = _ => "near" }, "field", "near", "cloud");
         var carrier = new Option<string?>("--carrier") { Description = "operator of the site's uplink" };
-        var latitude = new Option<double?>("--latitude") { Description = "degrees north, -90..90" };
-        var longitude = new Option<double?>("--longitude") { Description = "degrees east, -180..180" };
+        Option<double?> latitude = Cli.Within(new("--latitude") { Description = "degrees north, -90..90" }, -90, 90);
+        Option<double?> longitude = Cli.Within(new("--longitude") { Description = "degrees east, -180..180" }, -180, 180);
         SiteOptions more = new();
         var server = new Option<string[]>("--server") { Description = "address at which the site reaches the centre; may be given again, the preferred one first (default: those that the centre advertises)" };
-        var life = new Option<double>("--valid-hours") { Description = "how long the token may be used", DefaultValueFactory = _ => 24 };
+        Option<double?> life = Life();
         var command = new Command("create", """
             Create a site and print the one command that joins a machine to it. Run again for a new token: the old one then
             no longer works.
@@ -53,7 +56,7 @@ internal static class SiteCommands
             using HttpResources client = resources;
             var spec = new SiteSpec { Region = parsed.GetValue(region), Kind = parsed.GetValue(kind), Carrier = parsed.GetValue(carrier), Latitude = parsed.GetValue(latitude), Longitude = parsed.GetValue(longitude) };
             more.Read(parsed, spec);
-            JsonObject result = await InviteAsync(client, config, parsed.GetRequiredValue(name), spec, parsed.GetValue(server) ?? [], TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
+            JsonObject result = await InviteAsync(client, config, parsed.GetRequiredValue(name), spec, Servers(parsed.GetValue(server)), TimeSpan.FromHours(parsed.GetValue(life)!.Value), cancellation);
             string form = parsed.GetRequiredValue(Cli.Output);
             if (form != "table")
             {
@@ -72,15 +75,15 @@ internal static class SiteCommands
         Argument<string> name = NameArgument();
         var peer = new Option<string[]>("--peer") { Description = "ADDRESS:PORT of a node that the site has, as its --lan says; may be given again" };
         var server = new Option<string[]>("--server") { Description = "address at which the site reaches the centre; may be given again, the preferred one first (default: those that the centre advertises)" };
-        var life = new Option<double>("--valid-hours") { Description = "how long the token may be used", DefaultValueFactory = _ => 24 };
+        Option<double?> life = Life();
         var command = new Command("token", "Print the command that joins one more machine to a site. It replaces a token that was not used.\n\nExample:\n  atoll site token lyon-1 --peer 192.168.7.11:6445") { name, peer, server, life };
         command.SetAction(async (parsed, cancellation) =>
         {
             (HttpResources resources, KubeConfig config) = Cli.Connect(parsed);
             using HttpResources client = resources;
             KubeObject site = Check(await client.GetAsync(Kinds.Site, null, parsed.GetRequiredValue(name), cancellation));
-            JsonObject result = await InviteAsync(client, config, site.Name, new SiteSpec(), parsed.GetValue(server) ?? [], TimeSpan.FromHours(parsed.GetValue(life)), cancellation);
-            result["command"] = $"{result["command"]} --site {site.Name}{string.Concat((parsed.GetValue(peer) ?? []).Select(p => $" --peer {p}"))}";
+            JsonObject result = await InviteAsync(client, config, site.Name, new SiteSpec(), Servers(parsed.GetValue(server)), TimeSpan.FromHours(parsed.GetValue(life)!.Value), cancellation);
+            result["command"] = $"{result["command"]} --site {site.Name}{string.Concat(Peers(parsed.GetValue(peer)).Select(p => $" --peer {p}"))}";
             if (parsed.GetRequiredValue(Cli.Output) is var form and not "table")
                 Printer.Print(form, result, [], []);
             else
@@ -98,18 +101,15 @@ internal static class SiteCommands
     /// <summary>Creates the site if it does not exist and gives it a new one-time token.</summary>
     internal static async Task<JsonObject> InviteAsync(IResources client, KubeConfig config, string name, SiteSpec spec, IReadOnlyList<string> servers, TimeSpan life, CancellationToken cancellation)
     {
-        if (life <= TimeSpan.Zero || life > TimeSpan.FromDays(30))
-            throw new CommandException("--valid-hours must be more than 0 and at most 720.", ExitCodes.Usage);
         ApiResult existing = await client.GetAsync(Kinds.Site, null, name, cancellation);
         bool created = existing.IsNotFound;
         if (created)
             existing = await client.CreateAsync(Kinds.Site, null, KubeObject.FromView(new Site { Metadata = new ObjectMeta { Name = name }, Spec = spec }, ApiJson.Default.Site).ToNode(), cancellation);
         KubeObject site = Check(existing);
-        SiteSpec now = site.View(ApiJson.Default.Site).Spec;
-        if (now.Revoked == true)
+        if (site.View(ApiJson.Default.Site).Spec.Revoked == true)
             throw new CommandException($"site {name} was revoked. Delete it and create it anew: atoll site delete {name}");
-        if (!created && (Differs(spec.Region, now.Region) || Differs(spec.Carrier, now.Carrier)))
-            throw new CommandException($"site {name} exists with region '{now.Region}', kind '{now.Kind}', carrier '{now.Carrier}'. Change it with: kubectl edit site {name}");
+        if (!created && Differing(spec, site) is { } field)
+            throw new CommandException($"site {name} exists, and its spec.{field} is {site.ToNode()["spec"]?[field]?.ToJsonString() ?? "not set"}. Change it with: kubectl edit site {name}");
         if (servers.Count == 0)
             servers = await JoinTokens.AdvertisedAsync(client, cancellation);
         if (servers.Count == 0)
@@ -129,9 +129,26 @@ internal static class SiteCommands
             ["expires"] = KubeTime.Format(expires),
             ["command"] = $"atoll-agent join {string.Join(' ', servers.Select(s => $"--server {s}"))} --token {token}",
         };
-
-        static bool Differs(string? asked, string? has) => asked is not null && asked != has;
     }
+
+    // The first field that was asked for otherwise than the site has it. A kind is always there: who repeats the command need not repeat it.
+    private static string? Differing(SiteSpec asked, KubeObject site)
+    {
+        JsonNode? has = site.ToNode()["spec"];
+        foreach ((string field, JsonNode? value) in JsonSerializer.SerializeToNode(new Site { Spec = asked }, ApiJson.Default.Site)!["spec"]!.AsObject())
+            if (field != "kind" && !JsonNode.DeepEquals(value, has?[field]))
+                return field;
+        return null;
+    }
+
+    // They go into a command that somebody pastes into a shell.
+    private static string[] Servers(string[]? values) => Array.ConvertAll(values ?? [], text => Uri.TryCreate(text, UriKind.Absolute, out Uri? at) && at.Scheme == Uri.UriSchemeHttps && at.PathAndQuery == "/" && at.UserInfo.Length == 0 && at.Fragment.Length == 0
+        ? at.GetLeftPart(UriPartial.Authority)
+        : throw new CommandException($"--server: '{text}' is not an https address, such as https://centre.example.org:6443.", ExitCodes.Usage));
+
+    private static string[] Peers(string[]? values) => Array.ConvertAll(values ?? [], text => IPEndPoint.TryParse(text, out IPEndPoint? at) && at.Port > 0
+        ? at.ToString()
+        : throw new CommandException($"--peer: '{text}' is not an address and port, such as 192.168.7.11:6445.", ExitCodes.Usage));
 
     private static Command ListCommand()
     {

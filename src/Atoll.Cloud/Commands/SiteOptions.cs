@@ -11,7 +11,7 @@ namespace Atoll.Cloud.Commands;
 internal sealed class SiteOptions
 {
     private readonly Option<string[]> _roundTrips = new("--round-trip") { Description = "round-trip estimate to a city or region of clients, PLACE=MILLISECONDS; may be given several times" };
-    private readonly Option<double?> _cost = new("--cost") { Description = "cost of one core for one hour; a Delivery takes the cheapest sites first" };
+    private readonly Option<double?> _cost = Cli.Within(new("--cost") { Description = "cost of one core for one hour; a Delivery takes the cheapest sites first" }, 0, 1e12);
     private readonly Option<string?> _headroom = new("--headroom") { Description = "kept free for replacements of pods whose node died, such as cpu=4,memory=8Gi" };
     private readonly Option<string?> _uplink = new("--uplink") { Description = "uplink bandwidth in bit/s that pods of the site share (site.edge.atoll.dev/uplink), such as 10G" };
     private readonly Option<int?> _addresses = new("--public-addresses") { Description = "public addresses that pods of the site share (site.edge.atoll.dev/public-addresses)" };
@@ -37,7 +37,11 @@ internal sealed class SiteOptions
         if (parsed.GetValue(_uplink) is { } uplink)
             (spec.Resources ??= [])[WellKnown.Uplink] = Value("--uplink", "=" + uplink);
         if (parsed.GetValue(_addresses) is { } addresses)
+        {
+            if (addresses < 0)
+                throw new CommandException($"--public-addresses: {addresses} is less than none.", ExitCodes.Usage);
             (spec.Resources ??= [])[WellKnown.PublicAddresses] = addresses.ToString(CultureInfo.InvariantCulture);
+        }
     }
 
     /// <summary>Distances, cost, history of the line and what of the site is saleable.</summary>

@@ -37,6 +37,8 @@ public static class DeclaredDevices
     /// <summary>Reads a file. Throws <see cref="InvalidDataException"/> with the place and what is wrong.</summary>
     public static IReadOnlyList<DeclaredDevice> Load(string path)
     {
+        if (!File.Exists(path))
+            throw new InvalidDataException($"--devices: there is no file at {path}.");
         if (new FileInfo(path).Length > MaxBytes)
             throw new InvalidDataException($"{path} is larger than 1 MiB.");
         try

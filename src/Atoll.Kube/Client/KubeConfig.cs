@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using YamlDotNet.RepresentationModel;
@@ -106,20 +107,46 @@ public sealed class KubeConfig
     private static X509Certificate2Collection Import(string pem)
     {
         var collection = new X509Certificate2Collection();
-        collection.ImportFromPem(pem);
-        return collection;
+        try
+        {
+            collection.ImportFromPem(pem);
+        }
+        catch (CryptographicException e)
+        {
+            throw new InvalidDataException($"kubeconfig: certificate-authority-data is damaged: {e.Message}", e);
+        }
+        return collection.Count > 0 ? collection : throw new InvalidDataException("kubeconfig: certificate-authority-data holds no certificate in PEM.");
     }
 
     private static X509Certificate2 Client(string certificate, string key)
     {
-        using X509Certificate2 pem = X509Certificate2.CreateFromPem(certificate, key);
-        return X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+        try
+        {
+            using X509Certificate2 pem = X509Certificate2.CreateFromPem(certificate, key);
+            return X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException)
+        {
+            throw new InvalidDataException($"kubeconfig: client-certificate-data or client-key-data is damaged: {e.Message}", e);
+        }
     }
 
     private static string? Pem(YamlMappingNode? node, string field, string folder) =>
-        Text(node, field + "-data") is { } data ? Encoding.UTF8.GetString(Convert.FromBase64String(data))
+        Text(node, field + "-data") is { } data ? Decode(data, field)
         : Text(node, field) is { } path ? File.ReadAllText(Path.Combine(folder, path))
         : null;
+
+    private static string Decode(string data, string field)
+    {
+        try
+        {
+            return Encoding.UTF8.GetString(Convert.FromBase64String(data));
+        }
+        catch (FormatException e)
+        {
+            throw new InvalidDataException($"kubeconfig: {field}-data is not base64.", e);
+        }
+    }
 
     private static YamlMappingNode? Named(YamlMappingNode? root, string list, string name, string field)
     {
