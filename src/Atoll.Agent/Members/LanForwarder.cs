@@ -25,7 +25,8 @@ internal sealed class LanForwarder(SocketsHttpHandler handler)
         {
             response = await _client.SendAsync(request, context.RequestAborted);
         }
-        catch (HttpRequestException e)
+        // A connection that is not made in time is a cancelled one, too.
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !context.RequestAborted.IsCancellationRequested))
         {
             return ApiStatus.ServiceUnavailable($"the node at {address} cannot be reached: {e.Message}");
         }

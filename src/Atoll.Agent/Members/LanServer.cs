@@ -163,6 +163,8 @@ internal sealed class LanServer(SiteLead lead, SiteCopy copy, IStore store, ApiS
             return;
         }
         _machines[node] = (key, address);
+        // The next beat of its supervisor may be seconds away: what it runs is not replaced meanwhile.
+        lead.Heard(node);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, leading);
         // Of this connection alone: an older one that ends late does not take it away.
         var member = new StrongBox<(Member, string?)>((new Member(node, address), query["witness"] is [{ Length: < 300 } witness] ? witness : null));
