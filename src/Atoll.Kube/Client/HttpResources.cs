@@ -38,7 +38,7 @@ public sealed class HttpResources : IResources, IDisposable
 
     /// <inheritdoc/>
     public ValueTask<ApiResult> GetAsync(ResourceType type, string? ns, string name, CancellationToken cancellation) =>
-        SendAsync(HttpMethod.Get, PathOf(type, ns, name, null), null, null, cancellation);
+        SendAsync(HttpMethod.Get, type, ns, name, null, null, null, cancellation);
 
     /// <inheritdoc/>
     public async ValueTask<ApiList> ListAsync(ResourceType type, string? ns, ListOptions options, CancellationToken cancellation)
@@ -85,15 +85,15 @@ public sealed class HttpResources : IResources, IDisposable
 
     /// <inheritdoc/>
     public ValueTask<ApiResult> CreateAsync(ResourceType type, string? ns, JsonObject document, CancellationToken cancellation, string? name = null, string? subresource = null) =>
-        SendAsync(HttpMethod.Post, PathOf(type, ns, name, subresource), document, "application/json", cancellation);
+        SendAsync(HttpMethod.Post, type, ns, name, subresource, document, "application/json", cancellation);
 
     /// <inheritdoc/>
     public ValueTask<ApiResult> UpdateAsync(ResourceType type, string? ns, string name, JsonObject document, CancellationToken cancellation, string? subresource = null) =>
-        SendAsync(HttpMethod.Put, PathOf(type, ns, name, subresource), document, "application/json", cancellation);
+        SendAsync(HttpMethod.Put, type, ns, name, subresource, document, "application/json", cancellation);
 
     /// <inheritdoc/>
     public ValueTask<ApiResult> PatchAsync(ResourceType type, string? ns, string name, PatchType patchType, JsonNode patch, CancellationToken cancellation, string? subresource = null) =>
-        SendAsync(HttpMethod.Patch, PathOf(type, ns, name, subresource), patch, patchType switch
+        SendAsync(HttpMethod.Patch, type, ns, name, subresource, patch, patchType switch
         {
             PatchType.Json => "application/json-patch+json",
             PatchType.Merge => "application/merge-patch+json",
@@ -112,7 +112,7 @@ public sealed class HttpResources : IResources, IDisposable
             body["dryRun"] = new JsonArray("All");
         if (options.Uid is not null || options.ResourceVersion is not null)
             body["preconditions"] = Preconditions(options);
-        return SendAsync(HttpMethod.Delete, PathOf(type, ns, name, null), body, "application/json", cancellation);
+        return SendAsync(HttpMethod.Delete, type, ns, name, null, body, "application/json", cancellation);
     }
 
     /// <inheritdoc/>
@@ -127,6 +127,10 @@ public sealed class HttpResources : IResources, IDisposable
             preconditions["resourceVersion"] = options.ResourceVersion;
         return preconditions;
     }
+
+    // In a path these are no names: they would ask for, or delete, all objects, or something else.
+    private ValueTask<ApiResult> SendAsync(HttpMethod method, ResourceType type, string? ns, string? name, string? subresource, JsonNode? document, string? contentType, CancellationToken cancellation) =>
+        name is "" or "." or ".." || ns is "." or ".." ? new(ApiStatus.NotFound(type, name ?? "")) : SendAsync(method, PathOf(type, ns, name, subresource), document, contentType, cancellation);
 
     private async ValueTask<ApiResult> SendAsync(HttpMethod method, string path, JsonNode? document, string? contentType, CancellationToken cancellation)
     {

@@ -20,6 +20,19 @@ public sealed class CommandsOverHttpTests : HttpTestBase
         GC.SuppressFinalize(this);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData(".")]
+    [InlineData("..")]
+    public async Task What_is_no_name_is_not_found_and_never_means_all(string name)
+    {
+        await Make(Kinds.Site, Json("""{"metadata":{"name":"lyon"}}"""));
+        foreach (string word in (string[])["show", "orphans", "revoke", "delete"])
+            Assert.Equal((word, ExitCodes.NotFound), (word, await Run("site", word, name)));
+        Assert.Equal(ExitCodes.NotFound, await Run("delivery", "delete", name));
+        Assert.Null((await Read(Kinds.Site, "lyon"))!.View(ApiJson.Default.Site).Spec.Revoked);
+    }
+
     [Fact]
     public async Task A_delivery_is_created_answered_listed_shown_and_deleted()
     {
