@@ -53,10 +53,11 @@ internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider 
         await using WebApplication app = builder.Build();
         app.Run(witness.ServeAsync);
         await app.StartAsync(cancellation);
-        loggers.CreateLogger("Atoll.Witness").LogInformation("Witness of site {Site}: listening at {Address}", identity.Enrolment.Site, listen);
+        ILogger log = loggers.CreateLogger("Atoll.Witness");
+        log.LogInformation("Witness of site {Site}: listening at {Address}", identity.Enrolment.Site, listen);
         try
         {
-            await Parts.RunAsync([certificate.RunAsync(cancellation), FollowTrustAsync(certificate, time, cancellation)]);
+            await Parts.RunAsync([certificate.RunAsync(cancellation), FollowTrustAsync(certificate, time, log, cancellation)]);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -69,12 +70,12 @@ internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider 
     }
 
     // It sees none of the site's objects, and no node while all is well: a rotated CA is asked for.
-    private static async Task FollowTrustAsync(SiteCertificate certificate, TimeProvider time, CancellationToken cancellation)
+    private static async Task FollowTrustAsync(SiteCertificate certificate, TimeProvider time, ILogger log, CancellationToken cancellation)
     {
         while (true)
         {
             foreach (string server in certificate.Identity.Enrolment.Parents())
-                if (await EnrolmentClient.TrustAsync(certificate.Identity, server, cancellation) is { } trust)
+                if (await EnrolmentClient.TrustAsync(certificate.Identity, server, why => log.LogError("{Server} is refused: {Reason}. If the centre's CA was rotated and the one before retired meanwhile, the site's nodes refuse this witness: join it anew, with 'atoll site token' and the same --state", server, why), cancellation) is { } trust)
                 {
                     certificate.Announce(trust);
                     break;

@@ -37,10 +37,10 @@ internal static class EnrolmentClient
         identity.Renew(answer.Certificate, answer.CertificateAuthority, answer.Servers);
     }
 
-    /// <summary>Digest of the CA certificates that the centre's sites are to trust now; null when it does not answer.</summary>
-    public static async Task<string?> TrustAsync(SiteIdentity identity, string server, CancellationToken cancellation)
+    /// <summary>Digest of the CA certificates that the centre's sites are to trust now; null when it does not answer, or is refused.</summary>
+    public static async Task<string?> TrustAsync(SiteIdentity identity, string server, Action<string> refused, CancellationToken cancellation)
     {
-        using var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, SslOptions = ParentTrust.Known(() => identity, static _ => { }), ConnectTimeout = TimeSpan.FromSeconds(15) };
+        using var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, SslOptions = ParentTrust.Known(() => identity, refused), ConnectTimeout = TimeSpan.FromSeconds(15) };
         using var client = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(60), MaxResponseContentBufferSize = MaxAnswerBytes };
         try
         {

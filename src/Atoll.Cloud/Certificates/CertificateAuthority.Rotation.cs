@@ -17,6 +17,9 @@ public sealed partial class CertificateAuthority
     /// <summary>True between <see cref="Rotate"/> and <see cref="Retire"/>.</summary>
     public bool IsRotating => _now.Cross is not null;
 
+    /// <summary>Since when the key of now signs.</summary>
+    public DateTime Began => Certificate.NotAfter.ToUniversalTime() - AuthorityLife;
+
     /// <summary>Name of the certificate that is about to be retired, or null.</summary>
     public string? RetiringName => IsRotating ? NameOf(_now.Trusted[1]) : null;
 

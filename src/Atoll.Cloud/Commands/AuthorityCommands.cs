@@ -12,6 +12,9 @@ namespace Atoll.Cloud.Commands;
 /// <summary><c>atoll ca …</c>: the centre's certificate authority, on the centre's machine. See docs/how-to/rotate-the-ca.md.</summary>
 internal static class AuthorityCommands
 {
+    // One asks every five minutes, and a little more for the answer and the new certificate.
+    private static readonly TimeSpan s_witnesses = TimeSpan.FromMinutes(6);
+
     private static readonly Option<string> s_state = new("--state") { Description = "the centre's folder, as given to 'atoll server'", DefaultValueFactory = _ => "/var/lib/atoll/centre", Validators = { Cli.NotEmpty } };
 
     public static Command Create() => new("ca", "Show and rotate the centre's certificate authority. Run it on the centre's machine.\n\nExamples:\n  atoll ca show\n  atoll ca rotate") { Show(), Rotate(), Retire() };
@@ -61,12 +64,12 @@ internal static class AuthorityCommands
     private static Command Retire()
     {
         var force = new Option<bool>("--force") { Description = "also when some have not moved yet: they must join again" };
-        var command = new Command("retire", "Finish a rotation: the CA before is trusted no more. Refused while a site, or a node of one of several, has not moved.\n\nExample:\n  atoll ca retire --state /var/lib/atoll/centre") { s_state, force };
+        var command = new Command("retire", "Finish a rotation: the CA before is trusted no more. Refused while a site, or a node of one of several, has not moved, and for 6 minutes where a site has a witness.\n\nExample:\n  atoll ca retire --state /var/lib/atoll/centre") { s_state, force };
         command.SetAction(async (parsed, cancellation) =>
         {
             CertificateAuthority authority = CertificateAuthority.OpenExisting(Folder(parsed), TimeProvider.System);
             if (authority.IsRotating && !parsed.GetValue(force) && await BehindAsync(parsed, authority, cancellation) is { Count: > 0 } behind)
-                throw new CommandException($"{behind.Count} sites or nodes (SITE/NODE) still hold a certificate of {authority.RetiringName} and would have to join again: {string.Join(' ', behind.Take(20))}{(behind.Count > 20 ? " …" : "")}. Wait for them, delete nodes that are gone for good (kubectl delete node NODE), or use --force.");
+                throw new CommandException($"{behind.Count} sites, nodes (SITE/NODE) or witnesses (SITE/witness, for 6 minutes) may still hold a certificate of {authority.RetiringName} and would have to join again: {string.Join(' ', behind.Take(20))}{(behind.Count > 20 ? " …" : "")}. Wait for them, delete nodes that are gone for good (kubectl delete node NODE), or use --force.");
             CertificateAuthority.Retire(Folder(parsed), TimeProvider.System);
             Printer.Done(parsed.GetRequiredValue(Cli.Output), $"{authority.RetiringName} is trusted no more. Kubeconfigs and join tokens made before the rotation no longer work.",
                 new JsonObject { ["signs"] = authority.Name, ["retired"] = authority.RetiringName });
@@ -88,11 +91,14 @@ internal static class AuthorityCommands
         ApiList nodes = await client.ListAsync(Kinds.Node, null, ListOptions.Default, cancellation);
         if (nodes.Error is { } failure)
             throw new CommandException(failure.Message ?? "the nodes could not be listed");
-        return Behind(sites.Items, nodes.Items, authority.Name, authority.TrustDigest);
+        return Behind(sites.Items, nodes.Items, authority.Name, authority.TrustDigest, DateTime.UtcNow < authority.Began + s_witnesses);
     }
 
-    /// <summary>Names of the sites, and as SITE/NODE of the nodes of sites of several, which each have a certificate of their own.</summary>
-    internal static List<string> Behind(IEnumerable<KubeObject> sites, IEnumerable<KubeObject> nodes, string signs, string trust)
+    /// <summary>
+    /// Names of the sites, and as SITE/NODE of the nodes of sites of several, which each have a certificate of their own. A witness tells nobody: it is
+    /// waited for while it may not have asked yet.
+    /// </summary>
+    internal static List<string> Behind(IEnumerable<KubeObject> sites, IEnumerable<KubeObject> nodes, string signs, string trust, bool witnesses)
     {
         ILookup<string?, KubeObject> of = nodes.ToLookup(n => n.Metadata.Label(WellKnown.SiteLabel));
         var behind = new List<string>();
@@ -101,6 +107,8 @@ internal static class AuthorityCommands
             Site site = value.View(ApiJson.Default.Site);
             if (site.Spec.Revoked == true || site.Status?.Phase is null or "Pending")
                 continue;
+            if (witnesses && site.Status.Conditions?.Find(c => c.Type == WellKnown.LedCondition)?.Message?.Contains(" the witness at ", StringComparison.Ordinal) == true)
+                behind.Add($"{value.Name}/witness");
             if (site.Status.Certificate?.Issuer != signs)
                 behind.Add(value.Name);
             else if (of[value.Name].Count() > 1)

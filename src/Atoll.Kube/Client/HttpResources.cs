@@ -208,9 +208,6 @@ public sealed class HttpResources : IResources, IDisposable
         if (type.Namespaced && !string.IsNullOrEmpty(ns))
             path.Append("/namespaces/").Append(Uri.EscapeDataString(ns));
         path.Append('/').Append(type.Plural);
-        // It would be the address of something else: of all of its kind, for one.
-        if (name is "" or "." or "..")
-            throw new ArgumentException($"'{name}' is not the name of a {type.Kind}.");
         if (name is not null)
             path.Append('/').Append(Uri.EscapeDataString(name));
         if (subresource is not null)

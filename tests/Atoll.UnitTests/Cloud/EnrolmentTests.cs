@@ -114,7 +114,7 @@ public sealed class EnrolmentTests : IDisposable
         KubeObject[] sites = [SiteOf("one", "new"), SiteOf("old", "old"), SiteOf("lan", "new"), SiteOf("never", null)];
         KubeObject[] nodes = [NodeOf("n1", "one", "before"), NodeOf("l1", "lan", "now"), NodeOf("l2", "lan", "before"), NodeOf("l3", "lan", null)];
         // The one node of a site is known by its Site, at once; what an older agent does not tell is not waited for.
-        Assert.Equal(["old", "lan/l2"], AuthorityCommands.Behind(sites, nodes, "new", "now"));
+        Assert.Equal(["old", "lan/l2"], AuthorityCommands.Behind(sites, nodes, "new", "now", witnesses: false));
 
         static KubeObject SiteOf(string name, string? issuer) => KubeObject.FromNode(new JsonObject
         {
@@ -126,6 +126,29 @@ public sealed class EnrolmentTests : IDisposable
         {
             ["metadata"] = new JsonObject { ["name"] = name, ["labels"] = new JsonObject { ["edge.atoll.dev/site"] = site } },
             ["status"] = new JsonObject { ["edge"] = trust is null ? null : new JsonObject { ["trust"] = trust } },
+        });
+    }
+
+    [Fact]
+    public void A_rotation_waits_until_each_witness_has_asked()
+    {
+        KubeObject[] sites = [Led("two", "its voters are a, b and the witness at 192.168.7.10:6446."), Led("three", "its voters are a, b, c.")];
+        Assert.Equal(["two/witness"], AuthorityCommands.Behind(sites, [], "new", "now", witnesses: true));
+        Assert.Empty(AuthorityCommands.Behind(sites, [], "new", "now", witnesses: false));
+        CertificateAuthority.Open(_folder, _time);
+        _time.Advance(TimeSpan.FromDays(30));
+        CertificateAuthority.Rotate(_folder, _time);
+        Assert.Equal(_time.GetUtcNow().UtcDateTime, CertificateAuthority.OpenExisting(_folder, _time).Began, TimeSpan.FromSeconds(1));
+
+        static KubeObject Led(string name, string message) => KubeObject.FromNode(new JsonObject
+        {
+            ["metadata"] = new JsonObject { ["name"] = name },
+            ["status"] = new JsonObject
+            {
+                ["phase"] = "Connected",
+                ["certificate"] = new JsonObject { ["issuer"] = "new" },
+                ["conditions"] = new JsonArray(new JsonObject { ["type"] = "Led", ["status"] = "True", ["message"] = message }),
+            },
         });
     }
 
