@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
@@ -75,7 +76,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
     /// <summary>What a dialler names beside HTTP/1.1: a parent that has many at its door knows by it who is a site.</summary>
     public static readonly SslApplicationProtocol Protocol = new("atoll-link/1");
 
-    private static readonly TimeSpan s_wrongClock = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_wrongClock = TimeSpan.FromMinutes(5), s_next = TimeSpan.FromMilliseconds(250);
 
     private readonly TimeSpan _timeout = timeout ?? TimeSpan.FromSeconds(5);
 
@@ -94,13 +95,12 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         ArgumentNullException.ThrowIfNull(address);
         using CancellationTokenSource limit = new(_timeout, time);
         using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
-        Socket socket = new(SocketType.Stream, ProtocolType.Tcp);
+        Socket? socket = null;
         Stream? stream = null;
         bool isConnected = false, isSecure = false;
         try
         {
-            SocketTuning.Apply(socket);
-            await socket.ConnectAsync(address.IdnHost, address.Port, both.Token).ConfigureAwait(false);
+            socket = await ConnectAsync(address, both.Token).ConfigureAwait(false);
             isConnected = true;
             if (patience is { } longer)
                 limit.CancelAfter(longer);
@@ -121,7 +121,7 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         {
             if (stream is not null)
                 await stream.DisposeAsync().ConfigureAwait(false);
-            socket.Dispose();
+            socket?.Dispose();
             cancellation.ThrowIfCancellationRequested();
             throw failure switch
             {
@@ -145,6 +145,49 @@ public sealed class LinkDialer(Func<LinkIdentity> identity, TimeProvider time, T
         if (dates == CertificateDates.AskParent && Skew?.Duration() > s_wrongClock && there >= from && there <= to)
             return;
         throw new LinkDialException(LinkError.Unauthenticated, $"The certificate of the parent at {address.Authority} is good from {from:u} to {to:u}, and here it is {now:u}.");
+    }
+
+    // A name may stand for several addresses, of which some lead nowhere from here: each is tried when the one before has failed, or has not answered for a while
+    // (RFC 8305), and the first to answer is taken.
+    private async Task<Socket> ConnectAsync(Uri address, CancellationToken cancellation)
+    {
+        IPAddress[] names = await Dns.GetHostAddressesAsync(address.IdnHost, cancellation).ConfigureAwait(false);
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var attempts = new Task<Socket>[names.Length];
+        for (int i = 0; i < names.Length; i++)
+            attempts[i] = AttemptAsync(names[i], i == 0 ? Task.CompletedTask : Task.WhenAny(attempts[i - 1], Task.Delay(s_next, time, over.Token)));
+        Task<Socket> taken = attempts[0];
+        await foreach (Task<Socket> done in Task.WhenEach(attempts).ConfigureAwait(false))
+            if (done.IsCompletedSuccessfully)
+            {
+                taken = done;
+                break;
+            }
+        await over.CancelAsync().ConfigureAwait(false);
+        foreach (Task<Socket> other in attempts)
+        {
+            await ((Task)other).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (other != taken && other.IsCompletedSuccessfully)
+                (await other.ConfigureAwait(false)).Dispose();
+        }
+        return await taken.ConfigureAwait(false);
+
+        async Task<Socket> AttemptAsync(IPAddress to, Task turn)
+        {
+            await turn.ConfigureAwait(false);
+            Socket socket = new(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                SocketTuning.Apply(socket);
+                await socket.ConnectAsync(to, address.Port, over.Token).ConfigureAwait(false);
+                return socket;
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
     }
 
     private async Task<(SslStream Stream, X509Certificate2 Certificate, CertificateDates Dates)> SecureAsync(Stream plain, Uri address, CancellationToken cancellation)
