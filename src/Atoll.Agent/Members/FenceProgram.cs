@@ -98,6 +98,6 @@ internal sealed record FenceProgram(string Path, IReadOnlyList<string> Arguments
             buffer.AsSpan(0, more).CopyTo(kept.AsSpan(length));
             length += more;
         }
-        return new string(kept, 0, length).ReplaceLineEndings(" ").Trim();
+        return string.Concat(new string(kept, 0, length).ReplaceLineEndings(" ").Select(static c => char.IsControl(c) ? ' ' : c)).Trim();
     }
 }

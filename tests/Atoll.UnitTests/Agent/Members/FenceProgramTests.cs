@@ -18,6 +18,8 @@ public sealed class FenceProgramTests : IDisposable
         Assert.Equal("--name=n-2", await File.ReadAllTextAsync(mark, TestContext.Current.CancellationToken)); // As one argument, whatever is in it.
         Assert.Equal("/bin/sh ended with 3: no answer of the power switch", await RunAsync("echo 'no answer of the power switch' >&2; exit 3"));
         Assert.StartsWith("/bin/sh ended with 1: 1 2 3", await RunAsync("seq 200000; exit 1"), StringComparison.Ordinal);
+        // A condition is read at a terminal.
+        Assert.Equal("/bin/sh ended with 4: is [2Jit", await RunAsync("printf 'is\\033[2Jit' >&2; exit 4"));
         Assert.Equal("/bin/sh did not end within 1 s", await (Shell("exec sleep 600") with { Limit = TimeSpan.FromSeconds(1) }).RunAsync("n-2", TimeProvider.System, TestContext.Current.CancellationToken));
         Assert.StartsWith("/nonexistent could not be started", await new FenceProgram("/nonexistent", [], TimeSpan.FromSeconds(5)).RunAsync("n-2", TimeProvider.System, TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
