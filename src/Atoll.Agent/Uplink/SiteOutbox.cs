@@ -19,7 +19,8 @@ namespace Atoll.Agent.Uplink;
 /// <item>a pod, node or site that came from the parent: its status (<c>status</c>);</item>
 /// <item>a pod that came from the parent and is gone here: it was stopped (<c>stopped</c>);</item>
 /// <item>a pod that the site made in place of one whose node died (<c>replace</c>): it tells of the lost one, too, of which nothing else is told until the
-/// parent has taken this one over; then its status is, for a parent that is put back to an older state knows no more than that;</item>
+/// parent has taken this one over; then its status is, for a parent that is put back to an older state knows no more than that. Nothing is told of it while
+/// the parent does not know the lost one because it was put back: it would be answered with an end, and an operator is to decide;</item>
 /// <item>a node that the parent does not have yet: the node (<c>register</c>);</item>
 /// <item>a persistent volume that is erased (<c>erased</c>);</item>
 /// <item>an event: the event (<c>event</c>).</item>
@@ -41,6 +42,9 @@ internal sealed class SiteOutbox
 
     /// <summary>UIDs whose acknowledgement no longer counts and is to be removed from the store too; the reader clears it.</summary>
     public List<string> Unsaid { get; } = [];
+
+    /// <summary>The parent is of another history, and has not said yet what it does not know of what is here.</summary>
+    public bool IsForeign { get; set; }
 
     /// <summary>UIDs with an acknowledged outcome.</summary>
     public IReadOnlyCollection<string> Acked => _acked.Keys;
@@ -145,11 +149,17 @@ internal sealed class SiteOutbox
                 yield return open;
     }
 
-    /// <summary>The parent has learned of a node: replacements, which it refuses while it does not know theirs, are told once more.</summary>
+    /// <summary>True for a pod that was given up for another, which the parent does not have yet.</summary>
+    public bool IsReplaced(string uid) => SpokenForBy(uid) is not null;
+
+    /// <summary>
+    /// The parent has learned of a node, or it was decided what is to become of what was replaced: replacements, which it refuses while it does not know
+    /// theirs, are told once more.
+    /// </summary>
     public IEnumerable<OutcomeRef> Retold()
     {
         foreach ((string uid, Entry entry) in _entries)
-            if (entry.Operation == "replace")
+            if (entry.Operation == "replace" && IsOpen(uid, entry))
             {
                 entry.Sequence = ++_sequence;
                 yield return Reference(uid, entry);
@@ -174,7 +184,7 @@ internal sealed class SiteOutbox
     private static OutcomeRef Reference(string uid, Entry entry) => new(entry.Sequence, uid, Yields: entry.Operation == "event");
 
     // A replacement is open until it has come down: whoever takes it away before that has nobody to tell so, and the answer to its being told again says so.
-    private bool IsOpen(string uid, Entry entry) => entry.Operation == "replace" || (IsNews(uid, entry) && !(entry.IsGivenUp && SpokenForBy(uid) is not null));
+    private bool IsOpen(string uid, Entry entry) => entry.Operation == "replace" ? !IsForeign && !entry.Lost.Any(l => _held.TryGetValue(l, out HeldItem? lost) && lost.Orphan) : (IsNews(uid, entry) && !(entry.IsGivenUp && SpokenForBy(uid) is not null));
 
     private bool IsNews(string uid, Entry entry) => !_acked.TryGetValue(uid, out ulong acked) || acked != entry.Hash;
 
@@ -192,7 +202,7 @@ internal sealed class SiteOutbox
             return Make("events", now.Key, "event", now.Utf8);
         bool isGivenUp = type == Kinds.Pod && now.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true;
         if (type == Kinds.Pod && !held && !isGivenUp && now.Metadata.Annotation(WellKnown.ReplacesAnnotation) is { } lost)
-            return now.Metadata.Annotation(WellKnown.FencingAnnotation) is null ? Make("pods", now.Key, "replace", Replacement(lost, now)) : null;
+            return now.Metadata.Annotation(WellKnown.FencingAnnotation) is null ? Make("pods", now.Key, "replace", Replacement(lost, now), [.. ReplacedBy(now)]) : null;
         if (type == Kinds.Node && (!held || item!.Orphan))
             return Make("nodes", now.Key, "register", now.Utf8);
         if (type == Kinds.PersistentVolume)
@@ -234,11 +244,11 @@ internal sealed class SiteOutbox
         ["status"] = StatusOf(pod.Utf8) is { } status ? JsonNode.Parse(status.Span) : new JsonObject(),
     }, ApiJson.Default.JsonObject);
 
-    private static Entry Make(string kind, string name, string operation, ReadOnlyMemory<byte> body)
+    private static Entry Make(string kind, string name, string operation, ReadOnlyMemory<byte> body, IReadOnlyList<string>? lost = null)
     {
         // A node that registers is one outcome however often its resourceVersion moves, so only what the parent uses is hashed.
         ReadOnlyMemory<byte> hashed = operation == "register" ? StatusOf(body) ?? s_empty : operation == "replace" ? Encoding.UTF8.GetBytes(name) : body;
-        return new Entry { Kind = kind, Name = name, Operation = operation, Body = body, Hash = XxHash3.HashToUInt64(hashed.Span, operation.Length) };
+        return new Entry { Kind = kind, Name = name, Operation = operation, Body = body, Hash = XxHash3.HashToUInt64(hashed.Span, operation.Length), Lost = lost ?? [] };
     }
 
     /// <summary>The bytes of the top-level field <c>status</c>, or null.</summary>
@@ -271,6 +281,9 @@ internal sealed class SiteOutbox
         public required ulong Hash { get; init; }
 
         public long Sequence { get; set; }
+
+        /// <summary>In whose place a replacement is, the last one first.</summary>
+        public required IReadOnlyList<string> Lost { get; init; }
 
         /// <summary>The status of a pod that was given up for another.</summary>
         public bool IsGivenUp { get; set; }

@@ -102,6 +102,10 @@ internal sealed class UplinkState
     {
         if (Leaves(batch))
             Former = Sequence;
+        // Only with its whole scope the parent says how far it was followed.
+        bool knows = Outbox.IsForeign && batch.Sequence != Sequence;
+        if (knows)
+            Outbox.IsForeign = false;
         Sequence = batch.Sequence;
         List<OutcomeRef> open = [.. _recalled];
         _recalled.Clear();
@@ -112,7 +116,7 @@ internal sealed class UplinkState
             if (Outbox.Orphaned(uid) is { } reference)
                 open.Add(reference);
         open.AddRange(Outbox.Replaced());
-        if (batch.Upserts.Any(static i => i.Kind == Kinds.Node.GroupResource))
+        if (knows || batch.Upserts.Any(i => i.Kind == Kinds.Node.GroupResource || Outbox.IsReplaced(i.Uid)) || batch.Removals.Any(Outbox.IsReplaced))
             open.AddRange(Outbox.Retold());
         return open;
     }
@@ -163,6 +167,7 @@ internal sealed class UplinkState
         foreach (string uid in Outbox.Acked)
             writes.Add(new StoreWrite(LinkRecords.Key(LinkRecords.AckedPrefix, uid), null));
         Outbox.ForgetAcknowledged();
+        Outbox.IsForeign = true;
         return writes;
     }
 

@@ -110,13 +110,32 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             }
             (string? ns, string name) = Split(item.Name);
             ApiResult found = await there.GetAsync(type, ns, name, cancellation);
-            // A deletion that has begun is not taken back: the pod is being stopped already.
-            if (found.Object is not { } value || value.Uid != item.Uid || (type == Kinds.Pod && value.IsDeleting))
+            if (!found.Ok && !found.IsNotFound)
             {
-                if (found.Ok || found.IsNotFound)
-                    ended.Add(item);
-                else
-                    Refuse(item.Uid, $"the site's API: {found.Error!.Message ?? found.Error.Reason}");
+                Refuse(item.Uid, $"the site's API: {found.Error!.Message ?? found.Error.Reason}");
+                continue;
+            }
+            KubeObject? value = found.Object?.Uid == item.Uid ? found.Object : null;
+            // Its node died, and the site made another in its place: that one is meant.
+            if (type == Kinds.Pod && (value is null || value.View(ApiJson.Default.Pod).Status?.IsGivenUp() == true))
+            {
+                ApiList pods = await there.ListAsync(Kinds.Pod, ns, ListOptions.Default, cancellation);
+                if (pods.Error is { } failure)
+                {
+                    Refuse(item.Uid, $"the site's API: {failure.Message ?? failure.Reason}");
+                    continue;
+                }
+                value = pods.Items.FirstOrDefault(p => Replaces(p, item.Uid)) ?? value;
+                if (value?.Metadata.Annotation(WellKnown.FencingAnnotation) is not null)
+                {
+                    Refuse(item.Uid, "the pod in its place waits until its node certainly runs it no more");
+                    continue;
+                }
+            }
+            // A deletion that has begun is not taken back: the pod is being stopped already.
+            if (value is null || (type == Kinds.Pod && value.IsDeleting))
+            {
+                ended.Add(item);
                 continue;
             }
             documents.Add((item, type, value));
@@ -137,6 +156,8 @@ internal sealed class Orphans(IResources resources, ILogger logger)
             logger.LogInformation("Site {Site}: orphan {Kind} {Name} is adopted, as an operator said", site.Name, item.Kind, item.Name);
             Forget(site.Name, item.Uid);
             adopted.Add(item.Uid);
+            if (value.Uid != item.Uid)
+                session.Release([item.Uid]);
         }
         // It ended, or gave way, before the word came, or is about to: nothing is left to adopt, and the site need not keep its name.
         if (ended.Count > 0)
@@ -149,6 +170,9 @@ internal sealed class Orphans(IResources resources, ILogger logger)
         }
         return adopted;
     }
+
+    private static bool Replaces(KubeObject pod, string uid) =>
+        pod.Metadata.Annotation(WellKnown.ReplacesAnnotation) == uid || pod.Metadata.Annotation(WellKnown.ReplacedBeforeAnnotation)?.Split(',').Contains(uid) == true;
 
     /// <summary>Makes the object here with the identity and, for a pod, the status that it has at the site. Null, or why not.</summary>
     private async Task<string?> TakeAsync(KubeObject site, ResourceType type, KubeObject value, CancellationToken cancellation)

@@ -135,11 +135,12 @@ public sealed partial class SiteSession : LinkSession
         (Welcome, _foreign) = (welcome, welcome.Foreign);
         MoveTo(LinkState.Syncing);
         Output(new LinkOutput.Welcomed(welcome));
-        if (!_foreign && _sequence.Incarnation.Length == 0)
+        if (_foreign || _sequence.Incarnation.Length == 0)
         {
             // From the first outcome on that this parent takes, the site must know whose history took it: if that history
-            // is gone next time, everything has to be told anew.
-            _sequence = new LinkSequence(_incarnation, 0);
+            // is gone next time, everything has to be told anew. And of another history it must know before the first.
+            if (!_foreign)
+                _sequence = new LinkSequence(_incarnation, 0);
             _adopting = true;
             Output(new LinkOutput.Apply(new ScopeBatch(0, _sequence, [], [], [])));
         }

@@ -177,6 +177,31 @@ public sealed class SiteOutboxTests
         Assert.Equal("replace", state.Outbox.Read("r")!.Operation);
     }
 
+    [Theory]
+    [InlineData(false)] // The node died before the parent was put back.
+    [InlineData(true)]
+    public void A_replacement_of_what_the_parent_lost_is_not_told_before_somebody_has_decided(bool after)
+    {
+        var state = new UplinkState();
+        state.Outbox.Hold(Held("p"));
+        state.Changed(Kinds.Pod, null, Pod("p", "Running"));
+        if (!after)
+            state.Changed(Kinds.Pod, null, Replacement("Running"));
+        state.ForgetAcknowledged();
+        Assert.DoesNotContain(state.Outbox.Open(), o => o.Uid == "r");
+        var restored = new ScopeBatch(1, new LinkSequence("h2", 5), [], [], ["p"]);
+        state.Take(restored, _ => { });
+        Assert.DoesNotContain(state.Applied(restored), o => o.Uid == "r");
+        if (after)
+            state.Changed(Kinds.Pod, null, Replacement("Running"));
+        Assert.Null(state.Outbox.Read("r"));
+        // It is to be stopped: the parent says the same of the one in its place.
+        var stopped = restored with { Number = 2, Removals = ["p"], Orphans = [] };
+        state.Take(stopped, _ => { });
+        Assert.Contains(state.Applied(stopped), o => o.Uid == "r");
+        Assert.Equal("replace", state.Outbox.Read("r")!.Operation);
+    }
+
     [Fact]
     public void A_pod_whose_replacement_went_before_it_was_told_tells_of_itself()
     {

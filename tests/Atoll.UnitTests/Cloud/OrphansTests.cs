@@ -57,6 +57,29 @@ public sealed class OrphansTests : IOrphanSite
         Assert.Null(Decisions());
     }
 
+    [Theory]
+    [InlineData("p", false)] // An identity: its name is another's now.
+    [InlineData("p-2", false)]
+    [InlineData("p", true)]
+    public async Task In_place_of_one_whose_node_died_the_one_that_the_site_made_is_adopted(string name, bool waits)
+    {
+        if (name != "p")
+            Make(_site, Kinds.Pod, "p", "p1", ""","spec":{"nodeName":"n1","containers":[{"name":"c","image":"i"}]},"status":{"phase":"Failed","reason":"NodeLost"}""");
+        Make(_site, Kinds.Pod, name, "p2", ""","spec":{"nodeName":"n1","containers":[{"name":"c","image":"i"}]},"status":{"phase":"Running"}""",
+            $$""","annotations":{"edge.atoll.dev/replaces":"p1"{{(waits ? ",\"edge.atoll.dev/fencing\":\"n2\"" : "")}}}""");
+        await DecideAsync("Adopt", ("pods", "p", "p1"));
+        if (waits)
+        {
+            Assert.Contains("waits", _orphans.WhyNot("p1"), StringComparison.Ordinal);
+            Assert.Empty(_centre.All(Kinds.Pod));
+            return;
+        }
+        Assert.Equal(("p2", name), (Assert.Single(_centre.All(Kinds.Pod)).Uid, _centre.All(Kinds.Pod)[0].Name));
+        Assert.Equal(["p1"], _released);
+        Assert.Empty(_orphans.Of("s")!);
+        Assert.Null(Decisions());
+    }
+
     [Fact]
     public async Task A_pod_that_is_being_stopped_is_not_adopted_into_life()
     {
