@@ -71,6 +71,9 @@ internal enum ProtocolFault
 
     /// <summary>A node that leads next believes that the parent has nothing but what it heard of itself: once a defect of the product.</summary>
     TakenForTold,
+
+    /// <summary>A node stops what it keeps as an orphan when the next leader has not heard of it: once a defect of the product.</summary>
+    UnheardStopped,
 }
 
 /// <summary>Which fault is planted in this thread.</summary>

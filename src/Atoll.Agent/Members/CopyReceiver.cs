@@ -77,7 +77,7 @@ internal sealed class CopyReceiver(IStore store, long term, string incarnation, 
         List<StoreEntry> gone = await GoneAsync(seen, cancellation);
         var kept = new HashSet<string>(StringComparer.Ordinal);
         LinkSequence own = await SequenceAsync(LinkRecords.SequenceKey, cancellation);
-        if (UnheardItems.IsAhead(own, await SaidAsync(LinkRecords.SequenceKey), await SaidAsync(LinkRecords.FormerKey)) && UnheardItems.Of(gone) is { Count: > 0 } unheard)
+        if (UnheardItems.Of(gone, UnheardItems.IsAhead(own, await SaidAsync(LinkRecords.SequenceKey), await SaidAsync(LinkRecords.FormerKey))) is { Count: > 0 } unheard)
         {
             IReadOnlyCollection<string> taken = await tell(own, unheard) ?? throw new IOException("the leader did not answer");
             for (int i = 0; i < unheard.Count; i += 2)

@@ -11,17 +11,20 @@ namespace Atoll.Agent.Uplink;
 /// </summary>
 internal static class UnheardItems
 {
+    /// <summary>True for what the leader is told of: all of a state that <see cref="IsAhead"/>, and what the parent does not know, for then the leader can have it from nobody else.</summary>
+    public static bool IsTold(HeldItem held, bool isAhead) => isAhead || (held.Orphan && !ProtocolFaults.Is(ProtocolFault.UnheardStopped));
+
     /// <summary>Among what a copy of the leader's state would remove: what the parent told, each with the entry that says so.</summary>
-    public static List<StoreWrite> Of(IReadOnlyList<StoreEntry> gone)
+    public static List<StoreWrite> Of(IReadOnlyList<StoreEntry> gone, bool isAhead)
     {
         var held = new Dictionary<string, StoreEntry>(StringComparer.Ordinal);
         foreach (StoreEntry entry in gone)
-            if (entry.Key.Span.StartsWith(LinkRecords.HeldPrefix.Span))
-                held[LinkRecords.Uid(LinkRecords.HeldPrefix, entry.Key)] = entry;
+            if (entry.Key.Span.StartsWith(LinkRecords.HeldPrefix.Span) && LinkRecords.Uid(LinkRecords.HeldPrefix, entry.Key) is var uid && IsTold(LinkRecords.ReadHeld(uid, entry.Value.Span), isAhead))
+                held[uid] = entry;
         var found = new List<StoreWrite>();
         if (held.Count > 0)
             foreach (StoreEntry entry in gone)
-                if (entry.Key.Span.StartsWith("/registry/"u8) && UidOf(Parse(entry.Value)) is { } uid && held.TryGetValue(uid, out StoreEntry? record))
+                if (entry.Key.Span.StartsWith("/registry/"u8) && UidOf(Parse(entry.Value)) is { } told && held.TryGetValue(told, out StoreEntry? record))
                     found.AddRange([new StoreWrite(record.Key, record.Value), new StoreWrite(entry.Key, entry.Value)]);
         return found;
     }

@@ -134,9 +134,10 @@ internal sealed class UplinkState
         var upserts = new List<ImportObject>();
         var writes = new List<StoreWrite>();
         var uids = new List<string>();
-        foreach ((HeldItem held, JsonObject document) in UnheardItems.IsAhead(theirs, Sequence, Former) ? unheard : [])
+        bool isAhead = UnheardItems.IsAhead(theirs, Sequence, Former);
+        foreach ((HeldItem held, JsonObject document) in unheard)
         {
-            if (Outbox.Held.ContainsKey(held.Uid) || TypeOf(held.Kind) is not { } type || isTaken(type, held.Name))
+            if (!UnheardItems.IsTold(held, isAhead) || Outbox.Held.ContainsKey(held.Uid) || TypeOf(held.Kind) is not { } type || isTaken(type, held.Name))
                 continue;
             HeldItem item = held with { Orphan = held.Orphan || theirs.Revision < Sequence.Revision };
             Outbox.Hold(item);

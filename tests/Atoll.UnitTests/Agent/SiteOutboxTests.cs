@@ -317,6 +317,16 @@ public sealed class SiteOutboxTests
     }
 
     [Fact]
+    public void What_the_parent_does_not_know_is_taken_in_from_a_node_that_followed_it_less_far()
+    {
+        var state = new UplinkState();
+        state.Load(LinkRecords.SequenceKey, LinkRecords.Write(new LinkSequence("h1", 20)));
+        (_, List<string> uids) = state.TakeIn([(Held("p") with { Orphan = true }, Pod("p", "Running").ToNode()), (Held("q"), Pod("q", "Running").ToNode())], new LinkSequence("h1", 10), (_, _) => false);
+        Assert.Equal(["p"], uids);
+        Assert.True(state.Outbox.Held["p"].Orphan);
+    }
+
+    [Fact]
     public void How_far_the_parent_was_followed_in_the_history_before_is_written_down()
     {
         var state = new UplinkState();
