@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Data.Sqlite;
 
 namespace Atoll.Store.Sqlite;
@@ -49,6 +50,22 @@ internal static class Database
         {
             connection.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Asks <paramref name="check"/> about every value; throws <see cref="StoreCorruptException"/> at the first that cannot be one.</summary>
+    public static void Check(SqliteConnection connection, string path, StoreCheck? check)
+    {
+        if (check is null)
+            return;
+        using SqliteCommand command = connection.CreateCommand();
+        command.CommandText = "SELECT key, value FROM kv WHERE value IS NOT NULL";
+        using SqliteDataReader rows = command.ExecuteReader();
+        while (rows.Read())
+        {
+            byte[] key = rows.GetFieldValue<byte[]>(0);
+            if (!check(key, rows.GetFieldValue<byte[]>(1)))
+                throw new StoreCorruptException(DamagedMessage(path, new InvalidDataException($"the value of {Encoding.UTF8.GetString(key)} is not one")));
         }
     }
 

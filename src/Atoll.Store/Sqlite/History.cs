@@ -25,6 +25,7 @@ internal sealed record History(string Incarnation, long Epoch, long Revision, lo
     public static History Open(SqliteConnection connection, string path)
     {
         long noted = EpochFile.Read(path);
+        RefuseDamaged(connection, path);
         if (Text(connection, "epoch") is not { } known)
             Begin(connection, path, noted + 1);
         else if (Parse(known) < noted)
@@ -58,6 +59,20 @@ internal sealed record History(string Incarnation, long Epoch, long Revision, lo
             DELETE FROM kv WHERE end_rev IS NOT NULL;
             COMMIT;
             """);
+    }
+
+    // What stands here is a few bytes that SQLite has no checksum for: a position below what is in the file would have revisions given out twice.
+    private static void RefuseDamaged(SqliteConnection connection, string path)
+    {
+        long rows = Number(connection, "SELECT count(*) FROM meta"), newest = Number(connection, "SELECT max(rev) FROM kv");
+        long revision = Number(connection, "SELECT value FROM meta WHERE name = 'revision'");
+        bool isSound = rows == 0
+            ? newest == 0
+            : long.TryParse(Text(connection, "epoch"), NumberStyles.None, CultureInfo.InvariantCulture, out long epoch) && epoch is > 0 and <= EpochFile.Highest
+                && Text(connection, "incarnation") is { Length: > 0 } && revision >= newest && revision >> EpochShift <= epoch
+                && Database.Scalar(connection, "SELECT value FROM meta WHERE name = 'compacted'") is long compacted && compacted <= revision;
+        if (!isSound)
+            throw new StoreCorruptException(Database.DamagedMessage(path, new InvalidDataException("its position is not one")));
     }
 
     private static long Parse(string epoch) => long.Parse(epoch, NumberStyles.None, CultureInfo.InvariantCulture);

@@ -226,6 +226,7 @@ public sealed class SqliteStore : IStore
             SqliteConnection connection = Database.OpenWriter(path, options);
             try
             {
+                Database.Check(connection, path, options.Check);
                 return new SqliteStore(path, options, lockFile, connection, temporary);
             }
             catch (Exception e)

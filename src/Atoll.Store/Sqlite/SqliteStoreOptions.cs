@@ -48,12 +48,21 @@ public sealed record SqliteStoreOptions
     /// <summary>Check the whole file when opening. Costs time in proportion to its size.</summary>
     public bool QuickCheck { get; init; }
 
+    /// <summary>
+    /// Says of each value in the file, history too, whether it can be one: a page of SQLite has no checksum, so that a flipped bit in a value is no
+    /// damage for SQLite. Asked when opening, which then costs time in proportion to the file's size.
+    /// </summary>
+    public StoreCheck? Check { get; init; }
+
     /// <summary>Name of a VFS that is registered with SQLite; null is its own. For tests: a disk that loses what was not synced.</summary>
     public string? Vfs { get; init; }
 
     /// <summary>False only in tests: commits are then not synced to the disk.</summary>
     public bool Durable { get; init; } = true;
 }
+
+/// <summary>Whether a value can be what is kept under this key; the bytes are good only during the call.</summary>
+public delegate bool StoreCheck(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value);
 
 /// <summary>The file is not a sound store: put it aside (<see cref="SqliteStore.MoveAside"/>) and rebuild.</summary>
 public sealed class StoreCorruptException : Exception

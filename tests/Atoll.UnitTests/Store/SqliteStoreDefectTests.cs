@@ -62,6 +62,53 @@ public sealed class SqliteStoreDefectTests : IDisposable
         await Assert.ThrowsAsync<StoreCorruptException>(async () => await store.RangeAsync(Key("a"), Key("z"), 0, 0, s_none));
     }
 
+    [Theory]
+    [InlineData("UPDATE meta SET name = 'rev)sion' WHERE name = 'revision'")]
+    [InlineData("UPDATE meta SET name = 'c/mpacted' WHERE name = 'compacted'")]
+    [InlineData("UPDATE meta SET name = 'g' WHERE name = 'epoch'")]
+    [InlineData("UPDATE meta SET name = 'incasnation' WHERE name = 'incarnation'")]
+    [InlineData("UPDATE meta SET value = value - 3 WHERE name = 'revision'")]
+    [InlineData("UPDATE meta SET value = value + 1125899906842624 WHERE name = 'compacted'")]
+    [InlineData("UPDATE meta SET value = 'q' WHERE name = 'epoch'")]
+    [InlineData("DELETE FROM meta")]
+    public async Task A_position_that_is_none_is_damage(string sql)
+    {
+        await using (SqliteStore store = await SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none))
+            for (int i = 0; i < 5; i++)
+                await Put(store, $"key-{i}", "1");
+        Change(sql);
+        await Assert.ThrowsAsync<StoreCorruptException>(() => SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none));
+        SqliteStore.MoveAside(File1);
+        await using SqliteStore anew = await SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none);
+        Assert.Equal(StoreError.None, (await Put(anew, "a", "1")).Error);
+    }
+
+    [Fact]
+    public async Task A_value_that_cannot_be_one_is_damage_to_who_asks_for_it()
+    {
+        var options = new SqliteStoreOptions { Check = static (_, value) => value is [(byte)'1', ..] };
+        await using (SqliteStore store = await SqliteStore.OpenAsync(File1, options, s_none))
+        {
+            await Put(store, "a", "1");
+            await Put(store, "a", "1 again");
+        }
+        await (await SqliteStore.OpenAsync(File1, options, s_none)).DisposeAsync();
+        // Also one that was replaced since: watches read it.
+        Change("UPDATE kv SET value = CAST('q' AS BLOB) WHERE end_rev IS NOT NULL");
+        StoreCorruptException damaged = await Assert.ThrowsAsync<StoreCorruptException>(() => SqliteStore.OpenAsync(File1, options, s_none));
+        Assert.Contains("the value of a ", damaged.Message, StringComparison.Ordinal);
+        await (await SqliteStore.OpenAsync(File1, new SqliteStoreOptions(), s_none)).DisposeAsync();
+    }
+
+    private void Change(string sql)
+    {
+        using var connection = new SqliteConnection($"Data Source={File1};Pooling=False");
+        connection.Open();
+        using SqliteCommand command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.ExecuteNonQuery();
+    }
+
     [Fact]
     public async Task Epochs_never_repeat_after_a_rebuild_a_restore_and_a_second_restore_of_the_same_backup()
     {
