@@ -89,7 +89,8 @@ public sealed partial class CertificateAuthority
         return ForTls(X509Certificate2.CreateFromPemFile(certificatePath, keyPath));
     }
 
-    private bool IsFresh(X509Certificate2 certificate) => certificate.NotAfter.ToUniversalTime() - _time.GetUtcNow().UtcDateTime > CertificateLife / 3;
+    // One of the future was made while this machine's clock was ahead.
+    private bool IsFresh(X509Certificate2 certificate) => certificate.NotAfter.ToUniversalTime() - _time.GetUtcNow().UtcDateTime > CertificateLife / 3 && certificate.NotBefore.ToUniversalTime() <= _time.GetUtcNow().UtcDateTime;
 
     /// <summary>A client certificate and key (PEM) for a person or a component.</summary>
     public (string Certificate, string Key) IssueClient(string user, string group)

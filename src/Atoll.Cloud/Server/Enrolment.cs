@@ -109,7 +109,9 @@ internal sealed class Enrolment(IResources resources, CertificateAuthority autho
         if (certificate is null)
             return (null, "a site's certificate is needed; join first with: atoll-agent join");
         if (!authority.Signed(certificate, allowExpired))
-            return (null, certificate.NotAfter.ToUniversalTime() < time.GetUtcNow().UtcDateTime ? "the site's certificate has expired; it is renewed at /renew/v1" : "the certificate is not of this centre's CA");
+            return (null, !authority.Signed(certificate, allowExpired: true) ? "the certificate is not of this centre's CA"
+                : certificate.NotAfter.ToUniversalTime() < time.GetUtcNow().UtcDateTime ? "the site's certificate has expired; it is renewed at /renew/v1"
+                : "the site's certificate is of a time that has not come yet by this centre's clock; it is renewed at /renew/v1");
         string? name = SiteOf(certificate), uid = Attribute(certificate, OrganizationalUnit);
         if (name is null || uid is null)
             return (null, "the certificate is not a site's");

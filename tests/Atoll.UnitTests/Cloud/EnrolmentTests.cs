@@ -64,6 +64,20 @@ public sealed class EnrolmentTests : IDisposable
     }
 
     [Fact]
+    public void What_was_made_while_the_centres_clock_was_ahead_is_made_anew()
+    {
+        CertificateAuthority authority = CertificateAuthority.Open(_folder, _time);
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var ahead = new FakeTimeProvider(_time.GetUtcNow().AddDays(400));
+        CertificateAuthority then = CertificateAuthority.Open(_folder, ahead);
+        using X509Certificate2 site = X509Certificate2.CreateFromPem(then.IssueSite("lyon", "uid-1", new CertificateRequest("CN=x", key, HashAlgorithmName.SHA256).CreateSigningRequestPem()));
+        using X509Certificate2 server = then.ServerCertificate(["localhost"]), now = authority.ServerCertificate(["localhost"]), kept = authority.ServerCertificate(["localhost"]);
+        Assert.NotEqual(server.Thumbprint, now.Thumbprint);
+        Assert.Equal(now.Thumbprint, kept.Thumbprint);
+        Assert.Equal((false, true), (authority.Signed(site, allowExpired: false), authority.Signed(site, allowExpired: true)));
+    }
+
+    [Fact]
     public void Another_authority_is_not_ours_and_ours_is_kept()
     {
         string other = Directory.CreateTempSubdirectory("atoll-ca-").FullName;
