@@ -82,7 +82,7 @@ internal static class AgentCli
                 throw new ArgumentException($"--token: {error}");
             if (parsed.GetValue(site) is { } asked && asked != read.Site)
                 throw new ArgumentException($"--site: the token is for site {read.Site}, not {asked}.");
-            if (SiteIdentity.Exists(state) && SiteIdentity.Load(state).Enrolment.Site is { } already && already != read.Site)
+            if (SiteIdentity.SiteOf(state) is { } already && already != read.Site)
                 throw new InvalidOperationException($"{state} belongs to site {already}. Give another --state, or remove it first with: atoll-agent reset --state {state}");
             await EnrolmentClient.JoinAsync(state, addresses, read, Peers(parsed.GetValue(s_peer) ?? []), cancellation);
             Console.WriteLine($"joined as site {read.Site}. Start it with: atoll-agent {((parsed.GetValue(s_peer) ?? []).Length > 0 ? $"supervise --state {state} --lan ADDRESS:PORT" : $"run --state {state}")}");

@@ -32,6 +32,20 @@ internal static class AgentHost
 
     public static async Task RunAsync(AgentOptions options, CancellationToken cancellation)
     {
+        string path = Path.Combine(options.State, "site.db");
+        try
+        {
+            await RunOnAsync(options, path, cancellation);
+        }
+        catch (StoreCorruptException e)
+        {
+            // Found when it was in use. Nothing is lost that the parent and the runtime do not know: the agent, started again, makes it anew.
+            throw new IOException($"the site's store is damaged ({e.InnerException?.Message ?? e.Message}); it is put aside as {SqliteStore.MoveAside(path)}, and made anew when this agent is started again", e);
+        }
+    }
+
+    private static async Task RunOnAsync(AgentOptions options, string storePath, CancellationToken cancellation)
+    {
         TimeProvider time = TimeProvider.System;
         if (!SiteIdentity.Exists(options.State))
             throw new InvalidOperationException(SiteIdentity.NoneIn(options.State));
@@ -39,9 +53,9 @@ internal static class AgentHost
         Directory.CreateDirectory(options.Run, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using var loggers = new LineLoggerFactory(time);
         ILogger log = loggers.CreateLogger("Atoll.Agent");
-        var certificate = new SiteCertificate(identity, options.State, time, Random.Shared, loggers.CreateLogger("Atoll.Identity"));
+        var certificate = new SiteCertificate(identity, time, Random.Shared, loggers.CreateLogger("Atoll.Identity"));
 
-        await using SqliteStore store = await OpenStoreAsync(Path.Combine(options.State, "site.db"), log, cancellation);
+        await using SqliteStore store = await OpenStoreAsync(storePath, log, cancellation);
         SiteAccess access = SiteAccess.Open(options, identity.Enrolment.Servers[0], time);
         using var node = new EdgeNode(options, time);
         await node.Runtime.RecoverAsync(cancellation);
@@ -120,7 +134,7 @@ internal static class AgentHost
 
     private static async Task<SqliteStore> OpenStoreAsync(string path, ILogger log, CancellationToken cancellation)
     {
-        var options = new SqliteStoreOptions { KeepRevisions = 2000, MaxHistoryBytes = 8 << 20, TailBytes = 512 << 10, CacheKib = 512, Readers = 1 };
+        var options = new SqliteStoreOptions { KeepRevisions = 2000, MaxHistoryBytes = 8 << 20, TailBytes = 512 << 10, CacheKib = 512, Readers = 1, QuickCheck = true, Check = SiteRecords.IsSound };
         try
         {
             return await SqliteStore.OpenAsync(path, options, cancellation);
@@ -128,7 +142,7 @@ internal static class AgentHost
         catch (StoreCorruptException e)
         {
             // Nothing is lost that the parent and the runtime do not know: instances are left alone until the scope has come anew.
-            log.LogError("The site's store is damaged ({Reason}); it is put aside as {Path} and made anew", e.Message, SqliteStore.MoveAside(path));
+            log.LogError("The site's store is damaged ({Reason}); it is put aside as {Path} and made anew", e.InnerException?.Message ?? e.Message, SqliteStore.MoveAside(path));
             return await SqliteStore.OpenAsync(path, options, cancellation);
         }
     }

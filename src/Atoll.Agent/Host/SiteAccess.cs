@@ -19,6 +19,8 @@ namespace Atoll.Agent.Host;
 /// </summary>
 internal sealed class SiteAccess : IAuthenticator
 {
+    private const int TokenBytes = 32;
+
     private readonly byte[] _tokenHash;
     private readonly string _centre;
     private readonly int _lanPort;
@@ -39,26 +41,45 @@ internal sealed class SiteAccess : IAuthenticator
     {
         string folder = Path.Combine(options.State, "api"), certificatePath = Path.Combine(folder, "server.crt"), keyPath = Path.Combine(folder, "server.key"), tokenPath = Path.Combine(folder, "token");
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        if (!File.Exists(tokenPath))
+        if (Read(tokenPath, certificatePath, keyPath) is not { } read)
         {
-            using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest("CN=atoll-site-api", key, HashAlgorithmName.SHA256);
-            var names = new SubjectAlternativeNameBuilder();
-            names.AddIpAddress(IPAddress.Loopback);
-            names.AddDnsName("localhost");
-            request.CertificateExtensions.Add(names.Build());
-            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-            DateTimeOffset now = time.GetUtcNow();
-            // It is trusted by the kubeconfig beside it and by nothing else, so it need not end before the machine does.
-            using X509Certificate2 made = request.CreateSelfSigned(now.AddYears(-1), now.AddYears(30));
-            SiteIdentity.Write(keyPath, key.ExportPkcs8PrivateKeyPem());
-            SiteIdentity.Write(certificatePath, made.ExportCertificatePem());
-            SiteIdentity.Write(tokenPath, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32)));
+            // A first start, or files that are damaged: who has the kubeconfig beside them reads the new one.
+            Make(tokenPath, certificatePath, keyPath, time);
+            read = Read(tokenPath, certificatePath, keyPath) ?? throw new InvalidDataException($"{folder} cannot be read back");
         }
-        string token = File.ReadAllText(tokenPath);
-        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
-        SiteIdentity.Write(Path.Combine(options.State, "kubeconfig"), KubeConfig.Write("atoll-site", new Uri($"https://127.0.0.1:{options.ApiPort}"), pem.ExportCertificatePem(), null, null, token));
-        return new SiteAccess(token, X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null), centre, options.Lan?.Port ?? 0);
+        SiteIdentity.Write(Path.Combine(options.State, "kubeconfig"), KubeConfig.Write("atoll-site", new Uri($"https://127.0.0.1:{options.ApiPort}"), read.Certificate.ExportCertificatePem(), null, null, read.Token));
+        return new SiteAccess(read.Token, read.Certificate, centre, options.Lan?.Port ?? 0);
+    }
+
+    private static (string Token, X509Certificate2 Certificate)? Read(string tokenPath, string certificatePath, string keyPath)
+    {
+        try
+        {
+            string token = File.ReadAllText(tokenPath);
+            using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(certificatePath, keyPath);
+            return token.Length == TokenBytes * 2 && token.All(char.IsAsciiHexDigit) ? (token, X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null)) : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or CryptographicException or ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    private static void Make(string tokenPath, string certificatePath, string keyPath, TimeProvider time)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=atoll-site-api", key, HashAlgorithmName.SHA256);
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddIpAddress(IPAddress.Loopback);
+        names.AddDnsName("localhost");
+        request.CertificateExtensions.Add(names.Build());
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        DateTimeOffset now = time.GetUtcNow();
+        // It is trusted by the kubeconfig beside it and by nothing else, so it need not end before the machine does.
+        using X509Certificate2 made = request.CreateSelfSigned(now.AddYears(-1), now.AddYears(30));
+        SiteIdentity.Write(keyPath, key.ExportPkcs8PrivateKeyPem());
+        SiteIdentity.Write(certificatePath, made.ExportCertificatePem());
+        SiteIdentity.Write(tokenPath, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(TokenBytes)));
     }
 
     /// <inheritdoc/>

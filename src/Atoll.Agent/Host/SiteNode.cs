@@ -152,7 +152,7 @@ internal sealed class SiteNode : IAsyncDisposable
             if (error == LinkError.Superseded && (_lead.IsAlone || _lead.Members.Nodes.Count == 1))
                 log.LogError("Another machine has the link of site {Site}, and this one was not told of others. If both are to be its nodes, start both with --lan, and reset this one, which has led itself, and join it anew with --peer ADDRESS:PORT of the other; if this one is to take its place, stop the other", _identity.Enrolment.Site);
             if (error is LinkError.Unauthenticated or LinkError.Revoked)
-                _certificate.RenewSoon();
+                _certificate.Refused();
         }
     }
 }

@@ -35,7 +35,7 @@ internal sealed class WitnessHost(WitnessVoter voter, string file, TimeProvider 
         TimeProvider time = TimeProvider.System;
         SiteIdentity identity = SiteIdentity.Load(state);
         using var loggers = new LineLoggerFactory(time);
-        var certificate = new SiteCertificate(identity, state, time, Random.Shared, loggers.CreateLogger("Atoll.Identity"));
+        var certificate = new SiteCertificate(identity, time, Random.Shared, loggers.CreateLogger("Atoll.Identity"));
         var tls = new LanTls(() => certificate.Link(CertificateDates.Ignore), certificate.Doubt);
         var witness = new WitnessHost(WitnessVoter.Of(Election.Witness, Read(FileOf(state)), 0), FileOf(state), time);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());

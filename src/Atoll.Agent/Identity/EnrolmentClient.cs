@@ -29,12 +29,12 @@ internal static class EnrolmentClient
     }
 
     /// <summary>Gets a new certificate for the same key; works with an expired one, unless the site was revoked.</summary>
-    public static async Task RenewAsync(SiteIdentity identity, string server, CancellationToken cancellation)
+    public static async Task<SiteIdentity> RenewAsync(SiteIdentity identity, string server, CancellationToken cancellation)
     {
         var request = new RenewRequest { CertificateRequest = identity.Request() };
         string? refusal = null;
         JoinResponse answer = await PostAsync(server, "/renew/v1", JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.RenewRequest), ParentTrust.Known(() => identity, why => refusal = why), () => refusal, cancellation);
-        identity.Renew(answer.Certificate, answer.CertificateAuthority, answer.Servers);
+        return identity.Renewed(answer.Certificate, answer.CertificateAuthority, answer.Servers);
     }
 
     /// <summary>Digest of the CA certificates that the centre's sites are to trust now; null when it does not answer, or is refused.</summary>
@@ -115,7 +115,14 @@ internal static class EnrolmentClient
         {
             byte[] answer = await response.Content.ReadAsByteArrayAsync(cancellation);
             if (response.IsSuccessStatusCode)
-                return JsonSerializer.Deserialize(answer, ApiJson.Default.JoinResponse) ?? throw new InvalidOperationException("the centre's answer is empty");
+                try
+                {
+                    return JsonSerializer.Deserialize(answer, ApiJson.Default.JoinResponse) ?? throw new InvalidOperationException("the centre's answer is empty");
+                }
+                catch (JsonException e)
+                {
+                    throw new InvalidOperationException($"the centre's answer cannot be read: {e.Message}", e);
+                }
             throw new InvalidOperationException(MessageOf(answer) ?? $"the centre answered {(int)response.StatusCode} {response.ReasonPhrase}");
         }
     }

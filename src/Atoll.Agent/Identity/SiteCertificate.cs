@@ -9,7 +9,7 @@ namespace Atoll.Agent.Identity;
 /// thousands of sites do not come together. A certificate that expired while the line was cut is renewed by the same call:
 /// the centre accepts the proof of the key. New links use the new certificate; the running one goes on.
 /// </summary>
-internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeProvider time, Random random, ILogger logger)
+internal sealed class SiteCertificate(SiteIdentity identity, TimeProvider time, Random random, ILogger logger)
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMinutes(10), s_retry = TimeSpan.FromMinutes(1), s_spread = TimeSpan.FromSeconds(10);
 
@@ -17,7 +17,7 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
     private volatile SiteIdentity _identity = identity;
     private double _share = 0.5 + (random.NextDouble() * 0.2);
     private volatile string? _trust;
-    private volatile bool _doubted;
+    private volatile bool _doubted, _refused;
     private string? _tried;
     private long _asked;
     private TimeSpan _patience;
@@ -54,8 +54,14 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
         RenewSoon();
     }
 
-    /// <summary>The parent refused the certificate: look at once whether it is too old.</summary>
-    public void RenewSoon()
+    /// <summary>The parent refused the certificate: look at once whether it is too old, or was given while the parent's clock was ahead.</summary>
+    public void Refused()
+    {
+        _refused = true;
+        RenewSoon();
+    }
+
+    private void RenewSoon()
     {
         if (_soon.CurrentCount == 0)
             _soon.Release();
@@ -94,7 +100,11 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
     private bool IsDue()
     {
         DateTime from = _identity.Certificate.NotBefore.ToUniversalTime(), to = _identity.Certificate.NotAfter.ToUniversalTime();
-        return time.GetUtcNow().UtcDateTime + Skew > from + ((to - from) * _share);
+        DateTime there = time.GetUtcNow().UtcDateTime + Skew;
+        bool refused = _refused;
+        _refused = false;
+        // Not by this machine's word alone, whose clock may be the wrong one.
+        return there > from + ((to - from) * _share) || (refused && there < from);
     }
 
     private async Task<bool> TryRenewAsync(CancellationToken cancellation)
@@ -103,14 +113,14 @@ internal sealed class SiteCertificate(SiteIdentity identity, string state, TimeP
         {
             try
             {
-                await EnrolmentClient.RenewAsync(_identity, server, cancellation);
-                _identity = SiteIdentity.Load(state);
+                _identity = await EnrolmentClient.RenewAsync(_identity, server, cancellation);
                 _share = 0.5 + (random.NextDouble() * 0.2);
                 logger.LogInformation("The site's certificate was renewed; it is good until {End}", _identity.Certificate.NotAfter.ToUniversalTime());
                 return true;
             }
-            catch (InvalidOperationException e)
+            catch (Exception e) when (e is InvalidOperationException or InvalidDataException or IOException or UnauthorizedAccessException)
             {
+                // Also a disk that is full or failing: the certificate of before is used until the new one is on it.
                 logger.LogWarning("The site's certificate could not be renewed at {Server}: {Reason}", server, e.Message);
             }
         }

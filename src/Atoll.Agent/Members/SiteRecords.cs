@@ -38,6 +38,27 @@ internal static class SiteRecords
         return false;
     }
 
+    /// <summary>Whether what an agent's store has under this key can be read: of its values, too, the disk may have lost a bit.</summary>
+    public static bool IsSound(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    {
+        if (key.StartsWith(LinkRecords.HeldPrefix.Span))
+            return LinkRecords.IsHeld(value);
+        bool isObject = key.StartsWith("/registry/"u8) || key.StartsWith("/events/"u8);
+        if (!isObject && !key.StartsWith("/node/"u8) && !key.SequenceEqual(MembersKey.Span))
+            return true;
+        var reader = new Utf8JsonReader(value);
+        try
+        {
+            using JsonDocument document = JsonDocument.ParseValue(ref reader);
+            return document.RootElement.ValueKind == JsonValueKind.Object && reader.BytesConsumed == value.Length
+                && (!isObject || (document.RootElement.TryGetProperty("metadata", out JsonElement meta) && meta.ValueKind == JsonValueKind.Object && meta.TryGetProperty("uid", out JsonElement uid) && uid.ValueKind == JsonValueKind.String));
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
     public static StoreWrite Write(CopyPosition position) => new(s_position, JsonSerializer.SerializeToUtf8Bytes(position, SiteRecordJson.Default.CopyPosition));
 
     public static StoreWrite Write(VoterRecord voter) => new(s_voter, JsonSerializer.SerializeToUtf8Bytes(voter, MemberJson.Default.VoterRecord));

@@ -47,9 +47,11 @@ internal static class LinkRecords
         return value;
     }
 
+    public static bool IsHeld(ReadOnlySpan<byte> value) => value.Length >= 11 && value[0] == Version && value.Length >= 11 + value[10];
+
     public static HeldItem ReadHeld(string uid, ReadOnlySpan<byte> value)
     {
-        if (value.Length < 11 || value[0] != Version || value.Length < 11 + value[10])
+        if (!IsHeld(value))
             throw new InvalidDataException($"the link record of {uid} is not of this version");
         int kind = value[10];
         return new HeldItem(Encoding.UTF8.GetString(value.Slice(11, kind)), Encoding.UTF8.GetString(value[(11 + kind)..]), uid, BinaryPrimitives.ReadInt64LittleEndian(value[2..]), value[1] == 1);

@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
 using Atoll.Agent.Identity;
+using Atoll.Agent.Members;
 using Atoll.Agent.Uplink;
 using Atoll.Link;
 
@@ -63,13 +65,66 @@ public sealed class GoldenStateTests
         string state = Directory.CreateTempSubdirectory("atoll-identity-").FullName;
         (string key, string certificate, string authority) = Issue();
         SiteIdentity.Save(state, new Enrolment { Site = "lyon-1", Servers = ["https://a:1"] }, key, certificate, authority);
-        SiteIdentity.Load(state).Renew(certificate, authority + "\n" + Issue().Authority, ["https://c:1"]);
+        SiteIdentity before = SiteIdentity.Load(state);
+        string folder = SiteIdentity.FolderOf(state);
+        // What became of the files while the agent ran: the renewal makes them whole.
+        File.WriteAllText(Path.Combine(folder, "site.key"), Issue().Key);
+        File.WriteAllText(Path.Combine(folder, "enrolment.json"), "");
+        Assert.Throws<InvalidDataException>(() => before.Renewed(Issue().Certificate, authority, []));
+        Assert.Throws<InvalidDataException>(() => before.Renewed(certificate, "", []));
+        Assert.Equal("", File.ReadAllText(Path.Combine(folder, "enrolment.json")));
+        Assert.Equal(2, before.Renewed(certificate, authority + "\n" + Issue().Authority, ["https://c:1"]).Authorities.Count);
         SiteIdentity renewed = SiteIdentity.Load(state);
+        Assert.StartsWith("-----BEGIN CERTIFICATE REQUEST-----", renewed.Request());
         Assert.Equal(["https://a:1", "https://c:1"], renewed.Enrolment.Parents());
         Assert.Equal(2, renewed.Authorities.Count);
         Assert.True(renewed.Certificate.HasPrivateKey);
         Directory.Delete(state, recursive: true);
     }
+
+    [Theory]
+    [InlineData("enrolment.json", "")]
+    [InlineData("enrolment.json", "\0\0\0")]
+    [InlineData("enrolment.json", "null")]
+    [InlineData("enrolment.json", "{}")]
+    [InlineData("enrolment.json", """{"site":"lyon-1","servers":["http://a:1"]}""")]
+    [InlineData("enrolment.json", null)]
+    [InlineData("site.key", "")]
+    [InlineData("site.key", null)]
+    [InlineData("site.crt", "-----BEGIN CERTIFICATE-----")]
+    [InlineData("ca.crt", "")]
+    public void A_damaged_identity_says_that_the_machine_is_to_join_again(string file, string? text)
+    {
+        string state = Directory.CreateTempSubdirectory("atoll-identity-").FullName;
+        (string key, string certificate, string authority) = Issue();
+        SiteIdentity.Save(state, new Enrolment { Site = "lyon-1", Servers = ["https://a:1"] }, key, certificate, authority);
+        Assert.Equal("lyon-1", SiteIdentity.SiteOf(state));
+        string path = Path.Combine(SiteIdentity.FolderOf(state), file);
+        if (text is null)
+            File.Delete(path);
+        else
+            File.WriteAllText(path, text);
+        InvalidDataException damaged = Assert.Throws<InvalidDataException>(() => SiteIdentity.Load(state));
+        Assert.Contains("Join again", damaged.Message, StringComparison.Ordinal);
+        Assert.Equal(file != "enrolment.json" || text?.Contains("lyon-1", StringComparison.Ordinal) == true ? "lyon-1" : null, SiteIdentity.SiteOf(state));
+        SiteIdentity.Save(state, new Enrolment { Site = "lyon-1", Servers = ["https://a:1"] }, key, certificate, authority);
+        Assert.Single(SiteIdentity.Load(state).Authorities);
+        Directory.Delete(state, recursive: true);
+    }
+
+    [Theory]
+    [InlineData("/registry/core/pods/default/a", """{"metadata":{"name":"a","uid":"u"}}""", true)]
+    [InlineData("/registry/core/pods/default/a", """{"metadata":{"name":"a","uid":"u"}""", false)]
+    [InlineData("/registry/core/pods/default/a", """{"metadata":{"name":"a","uie":"u"}}""", false)]
+    [InlineData("/registry/core/pods/default/a", """{"metadata":{"name":"a","uid":"u"}}}""", false)]
+    [InlineData("/events/core/events/default/a", "", false)]
+    [InlineData("/site/members", "{\"nodes\":[]}", true)]
+    [InlineData("/site/members", "{", false)]
+    [InlineData("/node/voter", "\0\0", false)]
+    [InlineData("/link/held/u", "", false)]
+    [InlineData("/site/key", "\u0001", true)]
+    public void A_value_that_cannot_be_read_is_found(string key, string value, bool isSound) =>
+        Assert.Equal(isSound, SiteRecords.IsSound(Encoding.UTF8.GetBytes(key), Encoding.UTF8.GetBytes(value)));
 
     private static (string Key, string Certificate, string Authority) Issue()
     {

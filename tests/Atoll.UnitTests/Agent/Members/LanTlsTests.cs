@@ -57,7 +57,7 @@ public sealed class LanTlsTests : IDisposable
         CertificateAuthority authority = CertificateAuthority.Open(Path.Combine(_folder, "ca"), TimeProvider.System);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         string state = Path.Combine(_folder, name);
-        SiteIdentity.Save(state, new Enrolment { Site = "lyon" }, key.ExportPkcs8PrivateKeyPem(), authority.IssueSite("lyon", "uid-1", SiteIdentity.RequestFor(key)), authority.CertificatePem);
+        SiteIdentity.Save(state, new Enrolment { Site = "lyon", Servers = ["https://a:1"] }, key.ExportPkcs8PrivateKeyPem(), authority.IssueSite("lyon", "uid-1", SiteIdentity.RequestFor(key)), authority.CertificatePem);
         return SiteIdentity.Load(state);
     }
 
