@@ -109,10 +109,12 @@ internal static class AuthorityCommands
                 continue;
             if (witnesses && site.Status.Conditions?.Find(c => c.Type == WellKnown.LedCondition)?.Message?.Contains(" the witness at ", StringComparison.Ordinal) == true)
                 behind.Add($"{value.Name}/witness");
-            if (site.Status.Certificate?.Issuer != signs)
+            // That a certificate was given does not say that it arrived, or could be written: the site's nodes tell what they trust.
+            List<string> old = [.. of[value.Name].Where(n => n.View(ApiJson.Default.Node).Status?.Edge?.Trust is { } known && known != trust).Select(static n => n.Name)];
+            if (site.Status.Certificate?.Issuer != signs || (old.Count > 0 && of[value.Name].Count() == 1))
                 behind.Add(value.Name);
-            else if (of[value.Name].Count() > 1)
-                behind.AddRange(of[value.Name].Where(n => n.View(ApiJson.Default.Node).Status?.Edge?.Trust is { } known && known != trust).Select(n => $"{value.Name}/{n.Name}"));
+            else
+                behind.AddRange(old.Select(n => $"{value.Name}/{n}"));
         }
         return behind;
     }
