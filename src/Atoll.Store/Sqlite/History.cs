@@ -61,7 +61,8 @@ internal sealed record History(string Incarnation, long Epoch, long Revision, lo
             """);
     }
 
-    // What stands here is a few bytes that SQLite has no checksum for: a position below what is in the file would have revisions given out twice.
+    // What stands here is a few bytes that SQLite has no checksum for: a position below what is in the file would have revisions given out twice, and
+    // one above it never be reached by who waits for it. Only a compaction, or a new history, leaves no row of the newest revision.
     private static void RefuseDamaged(SqliteConnection connection, string path)
     {
         long rows = Number(connection, "SELECT count(*) FROM meta"), newest = Number(connection, "SELECT max(rev) FROM kv");
@@ -69,8 +70,8 @@ internal sealed record History(string Incarnation, long Epoch, long Revision, lo
         bool isSound = rows == 0
             ? newest == 0
             : long.TryParse(Text(connection, "epoch"), NumberStyles.None, CultureInfo.InvariantCulture, out long epoch) && epoch is > 0 and <= EpochFile.Highest
-                && Text(connection, "incarnation") is { Length: > 0 } && revision >= newest && revision >> EpochShift <= epoch
-                && Database.Scalar(connection, "SELECT value FROM meta WHERE name = 'compacted'") is long compacted && compacted <= revision;
+                && Text(connection, "incarnation") is { Length: > 0 } && Database.Scalar(connection, "SELECT value FROM meta WHERE name = 'compacted'") is long compacted && compacted <= revision
+                && (revision == newest || (revision > newest && revision == compacted) || (newest == 0 && revision == epoch << EpochShift));
         if (!isSound)
             throw new StoreCorruptException(Database.DamagedMessage(path, new InvalidDataException("its position is not one")));
     }

@@ -68,6 +68,7 @@ public sealed class SqliteStoreDefectTests : IDisposable
     [InlineData("UPDATE meta SET name = 'g' WHERE name = 'epoch'")]
     [InlineData("UPDATE meta SET name = 'incasnation' WHERE name = 'incarnation'")]
     [InlineData("UPDATE meta SET value = value - 3 WHERE name = 'revision'")]
+    [InlineData("UPDATE meta SET value = value + 65536 WHERE name = 'revision'")]
     [InlineData("UPDATE meta SET value = value + 1125899906842624 WHERE name = 'compacted'")]
     [InlineData("UPDATE meta SET value = 'q' WHERE name = 'epoch'")]
     [InlineData("DELETE FROM meta")]
