@@ -16,15 +16,19 @@ public sealed class OwnFolder(string path, string[] marks, string[] others)
     public string[] Own() => [.. Entries(others), .. Entries(marks)];
 
     /// <summary>
-    /// Deletes what is the program's own, and the folder unless something else is in it, or it is a mount point. Links are not followed; what is mounted
-    /// below must be unmounted before. Nothing in a foreign folder.
+    /// Deletes what is the program's own, and the folder unless something else is in it, or it is a mount point. Links are not followed. Nothing in a foreign folder.
     /// </summary>
     /// <returns>Paths of what is left in it, since somebody else put it there.</returns>
+    /// <exception cref="IOException">Something is mounted there: deleting would delete what is mounted, a pod's volume for one. Nothing was deleted.</exception>
     public string[] Delete()
     {
         if (!Directory.Exists(path) || IsForeign)
             return All();
-        foreach (string entry in Own())
+        string[] own = Own();
+        foreach (string line in File.ReadLines("/proc/self/mountinfo"))
+            if (line.Split(' ', 6)[4].Replace("\\040", " ", StringComparison.Ordinal) is var mount && Array.Exists(own, e => mount == e || mount.StartsWith(e + "/", StringComparison.Ordinal)))
+                throw new IOException($"{mount} is still mounted: unmount it first.");
+        foreach (string entry in own)
             if (File.GetAttributes(entry) is var kind && kind.HasFlag(FileAttributes.Directory) && !kind.HasFlag(FileAttributes.ReparsePoint))
                 Directory.Delete(entry, recursive: true);
             else

@@ -1,6 +1,5 @@
 using System.Data.Common;
 using Atoll.Agent.Host;
-using Atoll.Edge;
 using Atoll.Edge.Native;
 using Atoll.Store;
 using Atoll.Store.Sqlite;
@@ -28,12 +27,13 @@ internal static class ResetCommand
             {
                 // Nobody has it; it is damaged, or its disk is full, and about to go anyway.
             }
-        string[] own = state.Own();
-        UnmountBelow(own);
+        UnmountBelow(state.Own());
         using (var node = new EdgeNode(options, TimeProvider.System))
-            await EdgeReset.RunAsync(node.Runtime, node.Network, [options.Run, .. own], cancellation);
-        if (Directory.Exists(options.Run))
-            Directory.Delete(options.Run, recursive: true);
+        {
+            await node.Runtime.ResetAsync(cancellation);
+            await node.Network.CleanupAsync(cancellation);
+        }
+        new OwnFolder(options.Run, ["*"], []).Delete();
         string[] left = state.Delete();
         // The folder that all nodes of a machine share goes with the last of them.
         Posix.RemoveFolder(Path.GetDirectoryName(options.Run)!);

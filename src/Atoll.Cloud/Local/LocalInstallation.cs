@@ -97,6 +97,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
     /// <summary>Stops and removes everything; tells what is left behind.</summary>
     public async Task<string> DownAsync(CancellationToken cancellation)
     {
+        if (!File.Exists(agentPath) && _network.Sites.Any(HasState))
+            throw new CommandException($"--agent: there is no agent at {agentPath}, and it takes the sites apart. Build it with: make build", ExitCodes.Usage);
         TakeFolder("name the one that 'atoll up' was given");
         await Keeper.StopAsync(cancellation);
         foreach (LocalSite site in _network.Sites)
@@ -104,7 +106,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             Say($"site {site.Name}");
             Daemon agent = AgentOf(site);
             await agent.StopAsync(cancellation);
-            if ((Directory.Exists(StateOf(site)) || Directory.Exists($"/run/atoll/{site.Name}")) && File.Exists(agentPath))
+            if (HasState(site))
             {
                 List<string> reset = [agentPath, "reset", "--state", StateOf(site), "--node-name", site.Name];
                 if (File.Exists($"/run/netns/{site.Namespace}"))
@@ -123,6 +125,8 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
             : Directory.Exists(home) ? $"nothing is left behind but {home}: it is empty, and a mount point, which only umount removes"
             : "nothing is left behind";
     }
+
+    private bool HasState(LocalSite site) => Directory.Exists(StateOf(site)) || Directory.Exists($"/run/atoll/{site.Name}");
 
     // Before anything else is made in it: down does so too.
     private void TakeFolder(string what)

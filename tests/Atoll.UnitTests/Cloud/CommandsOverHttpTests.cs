@@ -4,6 +4,7 @@ using Atoll.Api.Core;
 using Atoll.Api.Objects;
 using Atoll.Api.Resources;
 using Atoll.Cloud.Commands;
+using Atoll.Kube.Client;
 using Atoll.UnitTests.Kube;
 
 namespace Atoll.UnitTests.Cloud;
@@ -24,12 +25,14 @@ public sealed class CommandsOverHttpTests : HttpTestBase
     [InlineData("")]
     [InlineData(".")]
     [InlineData("..")]
-    public async Task What_is_no_name_is_not_found_and_never_means_all(string name)
+    public async Task What_is_no_name_never_means_all(string name)
     {
         await Make(Kinds.Site, Json("""{"metadata":{"name":"lyon"}}"""));
         foreach (string word in (string[])["show", "orphans", "revoke", "delete"])
-            Assert.Equal((word, ExitCodes.NotFound), (word, await Run("site", word, name)));
-        Assert.Equal(ExitCodes.NotFound, await Run("delivery", "delete", name));
+            Assert.Equal((word, ExitCodes.Usage), (word, await Run("site", word, name)));
+        Assert.Equal(ExitCodes.Usage, await Run("delivery", "delete", name));
+        using (var client = new HttpResources(KubeConfig.Load(In("kubeconfig", ""))))
+            Assert.True((await client.DeleteAsync(Kinds.Site, null, name, DeleteOptions.Default, default)).IsNotFound);
         Assert.Null((await Read(Kinds.Site, "lyon"))!.View(ApiJson.Default.Site).Spec.Revoked);
     }
 
