@@ -9,8 +9,8 @@ namespace Atoll.Store;
 /// <param name="others">Names of the rest.</param>
 public sealed class OwnFolder(string path, string[] marks, string[] others)
 {
-    /// <summary>True when the folder has something in it and nothing says that it is such a folder. What a file system puts at its own root does not count.</summary>
-    public bool IsForeign => Entries(marks).Length == 0 && All().Length > 0;
+    /// <summary>True when nothing says that it is such a folder, and something in it has one of the names nevertheless.</summary>
+    public bool IsForeign => Entries(marks).Length == 0 && Entries(others).Length > 0;
 
     /// <summary>Paths of what is there and the program's own, in the order of its deletion.</summary>
     public string[] Own() => [.. Entries(others), .. Entries(marks)];
@@ -18,7 +18,7 @@ public sealed class OwnFolder(string path, string[] marks, string[] others)
     /// <summary>
     /// Deletes what is the program's own, and the folder unless something else is in it, or it is a mount point. Links are not followed. Nothing in a foreign folder.
     /// </summary>
-    /// <returns>Paths of what is left in it, since somebody else put it there.</returns>
+    /// <returns>Paths of what is left in it, since somebody else put it there. What a file system has at its own root does not count.</returns>
     /// <exception cref="IOException">Something is mounted there: deleting would delete what is mounted, a pod's volume for one. Nothing was deleted.</exception>
     public string[] Delete()
     {

@@ -15,7 +15,7 @@ internal static class ResetCommand
         // A node's identity is its first file, or its store where it was taken apart before.
         var state = new OwnFolder(options.State, ["identity", "site.db*"], ["api", "ended", "images", "instances", "kubeconfig*", "logs", "network", "pods", "supervisor.json*", "volumes", "witness.json*"]);
         if (state.IsForeign)
-            throw new ArgumentException($"--state: {options.State} is not the folder of a node: it holds no identity and no site.db. Nothing was changed; name the folder that 'atoll-agent join' was given.");
+            throw new ArgumentException($"--state: {options.State} is not the folder of a node: it holds no identity and no site.db, and names of what a node has. Nothing was changed; name the folder that 'atoll-agent join' was given.");
         string store = Path.Combine(options.State, "site.db");
         if (File.Exists(store))
             try

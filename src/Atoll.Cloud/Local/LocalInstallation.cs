@@ -132,7 +132,7 @@ internal sealed class LocalInstallation(string home, string agentPath, int insta
     private void TakeFolder(string what)
     {
         if (Folder.IsForeign)
-            throw new CommandException($"--home: {home} is not the folder of a local installation, and not empty: {what}. Nothing was changed.", ExitCodes.Usage);
+            throw new CommandException($"--home: {home} is not the folder of a local installation, and names of what one has are taken in it: {what}. Nothing was changed.", ExitCodes.Usage);
         Directory.CreateDirectory(Centre);
     }
 

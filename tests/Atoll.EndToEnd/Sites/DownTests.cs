@@ -50,10 +50,13 @@ public sealed class DownTests(LocalRig rig)
     [Fact]
     public async Task A_folder_named_by_mistake_keeps_what_is_in_it()
     {
-        string folder = Directory.CreateTempSubdirectory("theirs-").FullName, file = Path.Combine(folder, "logs");
+        // A name of what a node has, and one of what an installation has.
+        string folder = Directory.CreateTempSubdirectory("theirs-").FullName;
+        string[] files = [Path.Combine(folder, "logs"), Path.Combine(folder, "run")];
         try
         {
-            File.WriteAllText(file, "");
+            foreach (string file in files)
+                File.WriteAllText(file, "");
             Outcome[] refused =
             [
                 await Programs.RunAsync(Built.Agent, ["reset", "--state", folder, "--node-name", "nobodys"]),
@@ -63,7 +66,7 @@ public sealed class DownTests(LocalRig rig)
             ];
             Assert.All(refused, r => Assert.Equal(2, r.Code));
             Assert.All([refused[0], refused[2], refused[3]], r => Assert.Contains(folder, r.Error, StringComparison.Ordinal));
-            Assert.Equal([file], Directory.EnumerateFileSystemEntries(folder));
+            Assert.Equal(files, Directory.EnumerateFileSystemEntries(folder).Order(StringComparer.Ordinal));
         }
         finally
         {

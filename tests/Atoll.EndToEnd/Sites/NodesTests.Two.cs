@@ -81,7 +81,7 @@ public sealed partial class NodesTests
     public async Task With_a_power_fence_one_of_two_nodes_has_the_other_switched_off_and_goes_on_alone()
     {
         rig.Need();
-        string mark = Pods.Mark(), identity = Pods.Mark(), broken = $"{rig.Home}/fence.broken";
+        string mark = Pods.Mark(), identity = Pods.Mark(), broken = $"{rig.Home}/run/fence.broken";
         await TwoAsync(async () =>
         {
             await StartFencedAsync(broken);
@@ -137,7 +137,7 @@ public sealed partial class NodesTests
         Assert.Equal((2, 1), (Programs.WithLastArgument(mark).Count, Programs.WithLastArgument(identity).Count));
     }
 
-    private string FencePath => $"{rig.Home}/fence-node";
+    private string FencePath => $"{rig.Home}/run/fence-node";
 
     private RigSite Other(RigSite first) => first == lan.One ? lan.Two : lan.One;
 

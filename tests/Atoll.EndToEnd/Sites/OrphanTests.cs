@@ -10,7 +10,7 @@ public sealed class OrphanTests(LocalRig rig)
     public async Task What_a_restored_centre_does_not_know_is_kept_and_adopted_or_stopped_as_an_operator_says()
     {
         rig.Need();
-        string store = $"{rig.Home}/centre", copy = $"{rig.Home}/centre-copy";
+        string store = $"{rig.Home}/centre", copy = $"{rig.Home}/run/centre-copy";
         await rig.StartAsync("centre", await WhileDownAsync(() => CopyAsync(store, copy)));
         await Until.TrueAsync("the centre is back", 60, async () => await rig.PhaseOfAsync(rig.Alpha) == "Connected");
         // None of this is in the copy.

@@ -8,7 +8,7 @@ public sealed class UpgradeTests(LocalRig rig)
     public async Task Another_program_in_the_agents_place_restarts_nothing()
     {
         rig.Need();
-        string daemon = $"site-{rig.Bravo.Name}", mark = Pods.Mark(), folder = $"{rig.Home}/agent-next", program = $"{folder}/atoll-agent";
+        string daemon = $"site-{rig.Bravo.Name}", mark = Pods.Mark(), folder = $"{rig.Home}/run/agent-next", program = $"{folder}/atoll-agent";
         await rig.PodAsync(rig.Bravo, Pods.Sleeping("upgraded", rig.Bravo, mark));
         using ApiView site = LocalRig.SiteApi(rig.Bravo);
         Dictionary<string, PodFact> before = (await site.PodsAsync())!;

@@ -20,6 +20,15 @@ public sealed class OwnFolderTests : IDisposable
     }
 
     [Fact]
+    public void What_is_beside_nothing_of_the_programs_is_no_hindrance_and_stays()
+    {
+        File.WriteAllText(Path.Combine(_path, "theirs"), "");
+        Assert.False(Folder.IsForeign);
+        Assert.Equal([Path.Combine(_path, "theirs")], Folder.Delete());
+        Assert.Equal(["theirs"], There);
+    }
+
+    [Fact]
     public void The_programs_own_goes_and_what_another_put_beside_it_stays()
     {
         Directory.CreateDirectory(Path.Combine(_path, "identity"));
